@@ -1,0 +1,181 @@
+//! Time is handed in: [`Clock::System`] in production, [`Clock::Manual`] where a test moves it.
+
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// Milliseconds since the Unix epoch, UTC. The only form in which Qimate stores a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From epoch milliseconds.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// From epoch seconds, the unit of WeCom's `CreateTime`. Saturates.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Epoch milliseconds.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Epoch seconds, rounded down.
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// How long after `earlier` this is; zero when it is not after (clocks are set back at times).
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(rhs.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(rhs.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A future did not finish in the time it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("took too long")]
+pub struct Elapsed;
+
+/// Where the time comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    System,
+    /// A clock that stands still until it is told to move.
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => {
+                let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp::default() + since_epoch
+            }
+            Self::Manual(manual) => *manual.now.borrow(),
+        }
+    }
+
+    /// Waits until `duration` has passed on this clock.
+    pub async fn sleep(&self, duration: Duration) {
+        match self {
+            Self::System => tokio::time::sleep(duration).await,
+            Self::Manual(_) => self.sleep_until(self.now() + duration).await,
+        }
+    }
+
+    /// Waits until this clock shows `deadline`. On [`Clock::System`] the wait is measured once, from now, on the
+    /// monotonic clock: setting the machine's clock neither hastens nor hinders it.
+    pub async fn sleep_until(&self, deadline: Timestamp) {
+        match self {
+            Self::System => tokio::time::sleep(deadline.since(self.now())).await,
+            Self::Manual(manual) => {
+                let mut now = manual.now.subscribe();
+                // The sender lives in `self`, so waiting cannot fail while we are borrowed.
+                let _ = now.wait_for(|now| *now >= deadline).await;
+            }
+        }
+    }
+
+    /// Gives `future` at most `limit`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the limit passed first; the future is dropped.
+    pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+        tokio::select! {
+            biased;
+            output = future => Ok(output),
+            () = self.sleep(limit) => Err(Elapsed),
+        }
+    }
+}
+
+/// A clock that a test moves. Clones show and move the same time.
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    now: Arc<watch::Sender<Timestamp>>,
+}
+
+impl ManualClock {
+    /// Starts at `start`.
+    pub fn new(start: Timestamp) -> Self {
+        Self { now: Arc::new(watch::Sender::new(start)) }
+    }
+
+    /// Moves the time on and wakes everyone whose wait is over.
+    pub fn advance(&self, by: Duration) {
+        self.now.send_modify(|now| *now = *now + by);
+    }
+
+    /// How many sleepers wait on this clock at this moment: a test advances once the one it means is there.
+    pub fn sleepers(&self) -> usize {
+        self.now.receiver_count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manual_clock_wakes_sleepers_only_when_moved() {
+        let manual = ManualClock::new(Timestamp::from_secs(1_700_000_000));
+        let clock = Clock::Manual(manual.clone());
+        let sleeper = {
+            let clock = clock.clone();
+            tokio::spawn(async move {
+                clock.sleep(Duration::from_secs(60)).await;
+                clock.now()
+            })
+        };
+        while manual.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        manual.advance(Duration::from_secs(59));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        manual.advance(Duration::from_secs(1));
+        assert_eq!(sleeper.await.expect("sleeper"), Timestamp::from_secs(1_700_000_060));
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_no_negative_time() {
+        assert_eq!(Timestamp::from_secs(1).since(Timestamp::from_secs(5)), Duration::ZERO);
+        assert_eq!(Timestamp::from_millis(-1).as_secs(), -1);
+    }
+}

@@ -1,0 +1,28 @@
+//! Qimate (企伴): an AI colleague inside WeCom for every employee.
+//!
+//! The rooms, from the top floor down; each imports only from below it (`tests/it/architecture.rs` holds that):
+//!
+//! 1. `server`: where things are wired, started and stopped
+//! 2. `web`: what the network sees; `sandbox`: WeCom on your desk
+//! 3. `chat`: what the bot does
+//! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model
+//! 5. `store`: what is durable; `llm`: the model's protocol
+//! 6. `config`: what an administrator sets
+//! 7. `model`: nouns without I/O
+//! 8. `clock`, `net`, `secret`: time, outgoing HTTP and secrets, as everybody uses them
+#![forbid(unsafe_code)]
+
+pub mod chat;
+pub mod config;
+pub mod llm;
+pub mod meter;
+pub mod model;
+pub mod sandbox;
+pub mod server;
+pub mod store;
+pub mod web;
+pub mod wecom;
+
+pub mod clock;
+pub mod net;
+pub mod secret;

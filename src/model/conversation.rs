@@ -1,0 +1,67 @@
+//! A member's thread with the bot: turns, how they end, what they cost.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::TurnId;
+use crate::clock::Timestamp;
+
+/// What a model call cost, in model tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input: u64,
+    /// Tokens of the answer, reasoning included.
+    pub output: u64,
+    /// True when the upstream did not say and the numbers are our estimate.
+    pub estimated: bool,
+}
+
+/// How a turn stands. Each state carries what is true only then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnState {
+    /// The model is asked, or will be asked again after a crash.
+    Running,
+    /// The whole answer is in the outbox.
+    Answered {
+        /// What it cost.
+        usage: Usage,
+    },
+    /// It ended in an honest sentence instead of an answer.
+    Failed {
+        /// The cause, for the log and the operator; the employee gets a sentence.
+        reason: String,
+    },
+    /// The member stopped it.
+    Stopped,
+}
+
+/// One question with its answer, as the model is shown it later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// What the member wrote.
+    pub question: String,
+    /// What the bot answered, as the model wrote it (Markdown). As far as it came, where it was stopped or failed.
+    pub answer: String,
+}
+
+/// A member's thread as a turn needs it: the exchanges so far, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Names the conversation; a new one begins with `/new` or after the idle time.
+    pub id: i64,
+    /// When its last turn ended or, without one, when it began.
+    pub last_at: Timestamp,
+    /// The newest exchanges, oldest first.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// A turn that a crash or a stop of the process left unfinished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The turn's id; it is kept when the turn goes on.
+    pub id: TurnId,
+    /// The Markdown whose parts are in the outbox already. Not empty.
+    pub answer_so_far: String,
+    /// How many parts of it are in the outbox.
+    pub parts: u32,
+}

@@ -1,0 +1,11 @@
+//! Nouns without I/O: who wrote, what came, what was said, what goes out.
+//!
+//! Knows no protocol, no database and no network, and has no async function. To add a noun, give it a file, a private
+//! field and one `parse` (or constructor) that makes the wrong value impossible.
+
+pub mod conversation;
+pub mod event;
+pub mod id;
+pub mod outbound;
+pub mod pace;
+pub mod reply;

@@ -1,0 +1,78 @@
+//! A message on its way to a member.
+
+use super::{
+    id::{AgentId, CorpId, MemberId},
+    reply::{Format, ReplyPart},
+};
+
+/// What one `message/send` call says, to whom. Every attempt says exactly the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// The enterprise.
+    pub corp: CorpId,
+    /// The application that speaks.
+    pub agent: AgentId,
+    /// Who is spoken to.
+    pub to: MemberId,
+    /// What is said.
+    part: ReplyPart,
+    /// How often the same was said to the same member shortly before.
+    repetition: u32,
+}
+
+impl Outbound {
+    /// Puts a message together. `repetition` counts the equal messages that the member got within WeCom's duplicate
+    /// check; 0 for the first.
+    pub const fn new(corp: CorpId, agent: AgentId, to: MemberId, part: ReplyPart, repetition: u32) -> Self {
+        Self { corp, agent, to, part, repetition }
+    }
+
+    /// How it is to be shown.
+    pub const fn format(&self) -> Format {
+        self.part.format()
+    }
+
+    /// What WeCom is given: the part and, from the first honest repetition on, an invisible mark behind it.
+    ///
+    /// WeCom's duplicate check compares content, so a repeated attempt of one message is shown once, which is what we
+    /// want; but two questions that are both answered with "2" must show two answers. The mark is the repetition's
+    /// number in zero-width characters (U+200B for 0, U+200C for 1), so that each is different and all look the same.
+    pub fn content(&self) -> String {
+        let mut content = self.part.content().to_owned();
+        let bits = u32::BITS - self.repetition.leading_zeros();
+        for bit in (0..bits).rev() {
+            content.push(if self.repetition >> bit & 1 == 0 { '\u{200B}' } else { '\u{200C}' });
+        }
+        content
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::model::{pace::PER_HOUR, reply::PART_LIMIT};
+
+    /// The number of equal messages that fit into the longest duplicate check (four hours).
+    const MOST: u32 = 4 * PER_HOUR as u32;
+
+    fn content(text: &str, repetition: u32) -> String {
+        let part = ReplyPart::new(Format::Text, text).expect("part");
+        let member = MemberId::parse("zhangsan").expect("member");
+        Outbound::new(CorpId::parse("ww1").expect("corp"), AgentId::new(1), member, part, repetition).content()
+    }
+
+    #[test]
+    fn the_first_is_sent_as_it_is_and_each_repetition_differs_invisibly() {
+        assert_eq!(content("2", 0), "2");
+        let all: HashSet<_> = (0..=MOST).map(|n| content("2", n)).collect();
+        assert_eq!(all.len(), MOST as usize + 1);
+        assert!(all.iter().all(|text| text.trim_end_matches(['\u{200B}', '\u{200C}']) == "2"));
+    }
+
+    #[test]
+    fn the_mark_fits_beside_the_longest_part() {
+        assert!(content(&"a".repeat(PART_LIMIT), MOST).len() <= 2048);
+    }
+}
