@@ -5,6 +5,10 @@ use super::{
     reply::{Format, ReplyPart},
 };
 
+/// How many equal messages can be told apart. Far more than the pace lets a member get while WeCom's duplicate check
+/// remembers (four hours).
+pub const REPETITIONS: u32 = 1 << 15;
+
 /// What one `message/send` call says, to whom. Every attempt says exactly the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
@@ -16,13 +20,13 @@ pub struct Outbound {
     pub to: MemberId,
     /// What is said.
     part: ReplyPart,
-    /// How often the same was said to the same member shortly before.
+    /// Its number among equal messages to the same member.
     repetition: u32,
 }
 
 impl Outbound {
-    /// Puts a message together. `repetition` counts the equal messages that the member got within WeCom's duplicate
-    /// check; 0 for the first.
+    /// Puts a message together. `repetition` numbers the equal messages that the member got within WeCom's duplicate
+    /// check, below [`REPETITIONS`]; 0 for the first.
     pub const fn new(corp: CorpId, agent: AgentId, to: MemberId, part: ReplyPart, repetition: u32) -> Self {
         Self { corp, agent, to, part, repetition }
     }
@@ -54,8 +58,12 @@ mod tests {
     use super::*;
     use crate::model::{pace::PER_HOUR, reply::PART_LIMIT};
 
-    /// The number of equal messages that fit into the longest duplicate check (four hours).
-    const MOST: u32 = 4 * PER_HOUR as u32;
+    #[test]
+    fn numbers_do_not_come_round_while_wecom_remembers() {
+        assert!(REPETITIONS as usize > 4 * PER_HOUR);
+    }
+
+    const LAST: u32 = REPETITIONS - 1;
 
     fn content(text: &str, repetition: u32) -> String {
         let part = ReplyPart::new(Format::Text, text).expect("part");
@@ -66,13 +74,13 @@ mod tests {
     #[test]
     fn the_first_is_sent_as_it_is_and_each_repetition_differs_invisibly() {
         assert_eq!(content("2", 0), "2");
-        let all: HashSet<_> = (0..=MOST).map(|n| content("2", n)).collect();
-        assert_eq!(all.len(), MOST as usize + 1);
+        let all: HashSet<_> = (0..REPETITIONS).map(|n| content("2", n)).collect();
+        assert_eq!(all.len(), REPETITIONS as usize);
         assert!(all.iter().all(|text| text.trim_end_matches(['\u{200B}', '\u{200C}']) == "2"));
     }
 
     #[test]
     fn the_mark_fits_beside_the_longest_part() {
-        assert!(content(&"a".repeat(PART_LIMIT), MOST).len() <= 2048);
+        assert!(content(&"a".repeat(PART_LIMIT), LAST).len() <= 2048);
     }
 }

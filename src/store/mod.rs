@@ -1,1 +1,160 @@
-//! The store room.
+//! What is durable: the inbox, conversations with their turns, the outbox and its dead letters, in one SQLite file.
+//!
+//! Nothing outside this room writes SQL, and nothing in it knows what WeCom or a model is. It gives and takes nouns of
+//! `model`. To store something new, add a migration, and a file with one function for each question that is asked of
+//! it; every writing function is one job of the writer ([`db::Db::write`]), so it is one transaction.
+
+pub mod conversation;
+pub mod db;
+pub mod dead_letters;
+pub mod inbox;
+mod migrate;
+pub mod outbox;
+mod prune;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use self::db::Db;
+use crate::{clock::Timestamp, config};
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be written or read at this moment: disk full, file read-only, locked by another process. Nothing was
+    /// changed; try again later.
+    #[error("the database cannot be used at the moment: {0}")]
+    Unavailable(#[source] Arc<rusqlite::Error>),
+    /// What it holds is not what was put there.
+    #[error("the database holds a value that cannot be read: {0}")]
+    Corrupt(String),
+    /// The store is closing.
+    #[error("the database is closed")]
+    Closed,
+    /// The directory or a file in it cannot be used.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Another process serves from this directory.
+    #[error("{}: another qimate is running on this data directory; stop it, or set storage.data_dir", .0.display())]
+    InUse(PathBuf),
+    /// There is no database there.
+    #[error("{}: no database there; is storage.data_dir right, and has qimate been started once?", .0.display())]
+    Missing(PathBuf),
+    /// A newer Qimate wrote the database.
+    #[error("the database is of version {found}, and this qimate knows versions up to {known}; use a newer qimate")]
+    NewerSchema {
+        /// The version of the file.
+        found: i64,
+        /// The newest version that this binary knows.
+        known: i64,
+    },
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        match error {
+            E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) => {
+                Self::Corrupt(error.to_string())
+            }
+            other => Self::Unavailable(Arc::new(other)),
+        }
+    }
+}
+
+/// The claim that a worker worked under is not its own any more. What it tried to write was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the claim was lost")]
+pub struct LeaseLost;
+
+/// The durable state of this process. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: Db,
+    signals: Arc<Signals>,
+}
+
+/// Wakes whoever works the queues; each has one dispatcher.
+#[derive(Debug, Default)]
+struct Signals {
+    inbox: Notify,
+    outbox: Notify,
+}
+
+impl Store {
+    /// Opens the database for serving: creates what is missing, migrates, and frees what the process before held. The
+    /// directory belongs to this process until the store is dropped; that is what makes the leases of the process
+    /// before worthless.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NewerSchema`], or that the directory cannot be used.
+    pub fn open(settings: &config::Storage) -> Result<Self, Error> {
+        Self::with(Db::open(settings)?)
+    }
+
+    /// Opens the database beside a process that may be serving from it: for commands.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none, otherwise as [`Store::open`].
+    pub fn open_beside(settings: &config::Storage) -> Result<Self, Error> {
+        Self::with(Db::open_beside(settings)?)
+    }
+
+    fn with(db: Db) -> Result<Self, Error> {
+        Ok(Self { db, signals: Arc::default() })
+    }
+
+    /// Waits until the inbox may hold something to claim.
+    pub async fn inbox_ready(&self) {
+        self.signals.inbox.notified().await;
+    }
+
+    /// Waits until the outbox may hold something to claim.
+    pub async fn outbox_ready(&self) {
+        self.signals.outbox.notified().await;
+    }
+
+    /// Writes a page and takes it back.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with the reason, when the next message could not be saved either.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        self.db
+            .write(|conn| {
+                conn.prepare_cached("INSERT INTO probe (page) VALUES (zeroblob(16384))")?.execute([])?;
+                conn.prepare_cached("DELETE FROM probe")?.execute([])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Wakes the dispatchers when another process changed the database, as `qimate dead-letters retry` does. Cheap
+    /// enough to be asked every second.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn notice_foreign_changes(&self, seen: i64) -> Result<i64, Error> {
+        let version = self.db.foreign_version().await?;
+        if version != seen {
+            self.signals.inbox.notify_one();
+            self.signals.outbox.notify_one();
+        }
+        Ok(version)
+    }
+
+    /// Deletes finished rows that are older than `keep`, a bounded number at a time, so that no callback waits for it.
+    /// Returns how many went.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be written.
+    pub async fn prune(&self, now: Timestamp, keep: Duration) -> Result<usize, Error> {
+        prune::prune(&self.db, now - keep).await
+    }
+}

@@ -1,0 +1,189 @@
+//! Conversations and their turns.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Error, LeaseLost, Store, inbox::Inbound, outbox};
+use crate::{
+    clock::Timestamp,
+    model::{
+        conversation::{Conversation, Exchange, TurnState, Unfinished, Usage},
+        id::{Lane, TurnId},
+        reply::ReplyPart,
+    },
+};
+
+/// A turn as it is saved.
+#[derive(Clone, Debug)]
+pub struct TurnRecord {
+    /// Names it.
+    pub id: TurnId,
+    /// The conversation it belongs to.
+    pub conversation: i64,
+    /// What was asked and what was answered, as far as the answer came.
+    pub exchange: Exchange,
+    /// How many parts of the answer are in the outbox.
+    pub parts: u32,
+    /// How it stands.
+    pub state: TurnState,
+}
+
+impl TurnRecord {
+    /// Writes the turn that answers inbox row `cause`, anew or over its earlier state.
+    pub(super) fn write(&self, conn: &Connection, cause: i64, now: Timestamp) -> Result<(), rusqlite::Error> {
+        let (state, reason, usage, ended) = match &self.state {
+            TurnState::Running => ("running", None, None, false),
+            TurnState::Answered { usage } => ("answered", None, Some(*usage), true),
+            TurnState::Failed { reason } => ("failed", Some(reason.as_str()), None, true),
+            TurnState::Stopped => ("stopped", None, None, true),
+        };
+        let tokens = |of: fn(Usage) -> u64| usage.map(|usage| i64::try_from(of(usage)).unwrap_or(i64::MAX));
+        conn.prepare_cached(
+            "INSERT INTO turn (cause, id, conversation, question, answer, parts, state, reason,
+                               input_tokens, output_tokens, estimated, ended_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (cause) DO UPDATE SET
+                 answer = excluded.answer, parts = excluded.parts, state = excluded.state, reason = excluded.reason,
+                 input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
+                 estimated = excluded.estimated, ended_at = excluded.ended_at",
+        )?
+        .execute(params![
+            cause,
+            self.id.to_string(),
+            self.conversation,
+            self.exchange.question,
+            self.exchange.answer,
+            self.parts,
+            state,
+            reason,
+            tokens(|usage| usage.input),
+            tokens(|usage| usage.output),
+            usage.map(|usage| usage.estimated),
+            ended.then_some(now.as_millis()),
+        ])?;
+        conn.prepare_cached("UPDATE conversation SET last_at = ?2 WHERE id = ?1")?
+            .execute(params![self.conversation, now.as_millis()])?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The open conversation of a lane, with its newest exchanges: as many as stay within `bytes` of text.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn find_conversation(&self, lane: &Lane, bytes: usize) -> Result<Option<Conversation>, Error> {
+        let lane = lane.clone();
+        self.db
+            .read(move |conn| {
+                let found = conn
+                    .prepare_cached("SELECT id, last_at FROM conversation WHERE lane = ?1 AND closed_at IS NULL")?
+                    .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                let Some((id, last_at)) = found else { return Ok(None) };
+                let mut newest = conn.prepare_cached(
+                    "SELECT question, answer FROM turn
+                     WHERE conversation = ?1 AND state <> 'running' AND answer <> '' ORDER BY cause DESC",
+                )?;
+                let mut rows = newest.query([id])?;
+                let (mut exchanges, mut used) = (Vec::new(), 0_usize);
+                while let Some(row) = rows.next()? {
+                    let exchange = Exchange { question: row.get(0)?, answer: row.get(1)? };
+                    used = used.saturating_add(exchange.question.len() + exchange.answer.len());
+                    if used > bytes {
+                        break;
+                    }
+                    exchanges.push(exchange);
+                }
+                exchanges.reverse();
+                Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), exchanges }))
+            })
+            .await
+    }
+
+    /// Begins a new conversation on a lane. The one before, if any, is closed and stays in the store.
+    ///
+    /// # Errors
+    /// [`Error`]: the one before is still open.
+    pub async fn open_conversation(&self, lane: &Lane, now: Timestamp) -> Result<Conversation, Error> {
+        let lane = lane.clone();
+        let id = self
+            .db
+            .write(move |conn| {
+                close(conn, &lane, now)?;
+                conn.prepare_cached("INSERT INTO conversation (lane, opened_at, last_at) VALUES (?1, ?2, ?2)")?
+                    .execute(params![lane.as_str(), now.as_millis()])?;
+                Ok(conn.last_insert_rowid())
+            })
+            .await?;
+        Ok(Conversation { id, last_at: now, exchanges: Vec::new() })
+    }
+
+    /// Ends a lane's conversation; there may be none.
+    ///
+    /// # Errors
+    /// [`Error`]: it is still open.
+    pub async fn close_conversation(&self, lane: &Lane, now: Timestamp) -> Result<(), Error> {
+        let lane = lane.clone();
+        self.db.write(move |conn| close(conn, &lane, now)).await
+    }
+
+    /// The turn of an inbox row that a crash cut off after parts of its answer were committed.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn find_unfinished(&self, cause: i64) -> Result<Option<Unfinished>, Error> {
+        let found = self
+            .db
+            .read(move |conn| {
+                conn.prepare_cached("SELECT id, answer, parts FROM turn WHERE cause = ?1 AND state = 'running'")?
+                    .query_row([cause], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))
+                    .optional()
+            })
+            .await?;
+        found
+            .map(|(id, answer_so_far, parts)| {
+                let id = TurnId::parse(&id).map_err(|error| Error::Corrupt(error.to_string()))?;
+                Ok(Unfinished { id, answer_so_far, parts })
+            })
+            .transpose()
+    }
+
+    /// Commits parts of an answer that is still being written, and with them the turn so far: they are sent as they
+    /// are, whatever happens to the rest.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing of it was written.
+    pub async fn append(
+        &self,
+        claim: &Inbound,
+        turn: TurnRecord,
+        parts: Vec<ReplyPart>,
+        now: Timestamp,
+    ) -> Result<Result<(), LeaseLost>, Error> {
+        let (lane, seq, lease) = (claim.lane.clone(), claim.seq, claim.lease());
+        let to = outbox::Recipient::of(&claim.event);
+        let outcome = self
+            .db
+            .write(move |conn| {
+                let held = conn
+                    .prepare_cached("SELECT 1 FROM inbox_lane WHERE lane = ?1 AND lease = ?2")?
+                    .exists(params![lane.as_str(), lease])?;
+                if !held {
+                    return Ok(Err(LeaseLost));
+                }
+                let first = i64::from(turn.parts) - i64::try_from(parts.len()).unwrap_or(0);
+                turn.write(conn, seq, now)?;
+                outbox::insert(conn, &lane, &to, seq, first, &parts, now)?;
+                Ok(Ok(()))
+            })
+            .await?;
+        self.signals.outbox.notify_one();
+        Ok(outcome)
+    }
+}
+
+fn close(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(), rusqlite::Error> {
+    conn.prepare_cached("UPDATE conversation SET closed_at = ?2 WHERE lane = ?1 AND closed_at IS NULL")?
+        .execute(params![lane.as_str(), now.as_millis()])?;
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The SQLite file: one thread that writes, a few connections that read.
+//!
+//! Every change is a job. The writer takes all jobs that have come and commits them together, so that the disk's
+//! durability is paid once for many. A job that fails takes nobody with it: the group is then done again, one by one.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::{Error, migrate};
+use crate::config::{self, storage::Synchronous};
+
+const FILE: &str = "qimate.db";
+const LOCK: &str = "qimate.lock";
+/// Jobs that may wait for the writer before callers wait too.
+const QUEUE: usize = 4096;
+/// Jobs in one commit.
+const GROUP: usize = 512;
+/// How many reads may run at once.
+const READERS: usize = 2;
+/// How long a statement waits for another process (a command, a backup) before it gives up. Below the five seconds
+/// that WeCom waits for an answer, so that the callback is refused in time and repeated.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Handle to the database. Clones share it; the writer ends when the last is dropped.
+#[derive(Clone, Debug)]
+pub struct Db {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    readers: Arc<Readers>,
+    /// Held as long as the store is open; `None` beside a serving process.
+    _lock: Option<Arc<File>>,
+}
+
+impl Db {
+    /// See [`super::Store::open`].
+    pub(super) fn open(settings: &config::Storage) -> Result<Self, Error> {
+        let dir = &settings.data_dir;
+        fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
+        let lock_path = dir.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|source| io(&lock_path, source))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir.clone())),
+            Err(TryLockError::Error(source)) => return Err(io(&lock_path, source)),
+        }
+        let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::migrate(&mut writer, dir, migrate::ALL)?;
+        // The leases of the process before: it is gone, or we would not have the lock.
+        writer.execute_batch(
+            "UPDATE inbox_lane SET lease = NULL WHERE lease IS NOT NULL;
+             UPDATE outbox_lane SET lease = NULL WHERE lease IS NOT NULL;",
+        )?;
+        Self::start(settings, writer, Some(Arc::new(lock)))
+    }
+
+    /// See [`super::Store::open_beside`].
+    pub(super) fn open_beside(settings: &config::Storage) -> Result<Self, Error> {
+        if !settings.data_dir.join(FILE).exists() {
+            return Err(Error::Missing(settings.data_dir.clone()));
+        }
+        let writer = connect(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::check(&writer, migrate::ALL)?;
+        Self::start(settings, writer, None)
+    }
+
+    fn start(settings: &config::Storage, writer: Connection, lock: Option<Arc<File>>) -> Result<Self, Error> {
+        let readers =
+            (0..READERS).map(|_| connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write_loop(writer, queue))
+            .map_err(|source| io(&settings.data_dir, source))?;
+        let readers = Readers { idle: Mutex::new(readers), permits: Semaphore::new(READERS) };
+        Ok(Self { jobs, readers: Arc::new(readers), _lock: lock })
+    }
+
+    /// Runs `work` in the writer, as part of one transaction. When this returns `Ok`, it is on the disk. `work` may run
+    /// twice; the first run was then taken back.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing of it was written.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Work { work, value: None, reply };
+        self.jobs.send(Box::new(job)).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Runs `work` on a connection that only reads, beside the writer.
+    ///
+    /// # Errors
+    /// [`Error`] when it cannot be read.
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let _permit = self.readers.permits.acquire().await.map_err(|_| Error::Closed)?;
+        tokio::task::spawn_blocking(move || {
+            let take = || readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let conn = take().ok_or(Error::Closed)?;
+            let outcome = work(&conn);
+            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            Ok(outcome?)
+        })
+        .await
+        .map_err(|_| Error::Closed)?
+    }
+
+    /// A number that changes when another process commits.
+    pub(super) async fn foreign_version(&self) -> Result<i64, Error> {
+        // Asked of the writer: on its connection, and only there, our own commits do not count.
+        self.write(|conn| conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))).await
+    }
+}
+
+#[derive(Debug)]
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+/// One change, and somebody who waits for it.
+trait Job: Send {
+    /// Makes the change inside an open transaction.
+    fn run(&mut self, conn: &Connection) -> Result<(), rusqlite::Error>;
+    /// Tells the one who waits, after the commit or the failure.
+    fn finish(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+struct Work<F, T> {
+    work: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<F, T> Job for Work<F, T>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, rusqlite::Error> + Send,
+{
+    fn run(&mut self, conn: &Connection) -> Result<(), rusqlite::Error> {
+        self.value = Some((self.work)(conn)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
+        let Self { value, reply, .. } = *self;
+        // Who asked may have gone; the change stands all the same.
+        let _ = reply.send(outcome.and_then(|()| value.ok_or(Error::Closed)));
+    }
+}
+
+fn write_loop(conn: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while let Some(first) = queue.blocking_recv() {
+        group.push(first);
+        while group.len() < GROUP {
+            match queue.try_recv() {
+                Ok(job) => group.push(job),
+                Err(_) => break,
+            }
+        }
+        commit_group(&conn, &mut group);
+    }
+    // Folds the log into the file, so that a copy of the file alone is complete. Failing costs nothing.
+    let _ = conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+fn commit_group(conn: &Connection, group: &mut Vec<Box<dyn Job>>) {
+    match transact(conn, group) {
+        Ok(()) => group.drain(..).for_each(|job| job.finish(Ok(()))),
+        Err(error) if group.len() == 1 || concerns_all(&error) => {
+            let error = Error::from(error);
+            group.drain(..).for_each(|job| job.finish(Err(error.clone())));
+        }
+        Err(_) => {
+            for mut job in group.drain(..) {
+                let outcome = transact(conn, std::slice::from_mut(&mut job));
+                job.finish(outcome.map_err(Error::from));
+            }
+        }
+    }
+}
+
+fn transact(conn: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+    let outcome = conn
+        .prepare_cached("BEGIN IMMEDIATE")
+        .and_then(|mut begin| begin.execute([]))
+        .and_then(|_| group.iter_mut().try_for_each(|job| job.run(conn)))
+        .and_then(|()| conn.prepare_cached("COMMIT")?.execute([]))
+        .map(|_| ());
+    if outcome.is_err() && !conn.is_autocommit() {
+        // If even this fails, SQLite has rolled back by itself, or the next BEGIN says so.
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    outcome
+}
+
+/// Whether the next job would fail for the same reason.
+fn concerns_all(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+        )
+    )
+}
+
+fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
+    let path = settings.data_dir.join(FILE);
+    let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        conn.execute_batch("PRAGMA cache_size = -1024")?;
+        return Ok(conn);
+    }
+    let synchronous = match settings.synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+    };
+    // `journal_size_limit` returns what a burst took; 1000 pages between checkpoints gave the evenest commits.
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = {synchronous};
+         PRAGMA wal_autocheckpoint = 1000;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -6144;
+         PRAGMA temp_store = MEMORY;"
+    ))?;
+    if let Some(mib) = settings.max_size_mib {
+        let page_size: u64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        conn.pragma_update(None, "max_page_count", mib.saturating_mul(1024 * 1024) / page_size)?;
+    }
+    Ok(conn)
+}
+
+fn io(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: PathBuf::from(path), source: Arc::new(source) }
+}

@@ -1,0 +1,347 @@
+//! The inbox: what WeCom delivered, in the order in which it was committed, until a worker has ended it.
+//!
+//! A worker leases a lane, not a row: that is what keeps one member's messages in order and one at a time, on any
+//! database, and what keeps a claim as cheap with ten thousand rows of one member as with one.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Error, LeaseLost, Store, conversation::TurnRecord, outbox};
+use crate::{
+    clock::Timestamp,
+    model::{event::Event, id::Lane, reply::ReplyPart},
+};
+
+/// What became of a delivered event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is new, and on the disk.
+    Fresh {
+        /// Its place in the inbox.
+        seq: i64,
+        /// How many of its lane are open, itself included; 0 when it needs no worker.
+        depth: u32,
+    },
+    /// It was here before. Nothing was written.
+    Duplicate,
+}
+
+/// What is to happen with an event after it was saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// A worker is to handle it.
+    Handle,
+    /// A worker is to handle it, and it also asks to stop the answer before it.
+    HandleAndStop,
+    /// It is kept and known; there is nothing to do.
+    Keep,
+}
+
+/// A worker's hold on one inbox row and on its whole lane. Ends with [`Store::finish`] or [`Store::release`].
+#[derive(Debug)]
+pub struct Inbound {
+    /// The lane that is held.
+    pub lane: Lane,
+    /// The row's place in the inbox.
+    pub seq: i64,
+    /// What the member did.
+    pub event: Event,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// How often a worker has taken it, this time included. Above 1, the time before ended in a crash.
+    pub claims: u32,
+    lease: i64,
+}
+
+/// What could be claimed, and when to ask again.
+#[derive(Debug)]
+pub struct Claimed<T> {
+    /// The claims, at most as many as asked for.
+    pub claims: Vec<T>,
+    /// When the next lane that rests becomes ready; `None` when none rests.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Everything that must be true together when an inbox row ends.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// The turn, if it was one.
+    pub turn: Option<TurnRecord>,
+    /// What is still to be said: parts number `first_part` and following of the answer.
+    pub parts: Vec<ReplyPart>,
+    /// The number of the first of `parts`.
+    pub first_part: u32,
+    /// That the member was welcomed.
+    pub welcomed: bool,
+}
+
+impl Inbound {
+    pub(super) const fn lease(&self) -> i64 {
+        self.lease
+    }
+}
+
+/// Leases differ within a process; between processes the exclusive data directory keeps them apart.
+static NEXT_LEASE: AtomicI64 = AtomicI64::new(1);
+
+pub(super) fn next_lease() -> i64 {
+    NEXT_LEASE.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Store {
+    /// Saves an event, once. When this returns, it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error`]: it is not saved, and WeCom must be told to send it again.
+    pub async fn accept(&self, event: Event, disposition: Disposition, now: Timestamp) -> Result<Accepted, Error> {
+        let lane = event.lane();
+        let json = serde_json::to_string(&event).map_err(|error| Error::Corrupt(error.to_string()))?;
+        let accepted = self
+            .db
+            .write(move |conn| {
+                let state = if disposition == Disposition::Keep { "done" } else { "open" };
+                let stops = disposition == Disposition::HandleAndStop;
+                let fresh = conn
+                    .prepare_cached(
+                        "INSERT INTO inbox (dedup, lane, kind, event, stops, state, received_at)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dedup) DO NOTHING",
+                    )?
+                    .execute(params![
+                        event.dedup.as_str(),
+                        lane.as_str(),
+                        event.kind.name(),
+                        json,
+                        stops,
+                        state,
+                        now.as_millis()
+                    ])?;
+                if fresh == 0 {
+                    return Ok(Accepted::Duplicate);
+                }
+                let seq = conn.last_insert_rowid();
+                if disposition == Disposition::Keep {
+                    return Ok(Accepted::Fresh { seq, depth: 0 });
+                }
+                let depth = conn
+                    .prepare_cached(
+                        "INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, ?2)
+                         ON CONFLICT (lane) DO UPDATE SET depth = depth + 1 RETURNING depth",
+                    )?
+                    .query_row(params![lane.as_str(), now.as_millis()], |row| row.get(0))?;
+                Ok(Accepted::Fresh { seq, depth })
+            })
+            .await?;
+        if matches!(accepted, Accepted::Fresh { depth: 1.., .. }) {
+            self.signals.inbox.notify_one();
+        }
+        Ok(accepted)
+    }
+
+    /// Takes the oldest row of each of up to `limit` free lanes, those first that have waited longest.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing was taken.
+    pub async fn claim_inbound(&self, limit: usize, now: Timestamp) -> Result<Claimed<Inbound>, Error> {
+        let lease = next_lease();
+        let rows = self
+            .db
+            .write(move |conn| {
+                let lanes = lease_lanes(conn, Queue::Inbox, lease, limit, now)?;
+                let mut rows = Vec::with_capacity(lanes.len());
+                for lane in lanes {
+                    let row = conn
+                        .prepare_cached(
+                            "UPDATE inbox SET claims = claims + 1
+                             WHERE seq = (SELECT seq FROM inbox WHERE lane = ?1 AND state = 'open' ORDER BY seq LIMIT 1)
+                             RETURNING seq, event, claims, received_at",
+                        )?
+                        .query_row([&lane], |row| {
+                            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
+                        })?;
+                    rows.push((lane, row));
+                }
+                let next_at = if rows.is_empty() { next_ready(conn, Queue::Inbox)? } else { None };
+                Ok((rows, next_at))
+            })
+            .await?;
+        let (rows, next_at) = rows;
+        let claims = rows
+            .into_iter()
+            .map(|(lane, (seq, event, claims, received_at))| {
+                let event = serde_json::from_str(&event)
+                    .map_err(|error| Error::Corrupt(format!("inbox row {seq}: {error}")))?;
+                let (lane, received_at) = (Lane::from_stored(lane), Timestamp::from_millis(received_at));
+                Ok(Inbound { lane, seq, event, received_at, claims, lease })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Claimed { claims, next_at })
+    }
+
+    /// Ends a row: the turn, its cost, what is to be said and the row's own end, in one transaction. The lane is free
+    /// for its next row.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing of it was written; the claim stands and may be ended later.
+    pub async fn finish(
+        &self,
+        claim: &Inbound,
+        ending: Ending,
+        now: Timestamp,
+    ) -> Result<Result<(), LeaseLost>, Error> {
+        let (lane, lease, seq) = (claim.lane.clone(), claim.lease, claim.seq);
+        let to = outbox::Recipient::of(&claim.event);
+        let says = !ending.parts.is_empty();
+        let outcome = self
+            .db
+            .write(move |conn| {
+                let depth = conn
+                    .prepare_cached(
+                        "UPDATE inbox_lane SET lease = NULL, depth = depth - 1, ready_at = ?3
+                         WHERE lane = ?1 AND lease = ?2 RETURNING depth",
+                    )?
+                    .query_row(params![lane.as_str(), lease, now.as_millis()], |row| row.get::<_, i64>(0))
+                    .optional()?;
+                let Some(depth) = depth else { return Ok(Err(LeaseLost)) };
+                if depth == 0 {
+                    conn.prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1")?.execute([lane.as_str()])?;
+                }
+                conn.prepare_cached("UPDATE inbox SET state = 'done' WHERE seq = ?1")?.execute([seq])?;
+                if let Some(turn) = &ending.turn {
+                    turn.write(conn, seq, now)?;
+                }
+                if ending.welcomed {
+                    conn.prepare_cached(
+                        "INSERT INTO welcome (lane, welcomed_at) VALUES (?1, ?2)
+                         ON CONFLICT (lane) DO UPDATE SET welcomed_at = excluded.welcomed_at",
+                    )?
+                    .execute(params![lane.as_str(), now.as_millis()])?;
+                }
+                outbox::insert(conn, &lane, &to, seq, i64::from(ending.first_part), &ending.parts, now)?;
+                Ok(Ok(depth))
+            })
+            .await?;
+        if says {
+            self.signals.outbox.notify_one();
+        }
+        Ok(outcome.map(|depth| {
+            if depth > 0 {
+                self.signals.inbox.notify_one();
+            }
+        }))
+    }
+
+    /// Gives a row back, to be taken again at `at`: for when this process cannot end it.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be written; the row then comes back with the next start of the process.
+    pub async fn release(&self, claim: &Inbound, at: Timestamp) -> Result<(), Error> {
+        let (lane, lease) = (claim.lane.clone(), claim.lease);
+        self.db
+            .write(move |conn| {
+                conn.prepare_cached("UPDATE inbox_lane SET lease = NULL, ready_at = ?3 WHERE lane = ?1 AND lease = ?2")?
+                    .execute(params![lane.as_str(), lease, at.as_millis()])
+            })
+            .await?;
+        self.signals.inbox.notify_one();
+        Ok(())
+    }
+
+    /// The open rows that ask to stop the answer before them: lane and place. For the start of the process.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn open_stops(&self) -> Result<Vec<(Lane, i64)>, Error> {
+        self.db
+            .read(|conn| {
+                conn.prepare_cached("SELECT lane, seq FROM inbox WHERE state = 'open' AND stops = 1 ORDER BY seq")?
+                    .query_map([], |row| Ok((Lane::from_stored(row.get(0)?), row.get(1)?)))?
+                    .collect()
+            })
+            .await
+    }
+
+    /// Rows that have waited unclaimed since before `since`, with nobody told: the first of each free lane.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn overdue(&self, since: Timestamp, limit: usize) -> Result<Vec<(i64, Event)>, Error> {
+        let rows: Vec<(i64, String)> = self
+            .db
+            .read(move |conn| {
+                conn.prepare_cached(
+                    "SELECT i.seq, i.event FROM inbox_lane l
+                     JOIN inbox i ON i.seq = (SELECT MIN(seq) FROM inbox WHERE lane = l.lane AND state = 'open')
+                     WHERE l.lease IS NULL AND l.ready_at <= ?1
+                       AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.cause = i.seq AND o.part < 0)
+                     ORDER BY l.ready_at LIMIT ?2",
+                )?
+                .query_map(params![since.as_millis(), limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+            })
+            .await?;
+        rows.into_iter()
+            .map(|(seq, event)| {
+                let event = serde_json::from_str(&event).map_err(|error| Error::Corrupt(error.to_string()))?;
+                Ok((seq, event))
+            })
+            .collect()
+    }
+
+    /// Whether the member of this lane was welcomed within `window`.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn was_welcomed(&self, lane: &Lane, window: Duration, now: Timestamp) -> Result<bool, Error> {
+        let (lane, since) = (lane.clone(), now - window);
+        self.db
+            .read(move |conn| {
+                conn.prepare_cached("SELECT 1 FROM welcome WHERE lane = ?1 AND welcomed_at > ?2")?
+                    .exists(params![lane.as_str(), since.as_millis()])
+            })
+            .await
+    }
+}
+
+/// The two queues have lanes of one shape.
+#[derive(Clone, Copy)]
+pub(super) enum Queue {
+    Inbox,
+    Outbox,
+}
+
+/// Leases up to `limit` free lanes whose time has come.
+pub(super) fn lease_lanes(
+    conn: &Connection,
+    queue: Queue,
+    lease: i64,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<String>, rusqlite::Error> {
+    let sql = match queue {
+        Queue::Inbox => {
+            "UPDATE inbox_lane SET lease = ?1 WHERE lane IN
+             (SELECT lane FROM inbox_lane WHERE lease IS NULL AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3)
+             RETURNING lane"
+        }
+        Queue::Outbox => {
+            "UPDATE outbox_lane SET lease = ?1 WHERE lane IN
+             (SELECT lane FROM outbox_lane WHERE lease IS NULL AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3)
+             RETURNING lane"
+        }
+    };
+    conn.prepare_cached(sql)?.query_map(params![lease, now.as_millis(), limit], |row| row.get(0))?.collect()
+}
+
+/// When the first of the free lanes becomes ready.
+pub(super) fn next_ready(conn: &Connection, queue: Queue) -> Result<Option<Timestamp>, rusqlite::Error> {
+    let sql = match queue {
+        Queue::Inbox => "SELECT MIN(ready_at) FROM inbox_lane WHERE lease IS NULL",
+        Queue::Outbox => "SELECT MIN(ready_at) FROM outbox_lane WHERE lease IS NULL",
+    };
+    let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(at.map(Timestamp::from_millis))
+}

@@ -1,0 +1,63 @@
+//! Deletes by age what is finished.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, db::Db};
+use crate::clock::Timestamp;
+
+/// Rows in one transaction: few enough that a callback in the same commit does not feel it.
+const BATCH: usize = 500;
+
+/// A table whose rows age in the order of their key.
+struct Aged {
+    /// The first key that is young enough to stay. Reads no more than what is old.
+    first_young: &'static str,
+    /// Deletes finished rows below that key.
+    delete: &'static str,
+}
+
+const AGED: [Aged; 3] = [
+    Aged {
+        first_young: "SELECT seq FROM inbox WHERE received_at >= ?1 ORDER BY seq LIMIT 1",
+        delete: "DELETE FROM inbox WHERE seq IN
+                 (SELECT seq FROM inbox WHERE seq < ?1 AND state = 'done' ORDER BY seq LIMIT ?2)",
+    },
+    Aged {
+        first_young: "SELECT seq FROM outbox WHERE created_at >= ?1 ORDER BY seq LIMIT 1",
+        delete: "DELETE FROM outbox WHERE seq IN
+                 (SELECT seq FROM outbox WHERE seq < ?1 AND state = 'sent' ORDER BY seq LIMIT ?2)",
+    },
+    Aged {
+        first_young: "SELECT cause FROM turn WHERE ended_at >= ?1 ORDER BY cause LIMIT 1",
+        delete: "DELETE FROM turn WHERE cause IN
+                 (SELECT cause FROM turn WHERE cause < ?1 AND state <> 'running' ORDER BY cause LIMIT ?2)",
+    },
+];
+
+pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
+    let mut total = 0;
+    for Aged { first_young, delete } in AGED {
+        let first_young: Option<i64> = db
+            .read(move |conn| {
+                conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)).optional()
+            })
+            .await?;
+        let below = first_young.unwrap_or(i64::MAX);
+        total += in_batches(db, delete, below).await?;
+    }
+    let closed = "DELETE FROM conversation WHERE id IN
+                  (SELECT id FROM conversation WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+    total += in_batches(db, closed, before.as_millis()).await?;
+    Ok(total)
+}
+
+async fn in_batches(db: &Db, delete: &'static str, below: i64) -> Result<usize, Error> {
+    let mut total = 0;
+    loop {
+        let deleted = db.write(move |conn| conn.prepare_cached(delete)?.execute(params![below, BATCH])).await?;
+        total += deleted;
+        if deleted < BATCH {
+            return Ok(total);
+        }
+    }
+}
