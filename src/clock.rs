@@ -1,8 +1,9 @@
 //! Time is handed in: [`Clock::System`] in production, [`Clock::Manual`] where a test moves it.
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    ops::{Add, Sub},
+    ops::{Add, RangeInclusive, Sub},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -105,6 +106,7 @@ impl Clock {
         match self {
             Self::System => tokio::time::sleep(deadline.since(self.now())).await,
             Self::Manual(manual) => {
+                let _sleeper = manual.sleeper(deadline);
                 let mut now = manual.now.subscribe();
                 // The sender lives in `self`, so waiting cannot fail while we are borrowed.
                 let _ = now.wait_for(|now| *now >= deadline).await;
@@ -129,12 +131,14 @@ impl Clock {
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     now: Arc<watch::Sender<Timestamp>>,
+    /// How many sleep until when.
+    sleepers: Arc<watch::Sender<BTreeMap<Timestamp, usize>>>,
 }
 
 impl ManualClock {
     /// Starts at `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self { now: Arc::new(watch::Sender::new(start)) }
+        Self { now: Arc::new(watch::Sender::new(start)), sleepers: Arc::default() }
     }
 
     /// Moves the time on and wakes everyone whose wait is over.
@@ -142,9 +146,50 @@ impl ManualClock {
         self.now.send_modify(|now| *now = *now + by);
     }
 
-    /// How many sleepers wait on this clock at this moment: a test advances once the one it means is there.
+    /// Waits until somebody sleeps for a time within `range` from now, and returns how long: the moment at which a test
+    /// may move the time, because the one it means is there.
+    pub async fn sleeper_within(&self, range: RangeInclusive<Duration>) -> Duration {
+        let mut sleepers = self.sleepers.subscribe();
+        let now = *self.now.borrow();
+        let found = |sleepers: &BTreeMap<Timestamp, usize>| {
+            sleepers.range(now + *range.start()..=now + *range.end()).next().map(|(deadline, _)| deadline.since(now))
+        };
+        loop {
+            if let Some(duration) = found(&sleepers.borrow_and_update()) {
+                return duration;
+            }
+            // The sender lives in `self`.
+            let _ = sleepers.changed().await;
+        }
+    }
+
+    /// How many sleep on this clock at this moment.
     pub fn sleepers(&self) -> usize {
-        self.now.receiver_count()
+        self.sleepers.borrow().values().sum()
+    }
+
+    fn sleeper(&self, deadline: Timestamp) -> Sleeper<'_> {
+        self.sleepers.send_modify(|sleepers| *sleepers.entry(deadline).or_default() += 1);
+        Sleeper { clock: self, deadline }
+    }
+}
+
+/// Somebody who sleeps.
+struct Sleeper<'a> {
+    clock: &'a ManualClock,
+    deadline: Timestamp,
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.clock.sleepers.send_modify(|sleepers| {
+            if let Some(count) = sleepers.get_mut(&self.deadline) {
+                *count -= 1;
+                if *count == 0 {
+                    sleepers.remove(&self.deadline);
+                }
+            }
+        });
     }
 }
 
@@ -163,9 +208,8 @@ mod tests {
                 clock.now()
             })
         };
-        while manual.sleepers() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let minute = Duration::from_secs(60);
+        assert_eq!(manual.sleeper_within(Duration::ZERO..=minute).await, minute);
         manual.advance(Duration::from_secs(59));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());

@@ -1,1 +1,135 @@
-//! The one door to the model.
+//! Quota and model behind one door, for every client: reserve, stream, settle.
+//!
+//! Whoever wants words from a model reserves first, streams under the reservation, and gets a [`Charge`] that must be
+//! saved. There are no limits yet; when they come they live here, and callers already handle [`QuotaExceeded`].
+
+use crate::{
+    clock::Timestamp,
+    llm::{
+        self,
+        client::{ChatRequest, Client},
+        stream::{CompletionStream, Delta},
+        tokens::{self, TokenCounter},
+    },
+    model::{
+        conversation::Usage,
+        id::{AgentId, CorpId, MemberId},
+    },
+};
+
+/// On whose account a model is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Payer<'a> {
+    /// The enterprise.
+    pub corp: &'a CorpId,
+    /// The application.
+    pub agent: AgentId,
+    /// The member.
+    pub member: &'a MemberId,
+}
+
+/// The payer may not use more for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{used} of {limit} used")]
+pub struct QuotaExceeded {
+    /// What may be used.
+    pub limit: u64,
+    /// What has been used.
+    pub used: u64,
+    /// When there is room again.
+    pub resets_at: Timestamp,
+}
+
+/// The door.
+pub struct Meter {
+    client: Client,
+    counter: TokenCounter,
+}
+
+impl Meter {
+    /// Guards `client`; estimates with `counter` what an upstream does not tell.
+    pub const fn new(client: Client, counter: TokenCounter) -> Self {
+        Self { client, counter }
+    }
+
+    /// Counts model tokens as the model in use does, or carefully estimates.
+    pub const fn counter(&self) -> &TokenCounter {
+        &self.counter
+    }
+
+    /// Sets aside what the call will probably cost.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`], and the model must not be asked.
+    pub async fn reserve(&self, _payer: Payer<'_>, input_estimate: usize) -> Result<Reservation<'_>, QuotaExceeded> {
+        Ok(Reservation { meter: self, input_estimate })
+    }
+}
+
+/// The permission for one model call.
+#[must_use = "a reservation that is not used holds an allowance for nothing"]
+pub struct Reservation<'a> {
+    meter: &'a Meter,
+    input_estimate: usize,
+}
+
+impl<'a> Reservation<'a> {
+    /// Asks the model.
+    ///
+    /// # Errors
+    /// [`llm::Error`] when no answer began; nothing is charged.
+    pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
+        let stream = self.meter.client.stream(request).await?;
+        Ok(Metered { stream, reservation: self, usage: None, written: String::new() })
+    }
+}
+
+/// An answer as it is written, under its reservation.
+#[must_use = "what was streamed must be settled"]
+pub struct Metered<'a> {
+    stream: CompletionStream,
+    reservation: Reservation<'a>,
+    usage: Option<Usage>,
+    written: String,
+}
+
+impl Metered<'_> {
+    /// The next piece; `None` after the end.
+    ///
+    /// # Errors
+    /// [`llm::Error`] when the answer broke off.
+    pub async fn next(&mut self) -> Option<Result<Delta, llm::error::Error>> {
+        let next = self.stream.next().await;
+        match &next {
+            Some(Ok(Delta::Text(text))) => self.written.push_str(text),
+            Some(Ok(Delta::Finish(finish))) => self.usage = finish.usage,
+            _ => {}
+        }
+        next
+    }
+
+    /// What it cost: as the upstream says or, where it does not (or the answer broke off), estimated.
+    pub fn settle(self) -> Charge {
+        let estimate = || Usage {
+            input: self.reservation.input_estimate as u64,
+            output: tokens::estimate(&self.written) as u64,
+            estimated: true,
+        };
+        Charge(self.usage.unwrap_or_else(estimate))
+    }
+}
+
+/// The cost of a model call, to be saved with what it bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the cost must be saved"]
+pub struct Charge(Usage);
+
+impl Charge {
+    /// For a call that never began.
+    pub const NOTHING: Self = Self(Usage { input: 0, output: 0, estimated: false });
+
+    /// Model tokens.
+    pub const fn usage(self) -> Usage {
+        self.0
+    }
+}

@@ -1,1 +1,24 @@
-//! The chat room.
+//! What the bot does: takes events in, turns them into answers, and sees the answers out.
+//!
+//! The path, in the order of these files: `intake` saves an event; `dispatch` gives it to `turn`, which knows `command`s
+//! and asks `answer` for the rest; that puts a prompt together (`context`, from `memory`), lets `live` decide what can be
+//! said while the model still writes, and `render`s it; `delivery` sends it. It is the only room where WeCom, the model
+//! and the store meet. It knows nothing of HTTP.
+
+pub mod intake;
+
+pub mod dispatch;
+
+pub mod answer;
+pub mod command;
+pub mod context;
+pub mod live;
+pub mod memory;
+pub mod render;
+pub mod stops;
+pub mod texts;
+pub mod turn;
+
+pub mod delivery;
+pub mod gate;
+pub mod notices;

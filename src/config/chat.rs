@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::reader::{Reader, Reported, any};
 use crate::model::reply::Format;
 
 /// The language of what the bot itself says (help, notices, failures).
@@ -35,4 +36,29 @@ pub struct Chat {
     pub slow_notice: Option<Duration>,
     /// From how many waiting messages on a member is told that they are in the queue; 0: never.
     pub backlog_notice: u32,
+}
+
+impl Chat {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let language = reader.choice("chat.language", &[("zh", Language::Chinese), ("en", Language::English)]);
+        let idle = reader.whole_or_none("chat.idle_minutes", 1..=525_600_u64);
+        let max_concurrent_turns = reader.whole("chat.max_concurrent_turns", 1..=10_000);
+        let progressive = reader.flag("chat.progressive");
+        let output = reader.choice("chat.output", &[Format::Text, Format::Markdown].map(|format| (format.as_str(), format)));
+        let context_tokens = reader.whole("chat.context_tokens", 256..=10_000_000);
+        let welcome = reader.optional_text("chat.welcome", any);
+        let slow_notice = reader.whole_or_none("chat.slow_notice_seconds", 1..=3600);
+        let backlog_notice = reader.whole("chat.backlog_notice", 0..=10_000);
+        Ok(Self {
+            language: language?,
+            idle: idle?.map(|minutes| Duration::from_secs(minutes * 60)),
+            max_concurrent_turns: max_concurrent_turns?,
+            progressive: progressive?,
+            output: output?,
+            context_tokens: context_tokens?,
+            welcome: welcome?,
+            slow_notice: slow_notice?.map(Duration::from_secs),
+            backlog_notice: backlog_notice?,
+        })
+    }
 }

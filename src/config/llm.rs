@@ -2,6 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use reqwest::header::{HeaderName, HeaderValue};
+
+use super::{
+    fault::Wrong,
+    reader::{Reader, Reported, any, credential},
+    setting::Value,
+    url,
+};
 use crate::secret::Secret;
 
 /// The section's values.
@@ -35,4 +43,144 @@ pub struct Llm {
     pub answer_timeout: Duration,
     /// How often a request is tried again before its first piece came. 0: never.
     pub max_retries: u32,
+}
+
+impl Llm {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let base_url = reader.text("llm.base_url", base_url);
+        let mut api_key = reader.optional_text("llm.api_key", credential);
+        if let (Ok(base_url), Ok(None)) = (&base_url, &api_key)
+            && is_openai(base_url)
+        {
+            api_key = Err(reader.missing("llm.api_key", "your OpenAI key, or set llm.base_url to another API"));
+        }
+        let model = reader.text("llm.model", any);
+        let system_prompt = reader.optional_text("llm.system_prompt", any);
+        let temperature = reader.fraction_or_none("llm.temperature", 0.0..=2.0);
+        let reasoning_effort = reader.optional_text("llm.reasoning_effort", any);
+        let max_output_tokens = reader.whole_or_none("llm.max_output_tokens", 1..=1_000_000);
+        let proxy = reader.proxy("llm.proxy");
+        let connect_timeout = reader.whole("llm.connect_timeout_seconds", 1..=3600);
+        let first_delta_timeout = reader.whole("llm.first_delta_timeout_seconds", 1..=3600);
+        let gap_timeout = reader.whole("llm.gap_timeout_seconds", 1..=3600);
+        let answer_timeout = reader.whole("llm.answer_timeout_seconds", 1..=3600);
+        let max_retries = reader.whole("llm.max_retries", 0..=10);
+        let extra_headers = reader.take("llm.extra_headers", |value| headers(value).map(starred));
+        Ok(Self {
+            base_url: base_url?,
+            api_key: api_key?,
+            model: model?,
+            system_prompt: system_prompt?.unwrap_or_default(),
+            temperature: temperature?,
+            reasoning_effort: reasoning_effort?,
+            max_output_tokens: max_output_tokens?,
+            extra_headers: extra_headers?,
+            proxy: proxy?,
+            connect_timeout: Duration::from_secs(connect_timeout?),
+            first_delta_timeout: Duration::from_secs(first_delta_timeout?),
+            gap_timeout: Duration::from_secs(gap_timeout?),
+            answer_timeout: Duration::from_secs(answer_timeout?),
+            max_retries: max_retries?,
+        })
+    }
+}
+
+/// OpenAI's own API, which answers nobody without a key.
+const OPENAI: [&str; 2] = ["https://api.openai.com", "http://api.openai.com"];
+
+fn is_openai(base_url: &str) -> bool {
+    OPENAI.iter().any(|openai| base_url.strip_prefix(openai).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+fn base_url(text: &str) -> Result<String, Wrong> {
+    let url = url::api(text)?;
+    if url.ends_with("/completions") {
+        return Err(Wrong::new("is the address of one call", "expected it without /chat/completions at the end"));
+    }
+    if OPENAI.contains(&url.as_str()) {
+        return Err(Wrong::new("lacks the API's version", "expected https://api.openai.com/v1"));
+    }
+    Ok(url)
+}
+
+/// A table from a file, or JSON from a variable.
+fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
+    let pairs: BTreeMap<String, String> = match value {
+        Value::Table(table) => table
+            .iter()
+            .map(|(name, value)| match value {
+                Value::Text(text) => Ok((name.clone(), text.clone())),
+                _ => Err(Wrong::new("holds a value that is not text", "expected every value in quotes")),
+            })
+            .collect::<Result<_, _>>()?,
+        // The parser's own message would quote the text.
+        Value::Untyped(json) => serde_json::from_str(json)
+            .map_err(|_| Wrong::new("is not a JSON object of texts", "expected such as {\"X-Team\":\"sales\"}"))?,
+        other => return Err(other.unexpected("a section [llm.extra_headers]")),
+    };
+    let mut headers = BTreeMap::new();
+    for (name, value) in pairs {
+        // Neither is quoted: whoever writes "X-Key: secret" as a name would find the secret in the log.
+        let Ok(name) = name.parse::<HeaderName>() else {
+            return Err(Wrong::new("holds a name that no header can have", "expected letters, digits and - only"));
+        };
+        if HeaderValue::from_str(&value).is_err() {
+            return Err(Wrong::new(
+                format!("holds a value for {name} that no header can have"),
+                "expected one line of printable characters",
+            ));
+        }
+        if headers.insert(name.to_string(), Secret::new(value)).is_some() {
+            return Err(Wrong::new(format!("holds {name} twice"), "expected each header once, in large or small letters"));
+        }
+    }
+    Ok(headers)
+}
+
+fn starred(headers: BTreeMap<String, Secret<String>>) -> (BTreeMap<String, Secret<String>>, String) {
+    let shown = match headers.is_empty() {
+        true => "(not set)".to_owned(),
+        false => headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", "),
+    };
+    (headers, shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_the_apis_not_one_calls() {
+        for good in ["https://api.openai.com/v1", "http://localhost:11434/v1/", "https://openrouter.ai/api/v1"] {
+            assert_eq!(base_url(good).ok().as_deref(), Some(good.trim_end_matches('/')));
+        }
+        for bad in ["https://api.openai.com", "https://api.openai.com/", "https://a/v1/chat/completions", "sk-abc"] {
+            assert!(base_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_openai_itself_needs_a_key() {
+        assert!(is_openai("https://api.openai.com/v1"));
+        assert!(!is_openai("https://api.openai.com.example/v1"));
+        assert!(!is_openai("http://localhost:11434/v1"));
+    }
+
+    #[test]
+    fn headers_are_names_and_values_that_can_be_sent() {
+        let read = |json: &str| headers(&Value::Untyped(json.to_owned()));
+        let taken = read(r#"{"X-Team":"sales","x-key":"hunter2"}"#).ok().map(|headers| starred(headers).1);
+        assert_eq!(taken.as_deref(), Some("x-key: ***, x-team: ***"));
+        for bad in [
+            "X-A: hunter2",
+            r#"{"X-A":"hunter2""#,
+            r#"{"X-A":["hunter2"]}"#,
+            r#"{"X-A: hunter2":""}"#,
+            r#"{"X-A":"hunter2\n"}"#,
+            r#"{"X-A":"hunter2","x-a":"hunter2"}"#,
+        ] {
+            let told = format!("{:?}", read(bad).err());
+            assert!(told.starts_with("Some") && !told.contains("hunter2"), "{told}");
+        }
+    }
 }

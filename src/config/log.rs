@@ -1,5 +1,12 @@
 //! `[log]`: what is written where.
 
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    fault::Wrong,
+    reader::{Reader, Reported},
+};
+
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -16,4 +23,42 @@ pub struct Log {
     pub format: LogFormat,
     /// A `tracing` filter, such as `info` or `info,qimate::chat=debug`.
     pub level: String,
+}
+
+impl Log {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let format = reader.choice("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let level = reader.text("log.level", filter);
+        Ok(Self { format: format?, level: level? })
+    }
+}
+
+/// The filter's own parser takes any bare word for the name of a module, so that `verbose` would silence the log.
+fn filter(text: &str) -> Result<String, Wrong> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let levels_or_rules = text
+        .split(',')
+        .map(str::trim)
+        .all(|word| word.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)));
+    if levels_or_rules && EnvFilter::builder().parse(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        let right = "expected error, warn, info, debug or trace, or such as info,qimate::chat=debug";
+        Err(Wrong::new("is not a level", right))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_a_known_one() {
+        for good in ["info", "WARN", "off", "info,qimate::chat=debug", "warn, qimate=trace"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["verbose", "info,qimate::chat", "qimate=loud", "info,"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+    }
 }

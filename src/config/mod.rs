@@ -1,13 +1,43 @@
 //! What an administrator sets: `config.example.toml`, then a file, then the environment.
+//!
+//! This room is the only reader of the environment. It turns what people write into values that the other rooms need
+//! not check again, and reports everything that is wrong at once. What it says never holds a value that somebody
+//! wrote as text: a secret in the wrong place would be in the log. It does not know what the values are used for.
+//!
+//! The way of a value: [`layers`] gathers, key by key, the value that wins and where it came from; a [`reader`] types
+//! it for the section's file. To add a key: a line with its comment in `config.example.toml`, a field in the section's
+//! struct, a line in the section's `read`. A test compares the example with what is read.
 
 pub mod chat;
+mod environment;
+mod fault;
+mod file;
+mod layers;
+mod legacy;
 pub mod llm;
+mod loaded;
 pub mod log;
+mod reader;
 pub mod server;
+mod setting;
 pub mod storage;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod url;
 pub mod wecom;
 
-pub use self::{chat::Chat, llm::Llm, log::Log, server::Server, storage::Storage, wecom::Wecom};
+pub use self::{
+    chat::Chat,
+    environment::Environment,
+    fault::{Fault, Faults},
+    llm::Llm,
+    loaded::Loaded,
+    log::Log,
+    server::Server,
+    storage::Storage,
+    wecom::Wecom,
+};
 
 /// Everything that is set.
 #[derive(Clone, Debug)]

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::reader::{Reader, Reported, any};
+
 /// How a commit reaches the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synchronous {
@@ -22,4 +24,24 @@ pub struct Storage {
     pub max_size_mib: Option<u64>,
     /// How long finished messages and turns are kept.
     pub keep: Duration,
+}
+
+/// Seconds in a day.
+const DAY: u64 = 24 * 60 * 60;
+
+impl Storage {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let data_dir = reader.text("storage.data_dir", any);
+        let synchronous =
+            reader.choice("storage.synchronous", &[("full", Synchronous::Full), ("normal", Synchronous::Normal)]);
+        // Less than 16 MiB is filled within a day.
+        let max_size_mib = reader.whole_or_none("storage.max_size_mib", 16..=1_048_576);
+        let keep_days = reader.whole("storage.keep_days", 1..=3650_u64);
+        Ok(Self {
+            data_dir: PathBuf::from(data_dir?),
+            synchronous: synchronous?,
+            max_size_mib: max_size_mib?,
+            keep: Duration::from_secs(keep_days? * DAY),
+        })
+    }
 }

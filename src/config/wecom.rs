@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use super::{
+    fault::Wrong,
+    reader::{Reader, Reported, credential},
+    setting::Value,
+    url,
+};
 use crate::{
     model::id::{AgentId, CorpId},
     secret::Secret,
@@ -28,4 +34,113 @@ pub struct Wecom {
     pub timeout: Duration,
     /// How many `message/send` calls may be under way at once.
     pub max_concurrent_sends: usize,
+}
+
+impl Wecom {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let corp_id =
+            reader.required("wecom.corp_id", "your enterprise's id (我的企业 → 企业信息 → 企业ID)", |value| {
+                corp_id(value.text()?)
+            });
+        let agent_id = reader.required("wecom.agent_id", "the app's AgentId (应用管理 → 自建 → 应用)", agent_id);
+        let secret = reader.required("wecom.secret", "the app's Secret (应用管理 → 自建 → 应用)", |value| {
+            credential(value.text()?)
+        });
+        let callback_token = reader.required("wecom.callback_token", "the callback's Token (应用 → 接收消息)", |value| {
+            callback_token(value.text()?)
+        });
+        let encoding_aes_key =
+            reader.required("wecom.encoding_aes_key", "the callback's EncodingAESKey (应用 → 接收消息)", |value| {
+                encoding_aes_key(value.text()?)
+            });
+        let api_base = reader.text("wecom.api_base", api_base);
+        let proxy = reader.proxy("wecom.proxy");
+        let timeout = reader.whole("wecom.timeout_seconds", 1..=3600);
+        let max_concurrent_sends = reader.whole("wecom.max_concurrent_sends", 1..=1000);
+        Ok(Self {
+            corp_id: corp_id?,
+            agent_id: agent_id?,
+            secret: secret?,
+            callback_token: callback_token?,
+            encoding_aes_key: encoding_aes_key?,
+            api_base: api_base?,
+            proxy: proxy?,
+            timeout: Duration::from_secs(timeout?),
+            max_concurrent_sends: max_concurrent_sends?,
+        })
+    }
+}
+
+fn corp_id(text: &str) -> Result<CorpId, Wrong> {
+    CorpId::parse(text).map_err(|error| Wrong::new("is not a corp id", error.to_string()))
+}
+
+/// The console shows a number; many write it in quotes.
+fn agent_id(value: &Value) -> Result<AgentId, Wrong> {
+    let number = match value {
+        Value::Whole(number) => u64::try_from(*number).ok(),
+        other => other.text()?.parse().ok(),
+    };
+    number.map(AgentId::new).ok_or_else(|| Wrong::new("is not a number", "expected digits only, such as 1000002"))
+}
+
+fn callback_token(text: &str) -> Result<Secret<String>, Wrong> {
+    letters_and_digits(text, 1, 32, "expected 1 to 32 letters and digits, the same as in WeCom's console")
+}
+
+fn encoding_aes_key(text: &str) -> Result<Secret<String>, Wrong> {
+    letters_and_digits(text, 43, 43, "expected exactly 43 letters and digits, the same as in WeCom's console")
+}
+
+fn letters_and_digits(text: &str, least: usize, most: usize, right: &'static str) -> Result<Secret<String>, Wrong> {
+    let length = text.chars().count();
+    if !(least..=most).contains(&length) {
+        return Err(Wrong::new(format!("has {length} characters"), right));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Wrong::new("holds something else than letters and digits", right));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// Every path that we call begins with `/cgi-bin`; people copy the address with it and without.
+fn api_base(text: &str) -> Result<String, Wrong> {
+    let base = url::api(text)?;
+    Ok(base.strip_suffix("/cgi-bin").unwrap_or(&base).trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_base_is_taken_with_and_without_cgi_bin() {
+        for end in ["", "/", "/cgi-bin", "/cgi-bin/", "//cgi-bin//"] {
+            for base in ["https://qyapi.weixin.qq.com", "http://10.0.0.7:9000/wecom"] {
+                assert_eq!(api_base(&format!("{base}{end}")).ok().as_deref(), Some(base), "{base}{end}");
+            }
+        }
+        assert!(api_base("qyapi.weixin.qq.com").is_err());
+    }
+
+    #[test]
+    fn the_callbacks_secrets_have_their_lengths() {
+        let told = |text: &str| encoding_aes_key(text).err().map(|wrong| format!("{wrong:?}")).unwrap_or_default();
+        assert!(encoding_aes_key(&"a".repeat(43)).is_ok());
+        assert!(told(&"a".repeat(42)).contains("has 42 characters"));
+        assert!(told(&format!("{}=", "a".repeat(42))).contains("something else"));
+        for (good, text) in [(true, "a"), (true, &*"9".repeat(32)), (false, &*"9".repeat(33)), (false, "a-b"), (false, "令牌")] {
+            assert_eq!(callback_token(text).is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_agent_id_is_a_number_in_quotes_or_without() {
+        let id = |value: Value| agent_id(&value).ok();
+        assert_eq!(id(Value::Whole(1_000_002)), Some(AgentId::new(1_000_002)));
+        assert_eq!(id(Value::Text("1000002".to_owned())), Some(AgentId::new(1_000_002)));
+        for bad in [Value::Whole(-1), Value::Text("ww1".to_owned()), Value::Flag(true), Value::Fraction(1.0)] {
+            assert_eq!(id(bad), None);
+        }
+    }
 }

@@ -30,9 +30,14 @@ pub enum TurnState {
     Failed {
         /// The cause, for the log and the operator; the employee gets a sentence.
         reason: String,
+        /// What it cost until then.
+        usage: Usage,
     },
     /// The member stopped it.
-    Stopped,
+    Stopped {
+        /// What it cost until then.
+        usage: Usage,
+    },
 }
 
 /// One question with its answer, as the model is shown it later.

@@ -76,9 +76,12 @@ impl MemberId {
     /// beyond that, and an employee must not be refused for an odd id.
     ///
     /// # Errors
-    /// [`InvalidId`] when it is empty, too long, or holds a control character or `|` (which separates recipients).
+    /// [`InvalidId`] when it is empty, too long, holds a control character or `|` (which separates recipients), or is
+    /// `@all` (which is not a member but everybody).
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        let fits = (1..=64).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == '|');
+        let fits = (1..=64).contains(&text.len())
+            && !text.chars().any(|c| c.is_control() || c == '|')
+            && !text.eq_ignore_ascii_case("@all");
         if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId("expected a userid of 1 to 64 bytes")) }
     }
 
@@ -181,7 +184,7 @@ mod tests {
         for good in ["ZhangSan", "zhang.san@corp", "张三"] {
             assert_eq!(MemberId::parse(good).expect(good).as_str(), good);
         }
-        for bad in ["", "a|b", "a\nb", &"a".repeat(65)] {
+        for bad in ["", "a|b", "@all", "@ALL", "a\nb", &"a".repeat(65)] {
             assert!(MemberId::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,1 +1,95 @@
-//! The server room.
+//! Where things are wired, started and stopped. The only room that knows everybody, and the only one that reads the
+//! whole configuration.
+
+pub mod commands;
+mod lifecycle;
+mod listen;
+pub mod telemetry;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use tokio::{net::TcpListener, sync::mpsc};
+use tracing::info;
+
+pub use self::lifecycle::Stop;
+use crate::{
+    chat::{delivery::Delivery, intake::Intake, notices::Notices, stops::Stops, turn::Turns},
+    clock::Clock,
+    config::Config,
+    llm,
+    meter::Meter,
+    net,
+    store::Store,
+    web::{self, Callback, Web},
+    wecom::{
+        self,
+        crypto::{CallbackToken, EncodingAesKey},
+    },
+};
+
+/// Members who can wait to be told that they wait.
+const BACKLOG_NOTICES: usize = 1024;
+
+/// A daemon that listens and is ready to run.
+pub struct Server {
+    config: Config,
+    clock: Clock,
+    store: Store,
+    listener: TcpListener,
+    router: axum::Router,
+    turns: Arc<Turns>,
+    delivery: Arc<Delivery>,
+    notices: Notices,
+}
+
+/// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
+///
+/// # Errors
+/// The data directory or the address cannot be used, or a proxy URL is unusable.
+pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
+    net::install_crypto();
+    let store = Store::open(&config.storage).context("cannot open the database")?;
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
+
+    let wecom_http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
+    let wecom = wecom::client::Client::new(wecom_http, &config.wecom, clock.clone());
+    let llm_http = net::http_client(config.llm.proxy.as_ref(), config.llm.connect_timeout).context("llm.proxy")?;
+    let model = llm::client::Client::new(llm_http, &config.llm, clock.clone());
+    let meter = Meter::new(model, llm::tokens::TokenCounter::for_model(&config.llm.model));
+
+    let stops = Stops::default();
+    for (lane, seq) in store.open_stops().await.context("cannot read the database")? {
+        stops.request(&lane, seq);
+    }
+    let (backlog, backlogs) = mpsc::channel(BACKLOG_NOTICES);
+    let intake = Intake::new(store.clone(), clock.clone(), stops.clone(), backlog, &config.chat);
+    let callback = Callback::new(
+        config.wecom.corp_id.clone(),
+        config.wecom.agent_id,
+        CallbackToken::parse(config.wecom.callback_token.expose()).context("wecom.callback_token")?,
+        EncodingAesKey::parse(config.wecom.encoding_aes_key.expose()).context("wecom.encoding_aes_key")?,
+        intake,
+        clock.clone(),
+    );
+    let web = Web { callback: Arc::new(callback), store: store.clone() };
+    let turns =
+        Turns::new(store.clone(), clock.clone(), config.chat.clone(), config.llm.system_prompt.clone(), stops, meter);
+    let delivery = Delivery::new(store.clone(), clock.clone(), wecom, config.wecom.max_concurrent_sends);
+    let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), backlogs);
+    let router = web::router(web, &config.server.callback_path);
+    info!(address = %listener.local_addr()?, path = %config.server.callback_path, "listening");
+    Ok(Server { config, clock, store, listener, router, turns: Arc::new(turns), delivery: Arc::new(delivery), notices })
+}
+
+impl Server {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}

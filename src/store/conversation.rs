@@ -33,8 +33,8 @@ impl TurnRecord {
         let (state, reason, usage, ended) = match &self.state {
             TurnState::Running => ("running", None, None, false),
             TurnState::Answered { usage } => ("answered", None, Some(*usage), true),
-            TurnState::Failed { reason } => ("failed", Some(reason.as_str()), None, true),
-            TurnState::Stopped => ("stopped", None, None, true),
+            TurnState::Failed { reason, usage } => ("failed", Some(reason.as_str()), Some(*usage), true),
+            TurnState::Stopped { usage } => ("stopped", None, Some(*usage), true),
         };
         let tokens = |of: fn(Usage) -> u64| usage.map(|usage| i64::try_from(of(usage)).unwrap_or(i64::MAX));
         conn.prepare_cached(

@@ -57,9 +57,13 @@ impl Db {
         }
         let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate::migrate(&mut writer, dir, migrate::ALL)?;
-        // The leases of the process before: it is gone, or we would not have the lock.
+        // The leases of the process before: it is gone, or we would not have the lock. What it was sending may have
+        // arrived.
         writer.execute_batch(
-            "UPDATE inbox_lane SET lease = NULL WHERE lease IS NOT NULL;
+            "UPDATE outbox SET unsure_since = COALESCE(unsure_since, attempted_at)
+             WHERE state = 'waiting' AND batch = seq
+               AND lane IN (SELECT lane FROM outbox_lane WHERE lease IS NOT NULL);
+             UPDATE inbox_lane SET lease = NULL WHERE lease IS NOT NULL;
              UPDATE outbox_lane SET lease = NULL WHERE lease IS NOT NULL;",
         )?;
         Self::start(settings, writer, Some(Arc::new(lock)))

@@ -62,12 +62,12 @@ pub struct Inbound {
 pub struct Claimed<T> {
     /// The claims, at most as many as asked for.
     pub claims: Vec<T>,
-    /// When the next lane that rests becomes ready; `None` when none rests.
+    /// When the next free lane becomes ready; `None` when there is none. Not after `now` only where `limit` was reached.
     pub next_at: Option<Timestamp>,
 }
 
 /// Everything that must be true together when an inbox row ends.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ending {
     /// The turn, if it was one.
     pub turn: Option<TurnRecord>,
@@ -164,8 +164,7 @@ impl Store {
                         })?;
                     rows.push((lane, row));
                 }
-                let next_at = if rows.is_empty() { next_ready(conn, Queue::Inbox)? } else { None };
-                Ok((rows, next_at))
+                Ok((rows, next_ready(conn, Queue::Inbox)?))
             })
             .await?;
         let (rows, next_at) = rows;

@@ -119,7 +119,6 @@ impl Store {
         self.db
             .write(move |conn| {
                 let lanes = lease_lanes(conn, Queue::Outbox, lease, limit, now)?;
-                let leased_any = !lanes.is_empty();
                 let mut claims = Vec::with_capacity(lanes.len());
                 for lane in lanes {
                     match next_message(conn, &lane, lease, now)? {
@@ -128,9 +127,7 @@ impl Store {
                         Next::Nothing => set_free(conn, &lane, lease, None)?,
                     }
                 }
-                // When lanes were looked at, the caller asks again anyway.
-                let next_at = if leased_any && !claims.is_empty() { None } else { next_ready(conn, Queue::Outbox)? };
-                Ok(Claimed { claims, next_at })
+                Ok(Claimed { claims, next_at: next_ready(conn, Queue::Outbox)? })
             })
             .await
     }

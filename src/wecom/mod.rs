@@ -1,1 +1,24 @@
-//! The wecom room.
+//! WeCom's protocol: XML, signatures, errcodes, the HTTP API.
+//!
+//! Inwards, a callback goes from station to station, and each is the only maker of the next:
+//! [`callback::SignedCallback`] → [`callback::VerifiedEnvelope`] → [`callback::Payload`] → [`event::parse`].
+//! Outwards, [`client::Client`] sends one message with an access token of [`token::AccessTokens`] and says what the
+//! caller can do when it did not arrive.
+//!
+//! Knows no conversation, no database and no model. To understand another message or event, add a variant to
+//! `model::event::EventKind` and a line to [`event`]; to react to another errcode, add it to its class in [`errcode`];
+//! to call another API, add a method to [`client::Client`].
+
+pub mod answer;
+pub mod callback;
+pub mod client;
+pub mod crypto;
+pub mod errcode;
+pub mod event;
+pub mod token;
+
+mod message;
+mod xml;
+
+#[cfg(test)]
+mod fake;

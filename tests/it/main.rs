@@ -1,1 +1,8 @@
-fn main() {}
+//! Stories about the whole daemon: the real server on a real port with a real database, and WeCom and the model played
+//! at the socket.
+
+mod architecture;
+mod callback;
+mod delivery;
+mod harness;
+mod turn;

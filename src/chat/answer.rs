@@ -1,0 +1,232 @@
+//! Writes one answer with the model, and commits what is finished of it while the model still writes.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::{
+    context::{self, Parts},
+    live::Live,
+    render::render,
+    stops::Running,
+    texts::{Failure, Text},
+};
+use crate::{
+    clock::Clock,
+    config,
+    llm::{
+        self,
+        client::ChatRequest,
+        stream::{Delta, FinishReason},
+    },
+    meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
+    model::{conversation::Exchange, reply::Format},
+    store::{self, Store, conversation::TurnRecord, inbox::Inbound},
+};
+
+/// How long the store is left alone after it failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How an answer ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The model finished.
+    Complete,
+    /// The model reached the length limit.
+    TooLong,
+    /// The member stopped it.
+    Stopped,
+    /// The model finished without a word.
+    Empty,
+    /// The provider's content filter cut in.
+    Filtered,
+    /// The member may not use more for now.
+    Quota(QuotaExceeded),
+    /// The model failed.
+    Model(llm::error::Error),
+}
+
+impl Outcome {
+    /// What the member must be told about it.
+    pub const fn failure(&self) -> Option<Failure<'_>> {
+        match self {
+            Self::Complete | Self::Stopped => None,
+            Self::TooLong => Some(Failure::TooLong),
+            Self::Empty => Some(Failure::Empty),
+            Self::Filtered => Some(Failure::Filtered),
+            Self::Quota(quota) => Some(Failure::Quota(quota)),
+            Self::Model(error) => Some(Failure::Model(error)),
+        }
+    }
+}
+
+/// An answer that has ended.
+#[derive(Debug)]
+pub struct Written {
+    /// The turn, with what is committed of it.
+    pub turn: TurnRecord,
+    /// The Markdown that is not committed yet; may be empty.
+    pub rest: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it cost.
+    pub charge: Charge,
+}
+
+/// What writing answers needs.
+pub struct Answerer {
+    store: Store,
+    clock: Clock,
+    settings: config::Chat,
+    system_prompt: String,
+    meter: Meter,
+}
+
+impl Answerer {
+    /// Puts the tools together.
+    pub const fn new(store: Store, clock: Clock, settings: config::Chat, system_prompt: String, meter: Meter) -> Self {
+        Self { store, clock, settings, system_prompt, meter }
+    }
+
+    /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or `running` is
+    /// stopped.
+    pub async fn write(
+        &self,
+        claim: &Inbound,
+        mut turn: TurnRecord,
+        exchanges: &[Exchange],
+        running: &Running,
+    ) -> Written {
+        let mut live = Live::resume(self.settings.progressive, turn.parts);
+        let mut slow = SlowNotice::new(self, claim, turn.parts > 0);
+        let outcome = tokio::select! {
+            biased;
+            () = running.stopped() => Err(Outcome::Stopped),
+            begun = slow.beside(self.begin(claim, &turn, exchanges)) => begun,
+        };
+        let mut stream = match outcome {
+            Ok(stream) => stream,
+            Err(outcome) => return Written { turn, rest: String::new(), outcome, charge: Charge::NOTHING },
+        };
+        let outcome = loop {
+            // Only the wait for the model is given up when the member says stop: a commit is always seen through.
+            let next = tokio::select! {
+                biased;
+                () = running.stopped() => break Outcome::Stopped,
+                next = slow.beside(stream.next()) => next,
+            };
+            match next {
+                Some(Ok(Delta::Text(text))) => {
+                    slow.done();
+                    for chunk in live.push(&text) {
+                        self.commit(claim, &mut turn, chunk).await;
+                    }
+                }
+                Some(Ok(Delta::Finish(finish))) => {
+                    break match finish.reason {
+                        FinishReason::Length => Outcome::TooLong,
+                        FinishReason::ContentFilter => Outcome::Filtered,
+                        _ => Outcome::Complete,
+                    };
+                }
+                Some(Err(error)) => break Outcome::Model(error),
+                None => break Outcome::Complete,
+            }
+        };
+        let rest = live.finish();
+        let wrote_nothing = turn.parts == 0 && rest.trim().is_empty();
+        let outcome = match outcome {
+            Outcome::Complete if wrote_nothing => Outcome::Empty,
+            other => other,
+        };
+        Written { turn, rest, outcome, charge: stream.settle() }
+    }
+
+    async fn begin(&self, claim: &Inbound, turn: &TurnRecord, exchanges: &[Exchange]) -> Result<Metered<'_>, Outcome> {
+        let parts = Parts {
+            system: &self.system_prompt,
+            exchanges,
+            question: &turn.exchange.question,
+            answer_so_far: &turn.exchange.answer,
+        };
+        let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
+        let event = &claim.event;
+        let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
+        let reservation = self.meter.reserve(payer, prompt.tokens).await.map_err(Outcome::Quota)?;
+        reservation.stream(&ChatRequest { messages: prompt.messages }).await.map_err(Outcome::Model)
+    }
+
+    /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.
+    async fn commit(&self, claim: &Inbound, turn: &mut TurnRecord, chunk: String) {
+        let parts = render(&chunk, self.settings.output);
+        turn.exchange.answer.push_str(&chunk);
+        if parts.is_empty() {
+            return;
+        }
+        turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let append = || self.store.append(claim, turn.clone(), parts.clone(), self.clock.now());
+        if let Err(lost) = persist(&self.clock, append).await {
+            warn!(inbox.seq = claim.seq, %lost, "a part of an answer was not said");
+        }
+    }
+}
+
+/// Tells the member once that it takes a while, when nothing of the answer has come in time.
+struct SlowNotice<'a> {
+    answerer: &'a Answerer,
+    claim: &'a Inbound,
+    pending: bool,
+}
+
+impl<'a> SlowNotice<'a> {
+    const fn new(answerer: &'a Answerer, claim: &'a Inbound, has_parts: bool) -> Self {
+        Self { answerer, claim, pending: !has_parts && answerer.settings.slow_notice.is_some() }
+    }
+
+    const fn done(&mut self) {
+        self.pending = false;
+    }
+
+    /// Runs `work`; says the sentence beside it when its time comes.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        if let (true, Some(limit)) = (self.pending, self.answerer.settings.slow_notice) {
+            let due = self.answerer.clock.sleep_until(self.claim.received_at + limit);
+            tokio::select! {
+                biased;
+                output = &mut work => return output,
+                () = due => {}
+            }
+            self.pending = false;
+            let text = Text::Slow.render(self.answerer.settings.language);
+            for part in render(&text, Format::Text) {
+                let Self { answerer, claim, .. } = *self;
+                let now = answerer.clock.now();
+                if let Err(error) = answerer.store.notify(claim.seq, &claim.event, part, now).await {
+                    warn!(inbox.seq = claim.seq, %error, "could not tell the member that it takes a while");
+                }
+            }
+        }
+        work.await
+    }
+}
+
+/// Tries until the store takes it. Says so in the log once, not once a second.
+pub(super) async fn persist<T, F>(clock: &Clock, operation: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, store::Error>>,
+{
+    let mut told = false;
+    loop {
+        match operation().await {
+            Ok(value) => return value,
+            Err(error) => {
+                if !told {
+                    warn!(%error, "the database cannot be used; trying again every second");
+                }
+                told = true;
+                clock.sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+}

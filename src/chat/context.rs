@@ -1,0 +1,78 @@
+//! What of a conversation a model is shown: the newest whole exchanges that fit into the token budget.
+
+use crate::{
+    llm::{
+        client::{Message, Role},
+        tokens::{self, MESSAGE_OVERHEAD, TokenCounter},
+    },
+    model::conversation::Exchange,
+};
+
+/// What the model is asked, and about how many tokens that is.
+#[derive(Debug)]
+pub struct Prompt {
+    /// The messages.
+    pub messages: Vec<Message>,
+    /// An estimate of their tokens.
+    pub tokens: usize,
+}
+
+/// What a prompt is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// What the model is told first; empty for nothing.
+    pub system: &'a str,
+    /// The conversation so far, oldest first.
+    pub exchanges: &'a [Exchange],
+    /// What the member asks now.
+    pub question: &'a str,
+    /// The part of the answer that the member has already; empty for a fresh answer.
+    pub answer_so_far: &'a str,
+}
+
+/// Asks for the rest of an answer that a restart cut off.
+const GO_ON: &str = "你的上一条回答在中途断开了，用户已经看到了断开之前的全部内容。请从断开处直接接着写完，\
+    不要重复已经写过的内容，也不要提到中断。\n\
+    (Your last answer was cut off. Go on exactly where it stopped; repeat nothing and do not mention the break.)";
+
+/// Puts the prompt together within `budget` tokens. The system prompt and the question always stay, even if they alone
+/// exceed it: the upstream then says so, which is more honest than a question cut in half. Exchanges go whole, the
+/// oldest first.
+pub fn prompt(parts: Parts<'_>, budget: usize, counter: &TokenCounter) -> Prompt {
+    let Parts { system, exchanges, question, answer_so_far } = parts;
+    let mut tail = vec![Message { role: Role::User, content: question.to_owned() }];
+    if !answer_so_far.is_empty() {
+        tail.push(Message { role: Role::Assistant, content: answer_so_far.to_owned() });
+        tail.push(Message { role: Role::User, content: GO_ON.to_owned() });
+    }
+    let sum = |cost: &dyn Fn(&str) -> usize, exchanges: &[Exchange]| {
+        let fixed = std::iter::once(system).chain(tail.iter().map(|message| message.content.as_str()));
+        let history = exchanges.iter().flat_map(|exchange| [exchange.question.as_str(), &exchange.answer]);
+        fixed.chain(history).map(|text| cost(text) + MESSAGE_OVERHEAD).sum::<usize>()
+    };
+    // Never more tokens than bytes: as long as even those fit, nothing needs to be counted.
+    let shown = if sum(&tokens::count_upper_bound, exchanges) <= budget {
+        exchanges
+    } else {
+        let cost = |text: &str| counter.count(text);
+        let mut used = sum(&cost, &[]);
+        let mut first = exchanges.len();
+        while let Some(older) = first.checked_sub(1) {
+            used += cost(&exchanges[older].question) + cost(&exchanges[older].answer) + 2 * MESSAGE_OVERHEAD;
+            if used > budget {
+                break;
+            }
+            first = older;
+        }
+        &exchanges[first..]
+    };
+    let tokens = sum(&tokens::estimate, shown);
+    let system = (!system.is_empty()).then(|| Message { role: Role::System, content: system.to_owned() });
+    let history = shown.iter().flat_map(|exchange| {
+        [
+            Message { role: Role::User, content: exchange.question.clone() },
+            Message { role: Role::Assistant, content: exchange.answer.clone() },
+        ]
+    });
+    Prompt { messages: system.into_iter().chain(history).chain(tail).collect(), tokens }
+}

@@ -1,0 +1,85 @@
+//! Tells members that they wait: those whose messages pile up, and those for whom no worker has been free.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{render::render, texts::Text};
+use crate::{
+    clock::Clock,
+    config,
+    model::{event::Event, reply::Format},
+    store::Store,
+};
+
+/// A member whose messages pile up.
+#[derive(Debug)]
+pub struct Backlog {
+    /// The newest message.
+    pub seq: i64,
+    /// Its event.
+    pub event: Event,
+    /// How many wait.
+    pub waiting: u32,
+}
+
+/// How many are told in one go.
+const BATCH: usize = 200;
+
+/// Tells members that they wait. Lives beside the path: nothing on it waits for this.
+#[derive(Debug)]
+pub struct Notices {
+    store: Store,
+    clock: Clock,
+    settings: config::Chat,
+    backlog: mpsc::Receiver<Backlog>,
+}
+
+impl Notices {
+    /// Tells those that `backlog` names, and those who have waited for a worker longer than `settings.slow_notice`.
+    pub const fn new(store: Store, clock: Clock, settings: config::Chat, backlog: mpsc::Receiver<Backlog>) -> Self {
+        Self { store, clock, settings, backlog }
+    }
+
+    /// Works until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let overdue_every = self.settings.slow_notice.map(|limit| limit.div_f64(4.0).max(Duration::from_secs(1)));
+        loop {
+            let overdue = async {
+                match overdue_every {
+                    Some(pause) => self.clock.sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(Backlog { seq, event, waiting }) = self.backlog.recv() => {
+                    self.tell(seq, &event, Text::Backlog(waiting)).await;
+                }
+                () = overdue => self.tell_overdue().await,
+            }
+        }
+    }
+
+    async fn tell_overdue(&self) {
+        let Some(limit) = self.settings.slow_notice else { return };
+        match self.store.overdue(self.clock.now() - limit, BATCH).await {
+            Ok(waiting) => {
+                for (seq, event) in waiting {
+                    self.tell(seq, &event, Text::Slow).await;
+                }
+            }
+            Err(error) => debug!(%error, "could not look for members who wait"),
+        }
+    }
+
+    async fn tell(&self, seq: i64, event: &Event, text: Text<'_>) {
+        for part in render(&text.render(self.settings.language), Format::Text) {
+            if let Err(error) = self.store.notify(seq, event, part, self.clock.now()).await {
+                warn!(%error, "could not tell {} that they wait", event.from);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What the bot itself says: help, notices, failures. Chinese and English side by side, so that neither is forgotten.
+
+use crate::{
+    config::chat::Language,
+    llm,
+    meter::QuotaExceeded,
+    model::{event::EventKind, id::TurnId},
+};
+
+/// A sentence of the bot's own.
+#[derive(Clone, Copy, Debug)]
+pub enum Text<'a> {
+    /// What can be done here.
+    Help,
+    /// A new conversation began.
+    NewConversation,
+    /// The running answer was stopped.
+    Stopped,
+    /// There was nothing to stop.
+    NothingToStop,
+    /// It takes a while.
+    Slow,
+    /// The member has several messages waiting.
+    Backlog(u32),
+    /// A kind of message that is not understood yet.
+    NotYet(&'a EventKind),
+    /// The model gave no answer, or none that can be shown.
+    Failed(Failure<'a>, TurnId),
+}
+
+/// Why there is no whole answer, as far as it concerns the member.
+#[derive(Clone, Copy, Debug)]
+pub enum Failure<'a> {
+    /// The model failed.
+    Model(&'a llm::error::Error),
+    /// The model finished without a word.
+    Empty,
+    /// The answer reached the length limit.
+    TooLong,
+    /// The provider's content filter cut in.
+    Filtered,
+    /// The allowance is used up.
+    Quota(&'a QuotaExceeded),
+    /// Our own fault.
+    Internal,
+}
+
+impl Text<'_> {
+    /// The sentence in a language.
+    pub fn render(self, language: Language) -> String {
+        match language {
+            Language::Chinese => self.chinese(),
+            Language::English => self.english(),
+        }
+    }
+
+    fn chinese(self) -> String {
+        match self {
+            Self::Help => "直接发消息，我就会回答。\n\n可用的命令：\n\
+                /new 开始新对话，忘掉之前的内容（也可以发“新对话”）\n\
+                /stop 停止正在写的回答\n\
+                /help 显示这段说明"
+                .to_owned(),
+            Self::NewConversation => "好的，已开始新对话，之前的内容不再参考。".to_owned(),
+            Self::Stopped => "好的，已停止。".to_owned(),
+            Self::NothingToStop => "现在没有正在写的回答。".to_owned(),
+            Self::Slow => "收到，正在处理，请稍等。".to_owned(),
+            Self::Backlog(waiting) => format!("消息都收到了，还有 {waiting} 条在排队，我会按顺序逐条回答。"),
+            Self::NotYet(kind) => {
+                let what = match kind {
+                    EventKind::Image { .. } => "图片",
+                    EventKind::Voice { .. } => "语音",
+                    EventKind::Video { .. } => "视频",
+                    EventKind::Location { .. } => "位置",
+                    EventKind::Link { .. } => "链接",
+                    _ => "这种消息",
+                };
+                format!("{what}我还看不懂，请用文字告诉我，我马上回答。")
+            }
+            Self::Failed(failure, turn) => {
+                let sentence = match failure {
+                    Failure::TooLong => "（回答达到了长度上限。发“继续”，我接着写。）".to_owned(),
+                    Failure::Filtered => "这个问题的回答被模型服务商的内容审核拦下了，请换个说法再试。".to_owned(),
+                    Failure::Empty => "抱歉，模型这次没有给出回答，请再问一次。".to_owned(),
+                    Failure::Internal => "抱歉，我这边出了故障，没能回答。请再发一次。".to_owned(),
+                    Failure::Quota(quota) => {
+                        format!("额度已用完（已用 {}，上限 {}），请稍后再试或联系管理员。", quota.used, quota.limit)
+                    }
+                    Failure::Model(error) => chinese_cause(error).to_owned(),
+                };
+                format!("{sentence}\n编号 {}", turn.reference())
+            }
+        }
+    }
+
+    fn english(self) -> String {
+        match self {
+            Self::Help => "Just write, and I will answer.\n\nCommands:\n\
+                /new starts a new conversation and forgets the one before\n\
+                /stop stops the answer that is being written\n\
+                /help shows this"
+                .to_owned(),
+            Self::NewConversation => "A new conversation has begun; what was said before no longer counts.".to_owned(),
+            Self::Stopped => "Stopped.".to_owned(),
+            Self::NothingToStop => "No answer is being written at the moment.".to_owned(),
+            Self::Slow => "Got it. This takes a little while.".to_owned(),
+            Self::Backlog(waiting) => {
+                format!("I have all your messages; {waiting} are waiting, and I answer them in order.")
+            }
+            Self::NotYet(kind) => {
+                let what = match kind {
+                    EventKind::Image { .. } => "pictures",
+                    EventKind::Voice { .. } => "voice messages",
+                    EventKind::Video { .. } => "videos",
+                    EventKind::Location { .. } => "locations",
+                    EventKind::Link { .. } => "links",
+                    _ => "messages of this kind",
+                };
+                format!("I cannot read {what} yet. Tell me in words, and I will answer at once.")
+            }
+            Self::Failed(failure, turn) => {
+                let sentence = match failure {
+                    Failure::TooLong => "(The answer reached its length limit. Write “go on” for the rest.)".to_owned(),
+                    Failure::Filtered => {
+                        "The model provider's content filter held this answer back. Please put it differently."
+                            .to_owned()
+                    }
+                    Failure::Empty => "Sorry, the model gave no answer this time. Please ask again.".to_owned(),
+                    Failure::Internal => "Sorry, something broke on my side. Please send it again.".to_owned(),
+                    Failure::Quota(quota) => format!(
+                        "Your allowance is used up ({} of {}). Please try later or ask your administrator.",
+                        quota.used, quota.limit
+                    ),
+                    Failure::Model(error) => english_cause(error).to_owned(),
+                };
+                format!("{sentence}\nReference {}", turn.reference())
+            }
+        }
+    }
+}
+
+/// What a member can do about a failure of the model. The cause in full is in the log, under the reference.
+const fn chinese_cause(error: &llm::error::Error) -> &'static str {
+    use llm::error::Error as E;
+    match error {
+        E::Misconfigured { .. } | E::Unauthorized { .. } | E::ModelNotFound { .. } | E::Rejected { .. } => {
+            "抱歉，模型拒绝了请求，需要管理员检查设置。请把下面的编号发给管理员。"
+        }
+        E::QuotaExhausted { .. } => "抱歉，公司在模型服务商的账户余额不足。请把下面的编号发给管理员。",
+        E::TooLong => "这段对话太长，模型读不下了。请发 /new 开始新对话，或缩短消息再试。",
+        E::ContentFiltered => "这个问题的回答被模型服务商的内容审核拦下了，请换个说法再试。",
+        E::RateLimited { .. } => "抱歉，现在问模型的人太多，没有排上。请过一会儿再问一次。",
+        E::Cut { .. } | E::GapTimeout | E::AnswerTimeout | E::StreamError { .. } => {
+            "（回答在这里中断了，没有写完。请再问一次。）"
+        }
+        E::Upstream { .. } | E::Unreachable(_) | E::FirstDeltaTimeout | E::Garbage { .. } => {
+            "抱歉，模型暂时没有回应。请过一会儿再问一次。"
+        }
+    }
+}
+
+const fn english_cause(error: &llm::error::Error) -> &'static str {
+    use llm::error::Error as E;
+    match error {
+        E::Misconfigured { .. } | E::Unauthorized { .. } | E::ModelNotFound { .. } | E::Rejected { .. } => {
+            "Sorry, the model refused the request; the settings need a look. Please give this reference to your \
+             administrator."
+        }
+        E::QuotaExhausted { .. } => {
+            "Sorry, the company's account at the model provider has nothing left. Please give this reference to your \
+             administrator."
+        }
+        E::TooLong => "This conversation is too long for the model. Send /new to begin a new one, or write less.",
+        E::ContentFiltered => "The model provider's content filter held this answer back. Please put it differently.",
+        E::RateLimited { .. } => "Sorry, too many people are asking the model. Please ask again in a while.",
+        E::Cut { .. } | E::GapTimeout | E::AnswerTimeout | E::StreamError { .. } => {
+            "(The answer broke off here. Please ask again.)"
+        }
+        E::Upstream { .. } | E::Unreachable(_) | E::FirstDeltaTimeout | E::Garbage { .. } => {
+            "Sorry, the model does not respond at the moment. Please ask again in a while."
+        }
+    }
+}

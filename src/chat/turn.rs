@@ -1,0 +1,214 @@
+//! One inbox row from claim to end: a command, a greeting, a kind sentence, or a turn with the model.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tracing::{error, info, warn};
+
+use super::{
+    answer::{self, Answerer},
+    command::Command,
+    memory::Memory,
+    render::render,
+    stops::Stops,
+    texts::{Failure, Text},
+};
+use crate::{
+    clock::Clock,
+    config,
+    meter::{Charge, Meter},
+    model::{
+        conversation::{Exchange, TurnState},
+        event::EventKind,
+        id::TurnId,
+        reply::{Format, ReplyPart},
+    },
+    store::{
+        self, Store,
+        conversation::TurnRecord,
+        inbox::{Ending, Inbound},
+    },
+};
+
+/// How long a row rests after its worker broke.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+/// How often a row is taken before the member is told that it cannot be handled: a message that breaks the worker, or
+/// the process, every time must not do so for ever.
+const MOST_CLAIMS: u32 = 5;
+/// A member is welcomed at most once in this time.
+const WELCOME_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What handling an inbox row needs.
+pub struct Turns {
+    store: Store,
+    clock: Clock,
+    settings: config::Chat,
+    stops: Stops,
+    memory: Memory,
+    answerer: Answerer,
+}
+
+impl Turns {
+    /// Puts the workers' tools together.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        settings: config::Chat,
+        system_prompt: String,
+        stops: Stops,
+        meter: Meter,
+    ) -> Self {
+        let memory = Memory::new(store.clone(), &settings);
+        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter);
+        Self { store, clock, settings, stops, memory, answerer }
+    }
+
+    /// Handles a claim to its end, whatever happens: while the store cannot be used it waits, and a worker that breaks
+    /// gives its row back.
+    pub async fn handle(self: Arc<Self>, claim: Inbound) {
+        if claim.claims > MOST_CLAIMS {
+            error!(inbox.seq = claim.seq, "gave up a message after {} attempts", claim.claims - 1);
+            return self.apologize(&claim).await;
+        }
+        let handled = AssertUnwindSafe(self.try_handle(&claim)).catch_unwind().await;
+        if handled.is_err() {
+            error!(inbox.seq = claim.seq, claims = claim.claims, "a worker broke; its message is tried again");
+            let at = self.clock.now() + AFTER_PANIC;
+            self.persist(|| self.store.release(&claim, at)).await;
+        }
+    }
+
+    async fn try_handle(&self, claim: &Inbound) {
+        match &claim.event.kind {
+            EventKind::Text { content } => match Command::parse(content) {
+                Some(command) => self.command(claim, command).await,
+                None => self.turn(claim, content).await,
+            },
+            EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
+            other => self.say(claim, Text::NotYet(other)).await,
+        }
+    }
+
+    async fn command(&self, claim: &Inbound, command: Command) {
+        let text = match command {
+            Command::Help => Text::Help,
+            Command::New => {
+                self.persist(|| self.memory.close(&claim.lane, self.clock.now())).await;
+                Text::NewConversation
+            }
+            Command::Stop if self.stops.finish(&claim.lane, claim.seq) => Text::Stopped,
+            Command::Stop => Text::NothingToStop,
+        };
+        self.say(claim, text).await;
+    }
+
+    async fn welcome(&self, claim: &Inbound) {
+        let now = self.clock.now();
+        let welcomed = self.persist(|| self.store.was_welcomed(&claim.lane, WELCOME_WINDOW, now)).await;
+        let ending = match &self.settings.welcome {
+            Some(text) if !welcomed => {
+                Ending { parts: render(text, self.settings.output), welcomed: true, ..Ending::default() }
+            }
+            _ => Ending::default(),
+        };
+        self.finish(claim, ending).await;
+    }
+
+    async fn turn(&self, claim: &Inbound, question: &str) {
+        let unfinished = match claim.claims {
+            1 => None,
+            _ => self.persist(|| self.store.find_unfinished(claim.seq)).await,
+        };
+        let conversation = self.persist(|| self.memory.current(&claim.lane, claim.received_at)).await;
+        let (id, answer, parts) = match unfinished {
+            Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
+            None => (TurnId::generate(), String::new(), 0),
+        };
+        let turn = TurnRecord {
+            id,
+            conversation: conversation.id,
+            exchange: Exchange { question: question.to_owned(), answer },
+            parts,
+            state: TurnState::Running,
+        };
+        let running = self.stops.begin(&claim.lane, claim.seq);
+        let answer::Written { mut turn, rest, outcome, charge } =
+            self.answerer.write(claim, turn, &conversation.exchanges, &running).await;
+        drop(running);
+
+        let first_part = turn.parts;
+        let mut parts = render(&rest, self.settings.output);
+        if let Some(failure) = outcome.failure() {
+            parts.extend(self.own_words(Text::Failed(failure, turn.id)));
+        }
+        turn.exchange.answer.push_str(&rest);
+        turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        turn.state = state_of(&outcome, charge);
+        self.log(claim, &turn, &outcome);
+        let exchange = turn.exchange.clone();
+        self.finish(claim, Ending { turn: Some(turn), parts, first_part, welcomed: false }).await;
+        self.memory.add(&claim.lane, &conversation, exchange, self.clock.now()).await;
+    }
+
+    fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &answer::Outcome) {
+        let ms = self.clock.now().since(claim.received_at).as_millis();
+        let (id, reference, member) = (turn.id, turn.id.reference(), &claim.event.from);
+        match &turn.state {
+            TurnState::Failed { reason, .. } => {
+                warn!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, %reason,
+                    "could not answer {member} after {ms} ms");
+            }
+            TurnState::Stopped { .. } => {
+                info!(turn.id = %id, inbox.seq = claim.seq, "{member} stopped the answer after {ms} ms");
+            }
+            TurnState::Answered { usage } => {
+                let cut = outcome.failure().is_some();
+                info!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, parts = turn.parts,
+                    tokens.input = usage.input, tokens.output = usage.output, cut, "answered {member} in {ms} ms");
+            }
+            TurnState::Running => {}
+        }
+    }
+
+    async fn say(&self, claim: &Inbound, text: Text<'_>) {
+        self.finish(claim, Ending { parts: self.own_words(text), ..Ending::default() }).await;
+    }
+
+    async fn apologize(&self, claim: &Inbound) {
+        self.say(claim, Text::Failed(Failure::Internal, TurnId::generate())).await;
+    }
+
+    fn own_words(&self, text: Text<'_>) -> Vec<ReplyPart> {
+        render(&text.render(self.settings.language), Format::Text)
+    }
+
+    async fn finish(&self, claim: &Inbound, ending: Ending) {
+        let ended = self.persist(|| self.store.finish(claim, ending.clone(), self.clock.now())).await;
+        if let Err(lost) = ended {
+            error!(inbox.seq = claim.seq, %lost, "a message was handled by two workers");
+        }
+    }
+
+    /// Does it until it is done: what was acknowledged must not be lost because a disk was full for an hour. A stop of
+    /// the process ends the wait; the row is then done again after the next start.
+    async fn persist<T, F>(&self, operation: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, store::Error>>,
+    {
+        answer::persist(&self.clock, operation).await
+    }
+}
+
+fn state_of(outcome: &answer::Outcome, charge: Charge) -> TurnState {
+    let usage = charge.usage();
+    match outcome {
+        answer::Outcome::Complete | answer::Outcome::TooLong => TurnState::Answered { usage },
+        answer::Outcome::Stopped => TurnState::Stopped { usage },
+        answer::Outcome::Empty => TurnState::Failed { reason: "the model gave an empty answer".to_owned(), usage },
+        answer::Outcome::Filtered => {
+            TurnState::Failed { reason: "the provider's content filter held the answer back".to_owned(), usage }
+        }
+        answer::Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },
+        answer::Outcome::Model(error) => TurnState::Failed { reason: error.to_string(), usage },
+    }
+}

@@ -1,0 +1,63 @@
+//! The process's environment, read once and handed in, so that a test brings its own.
+
+use std::{collections::BTreeMap, env, ffi::OsString, fmt, path::PathBuf};
+
+use super::fault::Wrong;
+
+/// The environment variables, and the directory in which `config.toml` is looked for.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, OsString>,
+    directory: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The process's own variables and working directory. Variables whose names are not UTF-8 cannot be ours.
+    pub fn of_process() -> Self {
+        let variables = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+        // The empty path: `config.toml` is then called so, and not `./config.toml`, wherever it is mentioned.
+        Self { variables, directory: Some(PathBuf::new()) }
+    }
+
+    /// These variables, and no `config.toml` anywhere.
+    pub fn from_pairs<N: Into<String>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, directory: None }
+    }
+
+    /// The same variables, and `directory` as the place of a `config.toml`.
+    #[must_use]
+    pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
+        Self { directory: Some(directory.into()), ..self }
+    }
+
+    /// The variable's value without surrounding white space (env files written on Windows end their lines in `\r`).
+    /// `None` when there is none or nothing is in it.
+    pub(super) fn get(&self, name: &str) -> Option<Result<&str, Wrong>> {
+        match self.variables.get(name)?.to_str().map(str::trim) {
+            Some("") => None,
+            Some(value) => Some(Ok(value)),
+            None => Some(Err(Wrong::new("is not UTF-8", "expected text in UTF-8"))),
+        }
+    }
+
+    /// The names of all variables.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
+    /// The `config.toml` that is read when no other file is named.
+    pub(super) fn usual_file(&self) -> Option<PathBuf> {
+        Some(self.directory.as_ref()?.join("config.toml"))
+    }
+}
+
+/// Prints the names only: among the values are secrets, ours and others'.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("variables", &self.variables.keys())
+            .field("directory", &self.directory)
+            .finish()
+    }
+}

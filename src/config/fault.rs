@@ -1,0 +1,62 @@
+//! What is wrong with a configuration, told to the person who can put it right.
+
+use std::{borrow::Cow, fmt};
+
+use super::setting::Origin;
+
+/// Everything that is wrong, in the order in which it was found. Prints one fault a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Faults(pub(super) Vec<Fault>);
+
+impl Faults {
+    /// The faults one by one. There is at least one.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+}
+
+/// One thing that is wrong. Prints `section.key: what is wrong; what would be right (from where)`.
+#[derive(Debug)]
+pub struct Fault {
+    place: String,
+    wrong: Wrong,
+    origin: Option<String>,
+}
+
+impl Fault {
+    /// At `place`: a key, a variable, or a spot in a file.
+    pub(super) fn at(place: impl Into<String>, wrong: Wrong) -> Self {
+        Self { place: place.into(), wrong, origin: None }
+    }
+
+    /// The same, saying where the value came from.
+    pub(super) fn coming_from(self, origin: &Origin) -> Self {
+        Self { origin: Some(origin.to_string()), ..self }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, wrong: Wrong { problem, remedy }, origin } = self;
+        write!(f, "{place}: {problem}; {remedy}")?;
+        match origin {
+            Some(origin) => write!(f, " (from {origin})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a value was not taken. Both halves are ours: neither quotes text that somebody wrote.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    problem: Cow<'static, str>,
+    remedy: Cow<'static, str>,
+}
+
+impl Wrong {
+    /// `problem` as in "is not a number", `remedy` as in "expected a whole number".
+    pub(super) fn new(problem: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Self { problem: problem.into(), remedy: remedy.into() }
+    }
+}

@@ -1,0 +1,85 @@
+//! From the layers to a [`Config`], together with where each value came from.
+
+use std::path::Path;
+
+use super::{
+    Chat, Config, Environment, Faults, Llm, Log, Server, Storage, Wecom, layers,
+    reader::{Reader, Reported},
+    setting::Origin,
+};
+
+/// A configuration without faults.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    rows: Vec<Row>,
+}
+
+/// One line of [`Loaded::describe`].
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) key: &'static str,
+    pub(super) origin: Origin,
+    /// What may be shown of the value.
+    pub(super) shown: String,
+}
+
+/// How many characters of a value are shown: a system prompt would fill the screen.
+const SHOWN_CHARS: usize = 60;
+
+impl Config {
+    /// Reads `config.example.toml` (built in), then the file, then the environment. The file is `explicit`, else what
+    /// `QIMATE_CONFIG` names, else `config.toml` where there is one. The head of the example says all of it.
+    ///
+    /// # Errors
+    /// [`Faults`]: everything that is wrong, at once. Printing them shows no secret.
+    pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Loaded, Faults> {
+        let mut faults = Vec::new();
+        let settings = layers::gather(explicit, environment, &mut faults);
+        let mut reader = Reader::new(&settings, faults);
+        let config = Self::read(&mut reader);
+        let (faults, rows) = reader.finish();
+        match config {
+            Ok(config) if faults.is_empty() => Ok(Loaded { config, rows }),
+            _ => Err(Faults(faults)),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let server = Server::read(reader);
+        let wecom = Wecom::read(reader);
+        let llm = Llm::read(reader);
+        let chat = Chat::read(reader);
+        let storage = Storage::read(reader);
+        let log = Log::read(reader);
+        Ok(Self { server: server?, wecom: wecom?, llm: llm?, chat: chat?, storage: storage?, log: log? })
+    }
+}
+
+impl Loaded {
+    /// A table of every key, where its value came from, and the value: secrets starred, `(not set)` where it is empty.
+    /// The value stands last, for it may be long.
+    pub fn describe(&self) -> String {
+        let rows: Vec<_> = self.rows.iter().map(|row| (row.key, row.origin.to_string(), one_line(&row.shown))).collect();
+        let key_width = rows.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
+        let origin_width = rows.iter().map(|(_, origin, _)| origin.chars().count()).max().unwrap_or_default();
+        rows.iter()
+            .map(|(key, origin, value)| format!("{key:key_width$}  {origin:origin_width$}  {value}\n"))
+            .collect()
+    }
+
+    /// The keys that were read, in the order of the table.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.rows.iter().map(|row| row.key)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

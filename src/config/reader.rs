@@ -1,0 +1,216 @@
+//! Takes values from the settings, typed, and collects what is wrong with them.
+//!
+//! Knows the kinds of values, not the keys. A section first takes all its values and only then looks at them, so that
+//! all faults are told at once.
+
+use std::{fmt::Display, ops::RangeInclusive};
+
+use super::{
+    fault::{Fault, Wrong},
+    layers::{Settings, variable_of},
+    loaded::Row,
+    setting::Value,
+    url,
+};
+use crate::secret::Secret;
+
+/// The value is unusable and the fault reported. There is nothing left to do but to go on with the next one.
+#[derive(Debug)]
+pub(super) struct Reported;
+
+/// What is shown for a value that is not set.
+const NOT_SET: &str = "(not set)";
+
+/// The reader of all sections.
+pub(super) struct Reader<'a> {
+    settings: &'a Settings,
+    faults: Vec<Fault>,
+    rows: Vec<Row>,
+}
+
+impl<'a> Reader<'a> {
+    /// Goes on with the faults that were found on the way to `settings`.
+    pub(super) fn new(settings: &'a Settings, faults: Vec<Fault>) -> Self {
+        Self { settings, faults, rows: Vec::new() }
+    }
+
+    /// All faults, and every value that was taken, as it may be shown.
+    pub(super) fn finish(self) -> (Vec<Fault>, Vec<Row>) {
+        (self.faults, self.rows)
+    }
+
+    /// A value that must be set. `hint` says what it is and where to find it.
+    pub(super) fn required<T: Display>(
+        &mut self,
+        key: &'static str,
+        hint: &str,
+        parse: impl FnOnce(&Value) -> Result<T, Wrong>,
+    ) -> Result<T, Reported> {
+        if self.settings.get(key).is_some_and(|setting| setting.value.is_empty()) {
+            return Err(self.missing(key, hint));
+        }
+        self.take(key, |value| parse(value).map(shown))
+    }
+
+    /// Reports that `key` is not set and must be. Silent while the file cannot be read: it may well be in there.
+    pub(super) fn missing(&mut self, key: &'static str, hint: &str) -> Reported {
+        if self.settings.complete {
+            let section = key.split('.').next().unwrap_or(key);
+            let remedy = format!("set it in [{section}] or as {} to {hint}", variable_of(key));
+            self.faults.push(Fault::at(key, Wrong::new("is missing", remedy)));
+        }
+        Reported
+    }
+
+    /// Text that obeys `rule` and is not empty.
+    pub(super) fn text<T: Display>(
+        &mut self,
+        key: &'static str,
+        rule: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Result<T, Reported> {
+        self.take(key, |value| match value.text()? {
+            "" => Err(Wrong::new("is empty", "expected a value, or no such line, for the default")),
+            text => rule(text).map(shown),
+        })
+    }
+
+    /// Text that obeys `rule`, or `""`.
+    pub(super) fn optional_text<T: Display>(
+        &mut self,
+        key: &'static str,
+        rule: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Result<Option<T>, Reported> {
+        self.take(key, |value| match value.text()? {
+            "" => Ok((None, NOT_SET.to_owned())),
+            text => rule(text).map(shown).map(|(value, shown)| (Some(value), shown)),
+        })
+    }
+
+    /// A proxy, or `""`.
+    pub(super) fn proxy(&mut self, key: &'static str) -> Result<Option<Secret<String>>, Reported> {
+        self.take(key, |value| match value.text()? {
+            "" => Ok((None, NOT_SET.to_owned())),
+            text => url::proxy(text).map(|proxy| (Some(proxy.url), proxy.shown)),
+        })
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn whole<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Result<T, Reported>
+    where
+        T: Copy + Display + PartialOrd + TryFrom<i64>,
+    {
+        self.take(key, |value| whole_within(value.whole()?, &range, "").map(shown))
+    }
+
+    /// A whole number within `range`, or 0 for no limit or never.
+    pub(super) fn whole_or_none<T>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, Reported>
+    where
+        T: Copy + Display + PartialOrd + TryFrom<i64>,
+    {
+        self.take(key, |value| match value.whole()? {
+            0 => Ok((None, "0".to_owned())),
+            number => whole_within(number, &range, ", or 0").map(|number| (Some(number), number.to_string())),
+        })
+    }
+
+    /// A number within `range`, or `""`.
+    pub(super) fn fraction_or_none(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, Reported> {
+        self.take(key, |value| {
+            if value.is_empty() {
+                return Ok((None, NOT_SET.to_owned()));
+            }
+            let number = value.fraction()?;
+            if range.contains(&number) {
+                Ok((Some(number), number.to_string()))
+            } else {
+                let right = format!("expected a number from {} to {}, or \"\"", range.start(), range.end());
+                Err(Wrong::new(format!("is {number}"), right))
+            }
+        })
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &'static str) -> Result<bool, Reported> {
+        self.take(key, |value| value.flag().map(shown))
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Result<T, Reported> {
+        self.take(key, |value| {
+            let text = value.text()?;
+            match choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+                Some((word, choice)) => Ok((*choice, (*word).to_owned())),
+                None => {
+                    let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                    Err(Wrong::new("is none of the choices", format!("expected {}", words.join(" or "))))
+                }
+            }
+        })
+    }
+
+    /// A value of any kind: `parse` gives it together with what may be shown of it.
+    pub(super) fn take<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&Value) -> Result<(T, String), Wrong>,
+    ) -> Result<T, Reported> {
+        let Some(setting) = self.settings.get(key) else {
+            self.faults.push(Fault::at(key, Wrong::new("has no default", "expected a line in config.example.toml")));
+            return Err(Reported);
+        };
+        if matches!(setting.value, Value::Reported) {
+            return Err(Reported);
+        }
+        match parse(&setting.value) {
+            Ok((value, shown)) => {
+                self.rows.push(Row { key, origin: setting.origin.clone(), shown });
+                Ok(value)
+            }
+            Err(wrong) => {
+                self.faults.push(Fault::at(key, wrong).coming_from(&setting.origin));
+                Err(Reported)
+            }
+        }
+    }
+}
+
+/// A value that may be shown as it prints itself; a [`Secret`] prints stars.
+fn shown<T: Display>(value: T) -> (T, String) {
+    let shown = value.to_string();
+    (value, shown)
+}
+
+fn whole_within<T>(number: i64, range: &RangeInclusive<T>, or: &str) -> Result<T, Wrong>
+where
+    T: Copy + Display + PartialOrd + TryFrom<i64>,
+{
+    match T::try_from(number) {
+        Ok(fitting) if range.contains(&fitting) => Ok(fitting),
+        _ => {
+            let right = format!("expected a whole number from {} to {}{or}", range.start(), range.end());
+            Err(Wrong::new(format!("is {number}"), right))
+        }
+    }
+}
+
+/// Text without further rules.
+pub(super) fn any(text: &str) -> Result<String, Wrong> {
+    Ok(text.to_owned())
+}
+
+/// A secret that can be sent in a header or a URL: no white space, no Chinese, no leftover of a placeholder.
+pub(super) fn credential(text: &str) -> Result<Secret<String>, Wrong> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err(Wrong::new("holds a space or a letter that is not ASCII", "expected it as it was issued"))
+    }
+}

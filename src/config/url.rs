@@ -1,0 +1,96 @@
+//! Addresses of APIs and proxies.
+
+use reqwest::Url;
+
+use super::fault::Wrong;
+use crate::secret::Secret;
+
+/// A proxy: what is used, and what may be shown.
+pub(super) struct Proxy {
+    pub(super) url: Secret<String>,
+    pub(super) shown: String,
+}
+
+/// An API's address, without a trailing slash. It holds no password and no query: it is printed and logged as it is.
+pub(super) fn api(text: &str) -> Result<String, Wrong> {
+    const RIGHT: &str = "expected a URL such as https://api.example.com/v1";
+    let url = with_scheme(text, &["http", "https"], RIGHT)?;
+    // Anywhere, not only where the parser sees it: a slash in a password makes the rest of it a path.
+    if text.contains('@') {
+        return Err(Wrong::new("holds a user name or password", "expected the URL without them"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("holds a ? or #", RIGHT));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A proxy's address, maybe with a user and a password.
+pub(super) fn proxy(text: &str) -> Result<Proxy, Wrong> {
+    const RIGHT: &str = "expected http://, https://, socks5:// or socks5h://, then host:port or \
+                         user:password@host:port, special characters of the password percent-encoded";
+    let url = with_scheme(text, &["http", "https", "socks5", "socks5h"], RIGHT)?;
+    // A password with an unencoded / ? or # ends here, with its beginning taken for the port.
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("goes on after the host and port", RIGHT));
+    }
+    let user = if text.contains('@') { "***@" } else { "" };
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let shown = format!("{}://{user}{host}{port}", url.scheme());
+    Ok(Proxy { url: Secret::new(text.to_owned()), shown })
+}
+
+fn with_scheme(text: &str, schemes: &[&str], right: &'static str) -> Result<Url, Wrong> {
+    let known = text.split_once("://").is_some_and(|(scheme, _)| schemes.contains(&&*scheme.to_ascii_lowercase()));
+    if !known {
+        return Err(Wrong::new(format!("does not begin with {}://", schemes.join(":// or ")), right));
+    }
+    match Url::parse(text) {
+        Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
+        _ => Err(Wrong::new("is not a usable URL", right)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_is_http_without_anything_secret() {
+        assert_eq!(api("https://api.example.com/v1//").ok().as_deref(), Some("https://api.example.com/v1"));
+        assert_eq!(api("HTTP://10.0.0.7:8000").ok().as_deref(), Some("http://10.0.0.7:8000"));
+        for bad in [
+            "api.example.com/v1",
+            "localhost:8000",
+            "ftp://a",
+            "https://",
+            "https://a b",
+            "https://user:pw@a",
+            "https://user:1/w@a",
+            "https://a/v1?key=x",
+            "https://a/#",
+        ] {
+            assert!(api(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_user() {
+        let cases = [
+            ("http://proxy:3128", Some("http://proxy:3128")),
+            ("http://u:hunter2@proxy:3128/", Some("http://***@proxy:3128")),
+            ("http://u:p@hunter2@proxy:3128", Some("http://***@proxy:3128")),
+            ("socks5h://hunter2@[::1]:1080", Some("socks5h://***@[::1]:1080")),
+            ("http://u:1/hunter2@proxy", None),
+            ("http://u:1#hunter2@proxy", None),
+            ("http://u:1?hunter2@proxy", None),
+            ("proxy:3128", None),
+            ("socks4://proxy", None),
+            ("socks5://", None),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(proxy(text).ok().map(|proxy| proxy.shown).as_deref(), shown, "{text}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Asks one upstream for an answer.
+//!
+//! Knows one endpoint, `POST /chat/completions`, and nothing of other upstreams: whoever has several, has several
+//! clients. To add an endpoint, add its wire types and a method on [`Client`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{
+    Response,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde::Serialize;
+
+use super::{
+    error::Error,
+    redact::Redactor,
+    retry,
+    stream::CompletionStream,
+    timers::Timers,
+    wire::{OutputLimit, Request, StreamOptions},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    config,
+    secret::Secret,
+};
+
+/// As much of a refusal's body is read: the reason stands at the beginning or nowhere.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+
+/// What the model is asked. Model, temperature and the like come from the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatRequest {
+    /// The conversation, oldest first.
+    pub messages: Vec<Message>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// Whose it is.
+    pub role: Role,
+    /// Its text.
+    pub content: String,
+}
+
+/// Whose a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The house's instructions.
+    System,
+    /// The member's question.
+    User,
+    /// What the model answered.
+    Assistant,
+}
+
+/// Speaks to one upstream. Clones share its connections.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: config::Llm,
+    clock: Clock,
+    redactor: Redactor,
+}
+
+impl Client {
+    /// For the upstream in `settings`, over `http` (`crate::net::http_client` with its proxy and connect timeout).
+    pub fn new(http: reqwest::Client, settings: &config::Llm, clock: Clock) -> Self {
+        let redactor = Redactor::new(settings.api_key.iter().chain(settings.extra_headers.values()));
+        Self { http, settings: settings.clone(), clock, redactor }
+    }
+
+    /// Asks, and waits until the answer begins. Until then a failure that may pass is tried again, up to
+    /// `llm.max_retries` times; after it nothing is. All of it must be over within `llm.answer_timeout` from now.
+    ///
+    /// Dropping the future or the stream closes the connection.
+    ///
+    /// # Errors
+    /// [`Error`] of the last attempt; nothing of the answer has come then.
+    pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, Error> {
+        let deadline = self.clock.now() + self.settings.answer_timeout;
+        let headers = self.headers()?;
+        let body = self.body(request)?;
+        let attempt = || self.attempt(headers.clone(), body.clone(), deadline);
+        retry::until_success(&self.clock, deadline, self.settings.max_retries, attempt).await
+    }
+
+    async fn attempt(&self, headers: HeaderMap, body: Bytes, deadline: Timestamp) -> Result<CompletionStream, Error> {
+        let mut timers = Timers::new(self.clock.clone(), &self.settings, deadline);
+        let url = format!("{}/chat/completions", self.settings.base_url);
+        let sent = self.http.post(url).headers(headers).body(body).send();
+        let response = timers.wait(sent).await?.map_err(|error| {
+            if error.is_builder() {
+                Error::Misconfigured { key: "llm.base_url".to_owned(), problem: "not a URL" }
+            } else {
+                Error::Unreachable(error.without_url())
+            }
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return CompletionStream::begin(response, timers, self.redactor.clone()).await;
+        }
+        let retry_after = self.retry_after(&response);
+        // A body that does not come leaves the status, which says enough.
+        let body = timers.wait(beginning(response)).await.unwrap_or_default();
+        Err(Error::refused(status, retry_after, &body, &self.redactor))
+    }
+
+    fn body(&self, request: &ChatRequest) -> Result<Bytes, Error> {
+        let settings = &self.settings;
+        let body = Request {
+            model: &settings.model,
+            messages: &request.messages,
+            stream: true,
+            stream_options: StreamOptions { include_usage: true },
+            temperature: settings.temperature,
+            reasoning_effort: settings.reasoning_effort.as_deref(),
+            limit: settings.max_output_tokens.map(|tokens| OutputLimit::for_model(&settings.model, tokens)),
+        };
+        match serde_json::to_vec(&body) {
+            Ok(body) => Ok(body.into()),
+            // Strings and numbers always become JSON; this is here so that nothing can panic.
+            Err(_) => Err(Error::Misconfigured { key: "llm".to_owned(), problem: "makes no JSON" }),
+        }
+    }
+
+    fn headers(&self) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
+            // A compressed stream comes in lumps.
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ]);
+        if let Some(key) = &self.settings.api_key {
+            let bearer = Secret::new(format!("Bearer {}", key.expose()));
+            headers.insert(AUTHORIZATION, header_value(&bearer, || "llm.api_key".to_owned())?);
+        }
+        // The administrator's word is the last: some upstreams want another authorization.
+        for (name, value) in &self.settings.extra_headers {
+            let key = || format!("llm.extra_headers.{name}");
+            let problem = "not the name of a header";
+            let name = HeaderName::try_from(name).map_err(|_| Error::Misconfigured { key: key(), problem })?;
+            headers.insert(name, header_value(value, key)?);
+        }
+        Ok(headers)
+    }
+
+    fn retry_after(&self, response: &Response) -> Option<Duration> {
+        let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+        retry::parse_retry_after(value, self.clock.now())
+    }
+}
+
+fn header_value(value: &Secret<String>, key: impl FnOnce() -> String) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(value.expose())
+        .map_err(|_| Error::Misconfigured { key: key(), problem: "has characters that no header can have" })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The first [`MAX_REFUSAL_BYTES`] of the body, or as far as it came.
+async fn beginning(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(bytes)) = response.chunk().await {
+        let room = MAX_REFUSAL_BYTES - body.len();
+        body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if body.len() == MAX_REFUSAL_BYTES {
+            break;
+        }
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! What can go wrong between us and a model, by what the caller can do.
+//!
+//! Knows the words by which upstreams say it. To know another upstream's word, add it to the lists at the bottom.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::{redact::Redactor, wire::Complaint};
+
+/// An answer could not be had, or not to its end. What the upstream said is in `message`: at most 300 bytes, on one
+/// line, without our secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings make no request. Nothing was sent.
+    #[error("{key} cannot be used: {problem}")]
+    Misconfigured {
+        /// The key in the configuration.
+        key: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The key is wrong, or may not use this model (401, 403).
+    #[error("the upstream refuses the API key: {message}")]
+    Unauthorized {
+        /// What the upstream said.
+        message: String,
+    },
+    /// The upstream has no such model.
+    #[error("the upstream does not know the model: {message}")]
+    ModelNotFound {
+        /// What the upstream said.
+        message: String,
+    },
+    /// Too many requests or model tokens a minute (429).
+    #[error("the upstream is asked too often")]
+    RateLimited {
+        /// When the upstream wants to be asked again, from now.
+        retry_after: Option<Duration>,
+    },
+    /// The account has nothing left (402, or 429 with a word for it): somebody has to pay.
+    #[error("the account at the upstream has nothing left: {message}")]
+    QuotaExhausted {
+        /// What the upstream said.
+        message: String,
+    },
+    /// The messages are longer than the model's context: ask again with fewer.
+    #[error("the conversation is too long for the model")]
+    TooLong,
+    /// The upstream refuses to answer this, or to be asked it.
+    #[error("the upstream's content filter stepped in")]
+    ContentFiltered,
+    /// The upstream refuses the request for another reason.
+    #[error("the upstream refuses the request with status {status}: {message}")]
+    Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// What the upstream said.
+        message: String,
+    },
+    /// The upstream has a fault or is overloaded (408, 409, 5xx).
+    #[error("the upstream failed with status {status}: {message}")]
+    Upstream {
+        /// The HTTP status.
+        status: u16,
+        /// When the upstream wants to be asked again, from now.
+        retry_after: Option<Duration>,
+        /// What the upstream said.
+        message: String,
+    },
+    /// No connection, or none that carried the request.
+    #[error("the upstream cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// `llm.first_delta_timeout` passed.
+    #[error("the model did not begin to answer in time")]
+    FirstDeltaTimeout,
+    /// `llm.gap_timeout` passed in the middle of the answer.
+    #[error("the model stopped in the middle of its answer")]
+    GapTimeout,
+    /// `llm.answer_timeout` passed.
+    #[error("the model did not end its answer in time")]
+    AnswerTimeout,
+    /// The stream ended before the answer did. What came is part of an answer.
+    #[error("the answer was cut off")]
+    Cut {
+        /// What broke the connection; `None` where the upstream ended it in good order.
+        source: Option<reqwest::Error>,
+    },
+    /// What came is not a chat completion.
+    #[error("the upstream does not speak the protocol: {what}")]
+    Garbage {
+        /// What came instead.
+        what: &'static str,
+    },
+    /// The upstream reported a fault in the middle of the stream.
+    #[error("the upstream failed while it answered: {message}")]
+    StreamError {
+        /// What the upstream said.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the same request may succeed if it is made again.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Upstream { .. } | Self::Unreachable(_) | Self::Cut { .. })
+    }
+
+    /// How long the upstream asks us to stay away.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::Upstream { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// From a status that is not success, with the beginning of its body.
+    pub(super) fn refused(status: StatusCode, retry_after: Option<Duration>, body: &[u8], redactor: &Redactor) -> Self {
+        let mut complaint = Complaint::parse(body).unwrap_or_else(|| {
+            let text = String::from_utf8_lossy(body);
+            // A proxy's page says nothing that its status does not.
+            let message = if text.trim_start().starts_with('<') { String::new() } else { text.into_owned() };
+            Complaint { message, codes: Vec::new() }
+        });
+        if complaint.message.is_empty() {
+            complaint.message = status.canonical_reason().unwrap_or("no reason given").to_owned();
+        }
+        Self::said(&complaint, redactor).unwrap_or_else(|| Self::status(status, retry_after, &complaint, redactor))
+    }
+
+    /// From an error object inside a stream that began with success. Some resellers put the status of the upstream
+    /// behind them in `code`.
+    pub(super) fn in_stream(complaint: &Complaint, redactor: &Redactor) -> Self {
+        if let Some(known) = Self::said(complaint, redactor) {
+            return known;
+        }
+        let status = complaint.codes.iter().find_map(|code| StatusCode::from_bytes(code.as_bytes()).ok());
+        match status {
+            Some(status) if status.is_client_error() || status.is_server_error() => {
+                Self::status(status, None, complaint, redactor)
+            }
+            _ => Self::StreamError { message: redactor.clean(&complaint.message) },
+        }
+    }
+
+    /// What the upstream's own words mean, where they say more than the status.
+    fn said(complaint: &Complaint, redactor: &Redactor) -> Option<Self> {
+        let says = |words: &[&str]| complaint.codes.iter().any(|code| words.contains(&code.as_str()));
+        if says(QUOTA_EXHAUSTED) {
+            Some(Self::QuotaExhausted { message: redactor.clean(&complaint.message) })
+        } else if says(TOO_LONG) || complaint.message.contains(TOO_LONG_SENTENCE) {
+            Some(Self::TooLong)
+        } else if says(CONTENT_FILTERED) {
+            Some(Self::ContentFiltered)
+        } else if says(MODEL_NOT_FOUND) {
+            Some(Self::ModelNotFound { message: redactor.clean(&complaint.message) })
+        } else {
+            None
+        }
+    }
+
+    fn status(status: StatusCode, retry_after: Option<Duration>, complaint: &Complaint, redactor: &Redactor) -> Self {
+        let message = redactor.clean(&complaint.message);
+        match status.as_u16() {
+            401 | 403 => Self::Unauthorized { message },
+            402 => Self::QuotaExhausted { message },
+            // Without the word it is as likely the URL that is wrong.
+            404 if message.to_ascii_lowercase().contains("model") => Self::ModelNotFound { message },
+            413 => Self::TooLong,
+            429 => Self::RateLimited { retry_after },
+            status @ (408 | 409 | 500..) => Self::Upstream { status, retry_after, message },
+            status => Self::Rejected { status, message },
+        }
+    }
+}
+
+/// OpenAI, Moonshot and Alibaba's Model Studio.
+const QUOTA_EXHAUSTED: &[&str] = &["insufficient_quota", "exceeded_current_quota_error", "Arrearage"];
+/// OpenAI.
+const TOO_LONG: &[&str] = &["context_length_exceeded"];
+/// OpenAI's sentence, which vLLM and DeepSeek send without its code.
+const TOO_LONG_SENTENCE: &str = "maximum context length";
+/// OpenAI and Azure; Alibaba's Model Studio in its two spellings.
+const CONTENT_FILTERED: &[&str] =
+    &["content_filter", "content_policy_violation", "data_inspection_failed", "DataInspectionFailed"];
+/// OpenAI.
+const MODEL_NOT_FOUND: &[&str] = &["model_not_found"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> Error {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Error::refused(status, None, body.as_bytes(), &Redactor::default())
+    }
+
+    #[test]
+    fn a_refusal_is_named_by_what_can_be_done_about_it() {
+        for (status, body, expected) in [
+            (
+                401,
+                r#"{"error":{"message":"bad key","code":"invalid_api_key"}}"#,
+                "the upstream refuses the API key: bad key",
+            ),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance"}}"#,
+                "the account at the upstream has nothing left: Insufficient Balance",
+            ),
+            (403, "", "the upstream refuses the API key: Forbidden"),
+            (
+                404,
+                r#"{"error":{"message":"model 'x' not found"}}"#,
+                "the upstream does not know the model: model 'x' not found",
+            ),
+            (404, r#"{"detail":"Not Found"}"#, "the upstream refuses the request with status 404: Not Found"),
+            (
+                400,
+                r#"{"error":{"message":"long","code":"context_length_exceeded"}}"#,
+                "the conversation is too long for the model",
+            ),
+            (
+                400,
+                r#"{"message":"This model's maximum context length is 4096 tokens."}"#,
+                "the conversation is too long for the model",
+            ),
+            (400, r#"{"error":{"message":"x","code":"content_filter"}}"#, "the upstream's content filter stepped in"),
+            (
+                400,
+                r#"{"error":{"message":"pay","code":"Arrearage"}}"#,
+                "the account at the upstream has nothing left: pay",
+            ),
+            (413, "<html>", "the conversation is too long for the model"),
+            (
+                422,
+                r#"{"detail":[{"loc":1}]}"#,
+                "the upstream refuses the request with status 422: {\"detail\":[{\"loc\":1}]}",
+            ),
+            (
+                429,
+                r#"{"error":{"type":"insufficient_quota"}}"#,
+                "the account at the upstream has nothing left: Too Many Requests",
+            ),
+            (429, r#"{"error":{"type":"requests"}}"#, "the upstream is asked too often"),
+            (502, "\n<html><h1>Bad", "the upstream failed with status 502: Bad Gateway"),
+            (503, "no workers", "the upstream failed with status 503: no workers"),
+            (302, "", "the upstream refuses the request with status 302: Found"),
+        ] {
+            assert_eq!(refused(status, body).to_string(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_worth_another_try() {
+        for (status, transient) in
+            [(400, false), (401, false), (404, false), (408, true), (409, true), (413, false), (429, true), (500, true)]
+        {
+            assert_eq!(refused(status, "").is_transient(), transient, "{status}");
+        }
+        assert!(!refused(429, r#"{"error":{"code":"insufficient_quota"}}"#).is_transient());
+    }
+
+    #[test]
+    fn an_error_in_a_stream_may_carry_the_status_of_the_one_behind() {
+        let in_stream = |code: &str| {
+            let complaint = Complaint { message: "m".to_owned(), codes: vec![code.to_owned()] };
+            Error::in_stream(&complaint, &Redactor::default())
+        };
+        assert!(matches!(in_stream("429"), Error::RateLimited { retry_after: None }));
+        assert!(matches!(in_stream("502"), Error::Upstream { status: 502, .. }));
+        assert!(matches!(in_stream("content_filter"), Error::ContentFiltered));
+        for code in ["200", "1302", "server_error"] {
+            assert!(matches!(in_stream(code), Error::StreamError { message } if message == "m"), "{code}");
+        }
+    }
+}

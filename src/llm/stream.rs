@@ -1,0 +1,135 @@
+//! An answer while it is being written.
+//!
+//! Reads and waits; what the bytes mean is the [`Decoder`]'s. Knows nothing of how the request was made. To pass on
+//! another part of an answer, add a variant to [`Delta`] and follow the compiler.
+
+use super::{
+    decode::{Decoder, Step},
+    error::Error,
+    redact::Redactor,
+    timers::Timers,
+};
+use crate::model::conversation::Usage;
+
+/// A part of an answer, in the order in which the model wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delta {
+    /// More of the answer, never empty. Thinking is not part of it.
+    Text(String),
+    /// The answer is complete as far as it goes. Nothing follows.
+    Finish(Finish),
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Finish {
+    /// Why the model stopped.
+    pub reason: FinishReason,
+    /// What the call cost; `None` when the upstream did not say.
+    pub usage: Option<Usage>,
+}
+
+/// Why the model stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// It had said everything, or the upstream gave no reason.
+    Stop,
+    /// The answer reached the longest it may have.
+    Length,
+    /// The upstream left out the rest.
+    ContentFilter,
+    /// It wants a tool to be called. None is ever offered.
+    ToolCalls,
+    /// The upstream's own word, at most 300 bytes.
+    Other(String),
+}
+
+impl FinishReason {
+    pub(super) fn parse(word: &str, redactor: &Redactor) -> Self {
+        match word {
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "content_filter" => Self::ContentFilter,
+            "tool_calls" | "function_call" => Self::ToolCalls,
+            other => Self::Other(redactor.clean(other)),
+        }
+    }
+}
+
+/// An answer that is being written. Dropping it closes the connection, and the upstream stops writing.
+#[must_use]
+pub struct CompletionStream {
+    /// `None` once nothing more can be read.
+    response: Option<reqwest::Response>,
+    decoder: Decoder,
+    timers: Timers,
+    /// What was read to know that the answer has begun.
+    first: Option<Delta>,
+    over: bool,
+}
+
+impl CompletionStream {
+    /// Waits until the answer begins. `timers` have run since the request was sent.
+    ///
+    /// # Errors
+    /// As [`CompletionStream::next`]; nothing of the answer has come then.
+    pub(super) async fn begin(response: reqwest::Response, timers: Timers, redactor: Redactor) -> Result<Self, Error> {
+        let decoder = Decoder::new(redactor);
+        let mut stream = Self { response: Some(response), decoder, timers, first: None, over: false };
+        stream.first = stream.advance().await?;
+        Ok(stream)
+    }
+
+    /// The next delta. The last one is [`Delta::Finish`] or an error; after it there is `None`.
+    ///
+    /// Safe to drop before it is ready and to call again: nothing is lost, and the time waited counts on.
+    ///
+    /// # Errors
+    /// [`Error`]: what came so far is part of an answer.
+    pub async fn next(&mut self) -> Option<Result<Delta, Error>> {
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
+        }
+        while !self.over {
+            if let Some(delta) = self.advance().await.transpose() {
+                return Some(delta);
+            }
+        }
+        None
+    }
+
+    /// Reads until the answer goes on. `None` when it does without anything to show, as while the model thinks.
+    async fn advance(&mut self) -> Result<Option<Delta>, Error> {
+        loop {
+            let step = self.decoder.step();
+            self.over = matches!(step, Err(_) | Ok(Some(Step::Finish(_))));
+            if self.over {
+                self.response = None;
+            }
+            if let Some(step) = step? {
+                self.timers.delta_came(self.decoder.is_ending());
+                return Ok(match step {
+                    Step::Unseen => None,
+                    Step::Text(text) => Some(Delta::Text(text)),
+                    Step::Finish(finish) => Some(Delta::Finish(finish)),
+                });
+            }
+            let Some(response) = &mut self.response else {
+                self.decoder.end(Ok(()));
+                continue;
+            };
+            let end = match self.timers.wait(response.chunk()).await {
+                Ok(Ok(Some(bytes))) => {
+                    self.decoder.feed(bytes);
+                    continue;
+                }
+                Ok(Ok(None)) => Ok(()),
+                Ok(Err(broken)) => Err(Error::Cut { source: Some(broken.without_url()) }),
+                Err(too_late) => Err(too_late),
+            };
+            self.decoder.end(end);
+            self.response = None;
+        }
+    }
+}

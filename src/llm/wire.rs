@@ -1,0 +1,255 @@
+//! The JSON of chat completions, as it is sent and as it comes back.
+//!
+//! What is read is read tolerantly: "OpenAI-compatible" upstreams leave fields out, send them as `null`, or give them
+//! another type. Only what an answer cannot do without can make a chunk unreadable. Knows nothing of how the bytes
+//! came. To read another field, add it with a default.
+
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::client::Message;
+use crate::model::conversation::Usage;
+
+/// The body of `POST /chat/completions`.
+#[derive(Debug, Serialize)]
+pub(super) struct Request<'a> {
+    pub(super) model: &'a str,
+    pub(super) messages: &'a [Message],
+    pub(super) stream: bool,
+    pub(super) stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_effort: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) limit: Option<OutputLimit>,
+}
+
+/// What the stream should carry beside the answer.
+#[derive(Debug, Serialize)]
+pub(super) struct StreamOptions {
+    pub(super) include_usage: bool,
+}
+
+/// The longest answer in model tokens, under the name that the model knows.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OutputLimit {
+    MaxTokens(u32),
+    MaxCompletionTokens(u32),
+}
+
+impl OutputLimit {
+    /// OpenAI's reasoning models refuse `max_tokens`; most other upstreams know nothing else.
+    pub(super) fn for_model(model: &str, tokens: u32) -> Self {
+        // Resellers put the maker first: `openai/gpt-5`.
+        let name = model.rsplit('/').next().unwrap_or(model);
+        if ["o1", "o3", "o4", "gpt-5"].iter().any(|family| name.starts_with(family)) {
+            Self::MaxCompletionTokens(tokens)
+        } else {
+            Self::MaxTokens(tokens)
+        }
+    }
+}
+
+/// One event of a stream or, from an upstream that does not stream, the whole answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chunk {
+    pub(super) choices: Option<Vec<Choice>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) usage: Option<TokenUsage>,
+    pub(super) error: Option<Complaint>,
+}
+
+/// One of the answers; only one is ever asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choice {
+    delta: Option<Piece>,
+    message: Option<Piece>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) finish_reason: Option<String>,
+    /// Moonshot puts the usage here instead of beside `choices`.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) usage: Option<TokenUsage>,
+}
+
+impl Choice {
+    /// The piece of a stream, or the message of an answer that was not streamed.
+    pub(super) fn piece(&mut self) -> Option<Piece> {
+        self.delta.take().or(self.message.take())
+    }
+}
+
+/// A part of the answer. A missing text and an empty one mean the same.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Piece {
+    #[serde(deserialize_with = "text")]
+    pub(super) content: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) refusal: String,
+    #[serde(deserialize_with = "text")]
+    reasoning_content: String,
+    /// What OpenRouter and newer vLLM call `reasoning_content`.
+    #[serde(deserialize_with = "text")]
+    reasoning: String,
+}
+
+impl Piece {
+    /// Whether the model is thinking aloud in it.
+    pub(super) fn is_reasoning(&self) -> bool {
+        !self.reasoning_content.is_empty() || !self.reasoning.is_empty()
+    }
+}
+
+/// What the upstream says the call cost.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TokenUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+}
+
+impl TokenUsage {
+    /// The two numbers, if they are there or follow from the total. A zero that is said is a number.
+    pub(super) fn reported(&self) -> Option<Usage> {
+        let total_without = |part: Option<u64>| self.total_tokens?.checked_sub(part?);
+        let input = self.prompt_tokens.or_else(|| total_without(self.completion_tokens))?;
+        let output = self.completion_tokens.or_else(|| total_without(self.prompt_tokens))?;
+        Some(Usage { input, output, estimated: false })
+    }
+}
+
+/// What an upstream says is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) message: String,
+    /// `code` and `type`, as far as they are there: which of the two holds the telling word differs by upstream.
+    pub(super) codes: Vec<String>,
+}
+
+impl Complaint {
+    /// Reads the body of a refusal: `{"error": {...}}`, `{"error": "..."}` or the object itself. `None` when it is
+    /// nothing of the kind, such as a proxy's HTML page.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        let mut body = serde_json::from_slice::<Value>(body).ok()?;
+        let complaint = match body.get_mut("error") {
+            Some(error @ (Value::Object(_) | Value::String(_))) => Self::read(error.take()),
+            _ => Self::read(body),
+        };
+        (complaint != Self::default()).then_some(complaint)
+    }
+
+    fn read(value: Value) -> Self {
+        let word = |key: &str| match value.get(key) {
+            Some(Value::String(word)) if !word.is_empty() => Some(word.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let message = value.as_str().map(str::to_owned).or_else(|| word("message")).or_else(|| word("detail"));
+        Self { message: message.unwrap_or_default(), codes: ["code", "type"].into_iter().filter_map(word).collect() }
+    }
+}
+
+impl<'de> Deserialize<'de> for Complaint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::read)
+    }
+}
+
+/// A value of the wrong type counts as missing: a strange `usage` must not cost the employee the answer.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
+}
+
+/// A text that may be `null`, or come in parts of which only those with a `text` are part of it.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Plain(String),
+        Parts(Vec<Part>),
+    }
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(default)]
+        text: String,
+    }
+    Ok(match Option::<Text>::deserialize(deserializer)? {
+        None => String::new(),
+        Some(Text::Plain(text)) => text,
+        Some(Text::Parts(parts)) => parts.into_iter().map(|part| part.text).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(usage: &str) -> Option<(u64, u64)> {
+        let chunk: Chunk = serde_json::from_str(&format!(r#"{{"choices":[],"usage":{usage}}}"#)).expect("a chunk");
+        chunk.usage.and_then(|usage| usage.reported()).map(|usage| (usage.input, usage.output))
+    }
+
+    #[test]
+    fn usage_is_what_is_said_and_nothing_else() {
+        assert_eq!(reported(r#"{"prompt_tokens":7,"completion_tokens":0}"#), Some((7, 0)));
+        assert_eq!(reported(r#"{"prompt_tokens":7,"total_tokens":9}"#), Some((7, 2)));
+        assert_eq!(reported(r#"{"prompt_tokens":7}"#), None);
+        assert_eq!(reported(r#"{"prompt_tokens":7,"total_tokens":3}"#), None);
+        assert_eq!(reported(r#"{"prompt_tokens":"many"}"#), None);
+        assert_eq!(reported("{}"), None);
+        assert_eq!(reported("null"), None);
+    }
+
+    #[test]
+    fn a_piece_is_read_in_every_shape_that_upstreams_give_it() {
+        for (choice, content, reasoning) in [
+            (r#"{"delta":{"content":"a"}}"#, "a", false),
+            (r#"{"delta":{"content":null,"reasoning_content":"hm"}}"#, "", true),
+            (r#"{"delta":{"reasoning":"hm"}}"#, "", true),
+            (r#"{"delta":{"role":"assistant"}}"#, "", false),
+            (r#"{"delta":null,"message":{"content":"b"}}"#, "b", false),
+            (r#"{"delta":{"content":"c"},"message":null,"finish_reason":7}"#, "c", false),
+            (r#"{"delta":{"content":[{"type":"thinking"},{"type":"text","text":"d"}]}}"#, "d", false),
+        ] {
+            let mut choice: Choice = serde_json::from_str(choice).expect(choice);
+            let piece = choice.piece().expect("a piece");
+            assert_eq!((piece.content.as_str(), piece.is_reasoning()), (content, reasoning));
+        }
+    }
+
+    #[test]
+    fn a_complaint_is_read_in_every_shape_that_upstreams_give_it() {
+        let complaint = |message: &str, codes: &[&str]| {
+            Some(Complaint { message: message.to_owned(), codes: codes.iter().map(|&code| code.to_owned()).collect() })
+        };
+        for (body, expected) in [
+            (r#"{"error":{"message":"no","code":"c","type":"t"}}"#, complaint("no", &["c", "t"])),
+            (r#"{"error":{"message":"no","code":429,"type":null}}"#, complaint("no", &["429"])),
+            (r#"{"error":"no"}"#, complaint("no", &[])),
+            (r#"{"object":"error","message":"no","code":400}"#, complaint("no", &["400"])),
+            (r#"{"detail":"Not Found"}"#, complaint("Not Found", &[])),
+            ("{}", None),
+            ("[1]", None),
+            ("<html>", None),
+        ] {
+            assert_eq!(Complaint::parse(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_limit_has_the_name_that_the_model_knows() {
+        for (model, expected) in [
+            ("gpt-4o", OutputLimit::MaxTokens(9)),
+            ("deepseek-chat", OutputLimit::MaxTokens(9)),
+            ("gpt-5-mini", OutputLimit::MaxCompletionTokens(9)),
+            ("openai/o3", OutputLimit::MaxCompletionTokens(9)),
+        ] {
+            assert_eq!(OutputLimit::for_model(model, 9), expected, "{model}");
+        }
+    }
+}

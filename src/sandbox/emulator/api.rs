@@ -1,0 +1,193 @@
+//! The API that the daemon calls: `gettoken`, `message/send`, `agent/get`. HTTP 200 whatever happens; the truth is in
+//! `errcode`.
+
+use std::{collections::HashMap, convert::Infallible, io, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::{future, stream};
+use serde_json::{Value, json};
+
+use super::{
+    Cloud,
+    message::{Refusal, SendRequest},
+    state::{Fate, Taken},
+};
+use crate::sandbox::journal::{Entry, Kind};
+
+/// The address that WeCom says the call came from: from a range that is kept for documentation.
+const FROM_IP: &str = "203.0.113.7";
+
+type Parameters = Query<HashMap<String, String>>;
+
+pub(super) fn router(cloud: Arc<Cloud>) -> Router {
+    Router::new()
+        .route("/cgi-bin/gettoken", get(gettoken))
+        .route("/cgi-bin/message/send", post(message_send))
+        .route("/cgi-bin/agent/get", get(agent_get))
+        .with_state(cloud)
+}
+
+async fn gettoken(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters) -> Response {
+    cloud.state().counters.gettoken += 1;
+    if let Err(response) = cloud.in_good_order().await {
+        return response;
+    }
+    let given = |name: &str| parameters.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let checked = match (given("corpid"), given("corpsecret")) {
+        (None, _) => Err(Refusal(41002)),
+        (_, None) => Err(Refusal(41004)),
+        (Some(corp), _) if corp != cloud.settings.corp_id.as_str() => Err(Refusal(40013)),
+        (_, Some(secret)) if secret != cloud.settings.secret.expose() => Err(Refusal(40001)),
+        _ => Ok(()),
+    };
+    let answer = match checked {
+        Ok(()) => {
+            let now = cloud.clock.now();
+            let (value, life) = cloud.state().access_token(now);
+            cloud.journal.star(&value);
+            json!({"errcode": 0, "errmsg": "ok", "access_token": value, "expires_in": life.as_secs()})
+        }
+        Err(refusal) => cloud.refused(refusal),
+    };
+    let request = format!(
+        "GET /cgi-bin/gettoken?corpid={}&corpsecret=***",
+        parameters.get("corpid").map(String::as_str).unwrap_or_default()
+    );
+    cloud.record(Kind::AccessToken, "领取 access_token", "fetched an access token", &request, &answer);
+    Json(answer).into_response()
+}
+
+async fn message_send(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters, body: Bytes) -> Response {
+    cloud.state().counters.sends += 1;
+    if let Err(response) = cloud.in_good_order().await {
+        return response;
+    }
+    let (outcome, lost) = cloud.take(parameters.get("access_token").map(String::as_str), &body);
+    cloud.announce();
+
+    let (answer, zh, en) = match outcome {
+        Ok(Taken { msgid, invalid, fate }) => {
+            let answer = json!({
+                "errcode": 0, "errmsg": "ok", "invaliduser": invalid.join("|"), "invalidparty": "", "invalidtag": "",
+                "unlicenseduser": "", "msgid": msgid,
+            });
+            let (zh, en) = match fate {
+                Fate::Shown => ("发送消息：已送达", "sent a message: delivered"),
+                Fate::Cut => ("发送消息：超过 2048 字节，被截断", "sent a message: cut at 2048 bytes"),
+                Fate::Duplicate => ("发送消息：重复，不再显示", "sent a message: a duplicate, not shown again"),
+                Fate::OverRate => ("发送消息：超过频率，被悄悄丢弃", "sent a message: over the rate, silently dropped"),
+            };
+            (answer, zh, en)
+        }
+        Err(refusal) => (cloud.refused(refusal), "发送消息：被拒绝", "sent a message: refused"),
+    };
+    let request = format!(
+        "POST /cgi-bin/message/send{}\n{}",
+        if parameters.contains_key("access_token") { "?access_token=***" } else { "" },
+        String::from_utf8_lossy(&body)
+    );
+    if lost {
+        cloud.record(Kind::Send, "已送达，但应答丢失", "delivered, but the answer was lost", &request, &answer);
+        return cut_connection();
+    }
+    cloud.record(Kind::Send, zh, en, &request, &answer);
+    Json(answer).into_response()
+}
+
+async fn agent_get(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters) -> Response {
+    if let Err(response) = cloud.in_good_order().await {
+        return response;
+    }
+    let now = cloud.clock.now();
+    let agent = cloud.settings.agent_id.get();
+    let access_token = parameters.get("access_token").map(String::as_str);
+    let checked = cloud.state().authorise(access_token, now).and_then(|()| match parameters.get("agentid") {
+        None => Err(Refusal(41011)),
+        Some(id) if id.parse() == Ok(agent) => Ok(()),
+        Some(id) if id.parse::<u64>().is_ok() => Err(Refusal(301002)),
+        Some(_) => Err(Refusal(40056)),
+    });
+    let answer = match checked {
+        Ok(()) => json!({
+            "errcode": 0, "errmsg": "ok", "agentid": agent, "name": "企伴", "square_logo_url": "",
+            "description": "Qimate", "allow_userinfos": {"user": []}, "allow_partys": {"partyid": [1]},
+            "allow_tags": {"tagid": []}, "close": 0, "redirect_domain": "", "report_location_flag": 0,
+            "isreportenter": 1, "home_url": "",
+        }),
+        Err(refusal) => cloud.refused(refusal),
+    };
+    let request = format!("GET /cgi-bin/agent/get?access_token=***&agentid={agent}");
+    cloud.record(Kind::Send, "查询应用信息", "asked about the application", &request, &answer);
+    Json(answer).into_response()
+}
+
+/// Ends the connection without an answer: a body that fails before its first byte takes the head with it.
+fn cut_connection() -> Response {
+    let error = io::Error::from(io::ErrorKind::ConnectionReset);
+    Body::from_stream(stream::once(future::ready(Err::<Bytes, _>(error)))).into_response()
+}
+
+impl Cloud {
+    /// Lets the call through, or gives what comes instead of an answer.
+    async fn in_good_order(&self) -> Result<(), Response> {
+        let (hang, delay, bad_gateway) = {
+            let trouble = &self.state().trouble;
+            (trouble.hang, trouble.answer_delay, trouble.bad_gateway)
+        };
+        if hang {
+            let never: Infallible = future::pending().await;
+            match never {}
+        }
+        if !delay.is_zero() {
+            self.clock.sleep(delay).await;
+        }
+        if bad_gateway {
+            let html = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
+            return Err((StatusCode::BAD_GATEWAY, [(header::CONTENT_TYPE, "text/html")], html).into_response());
+        }
+        Ok(())
+    }
+
+    /// Decides about a send; the second value says whether its answer is to be lost.
+    fn take(&self, access_token: Option<&str>, body: &[u8]) -> (Result<Taken, Refusal>, bool) {
+        let now = self.clock.now();
+        let state = &mut *self.state();
+        let outcome = state.authorise(access_token, now).and_then(|()| {
+            if let Some(errcode) = state.trouble.take_send_failure() {
+                return Err(Refusal(errcode));
+            }
+            let request = SendRequest::parse(body, self.settings.agent_id)?;
+            state.take(request, now)
+        });
+        let lost = outcome.is_ok() && state.trouble.take_lost_answer();
+        (outcome, lost)
+    }
+
+    /// A refusal in WeCom's words.
+    fn refused(&self, Refusal(errcode): Refusal) -> Value {
+        let hint = self.clock.now().as_millis();
+        let text = Refusal(errcode).text();
+        let errmsg = format!(
+            "{text}, hint: [{hint}203011307], from ip: {FROM_IP}, more info at \
+             https://open.work.weixin.qq.com/devtool/query?e={errcode}"
+        );
+        json!({"errcode": errcode, "errmsg": errmsg})
+    }
+
+    fn record(&self, kind: Kind, zh: &str, en: &str, request: &str, answer: &Value) {
+        let errcode = answer["errcode"].as_i64().unwrap_or_default();
+        let number = if errcode == 0 { String::new() } else { format!(" · errcode {errcode}") };
+        self.journal.record(
+            Entry::new(kind, format!("{zh}{number}"), format!("{en}{number}"))
+                .detail(format!("{request}\n\n{answer}"))
+                .failed(errcode != 0),
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The way in: WeCom tells the daemon what a member did (page 90238), and checks the callback's URL (page 90930).
+
+use std::time::Duration;
+
+use reqwest::{Url, header};
+
+use super::Emulator;
+use crate::{
+    clock::Timestamp,
+    sandbox::{
+        envelope::{Envelope, cdata},
+        journal::{Entry, Kind},
+        random,
+    },
+};
+
+/// How long WeCom waits for the answer to a callback.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// How often WeCom sends one callback at most.
+pub const TRIES: u32 = 3;
+/// How long WeCom waits for the echo when the URL is saved.
+const ECHO_LIMIT: Duration = Duration::from_secs(1);
+
+/// What became of one callback.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// The message's id; events have none.
+    pub msg_id: Option<u64>,
+    /// Every try, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Receipt {
+    /// Whether the daemon took it: one try was answered with 200.
+    pub fn accepted(&self) -> bool {
+        self.attempts.iter().any(Attempt::accepted)
+    }
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What came back.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Attempt {
+    /// Whether it was answered with 200.
+    pub const fn accepted(&self) -> bool {
+        matches!(self.outcome, Outcome::Answered { status: 200, .. })
+    }
+}
+
+/// What came back for a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An answer.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// The body: empty, or a passive reply.
+        body: String,
+    },
+    /// Nothing within five seconds.
+    TimedOut,
+    /// Nobody listened, or the connection broke.
+    Unreachable,
+}
+
+impl Emulator {
+    /// `member` writes `text`. Returns once the daemon has taken it, or WeCom has given up.
+    pub async fn say(&self, member: &str, text: &str) -> Receipt {
+        let now = self.cloud.clock.now();
+        let msg_id = {
+            let mut state = self.cloud.state();
+            state.line(member.to_owned(), true, "text", text, now);
+            state.next_msg_id()
+        };
+        self.cloud.announce();
+        self.say_with(member, text, msg_id, now).await
+    }
+
+    /// The same with an id and a time of one's own, so that a message can be said again as the same message. Leaves no
+    /// line in the chat.
+    pub async fn say_with(&self, member: &str, text: &str, msg_id: u64, create_time: Timestamp) -> Receipt {
+        let message = format!("<Content>{}</Content><MsgId>{msg_id}</MsgId>", cdata(text));
+        let xml = self.inner_xml(member, create_time, "text", &message);
+        let mut receipt = self.raw(member, &xml).await;
+        receipt.msg_id = Some(msg_id);
+        receipt
+    }
+
+    /// An event without parameters, such as `enter_agent` or `subscribe`.
+    pub async fn event(&self, member: &str, event: &str) -> Receipt {
+        let fields = format!("<Event>{}</Event><EventKey><![CDATA[]]></EventKey>", cdata(event));
+        let xml = self.inner_xml(member, self.cloud.clock.now(), "event", &fields);
+        self.raw(member, &xml).await
+    }
+
+    /// Any inner XML at all, correctly encrypted and signed. `member` is only for the journal.
+    pub async fn raw(&self, member: &str, inner_xml: &str) -> Receipt {
+        self.cloud.journal.record(
+            Entry::new(
+                Kind::Callback,
+                format!("{member} 在企业微信里操作"),
+                format!("{member} did something in WeCom"),
+            )
+            .detail(inner_xml),
+        );
+        let (tries, repeat, pause) = {
+            let state = self.cloud.state();
+            (TRIES, state.trouble.repeat_callbacks, state.retry_pause)
+        };
+        let mut attempts = Vec::new();
+        for number in 1..=tries {
+            let attempt = self.attempt(inner_xml, number).await;
+            let accepted = attempt.accepted();
+            attempts.push(attempt);
+            if accepted && !repeat {
+                break;
+            }
+            if !accepted && number < tries && !pause.is_zero() {
+                self.cloud.clock.sleep(pause).await;
+            }
+        }
+        Receipt { msg_id: None, attempts }
+    }
+
+    /// What the console does when the URL is saved: whether the daemon gives back exactly what was encrypted for it.
+    pub async fn verify_url(&self) -> bool {
+        // Longer than any integer type: it must be treated as text.
+        let echo = format!("{:023}", u64::from_be_bytes(random()));
+        let envelope = self.cloud.seal.seal(&echo, self.cloud.clock.now().as_secs());
+        let Some(url) = self.callback_url(&envelope, &[("echostr", &envelope.encrypt)]) else { return false };
+        let started = self.cloud.clock.now();
+        let fetched = async {
+            let response = self.cloud.http.get(url.clone()).send().await.ok()?;
+            let status = response.status().as_u16();
+            Some((status, response.text().await.ok()?))
+        };
+        let answer = self.cloud.clock.timeout(ECHO_LIMIT, fetched).await.ok().flatten();
+        let right = answer.as_ref().is_some_and(|(status, body)| *status == 200 && *body == echo);
+        let verdict = if right { ("通过", "passed") } else { ("没有通过", "failed") };
+        self.cloud.journal.record(
+            Entry::new(
+                Kind::Envelope,
+                format!("验证回调地址：{}", verdict.0),
+                format!("verified the URL: {}", verdict.1),
+            )
+            .detail(format!("GET {url}\n\n{}", answer.map(|(_, body)| body).unwrap_or_default()))
+            .took(self.cloud.clock.now().since(started))
+            .failed(!right),
+        );
+        right
+    }
+
+    async fn attempt(&self, inner_xml: &str, number: u32) -> Attempt {
+        let started = self.cloud.clock.now();
+        let envelope = self.cloud.seal.seal(inner_xml, started.as_secs());
+        let body = self.cloud.seal.body(&envelope);
+        let Some(url) = self.callback_url(&envelope, &[]) else {
+            return Attempt { outcome: Outcome::Unreachable, took: Duration::ZERO };
+        };
+        let (zh, en) = match number {
+            1 => ("加密、签名并送出".to_owned(), "encrypted, signed and sent".to_owned()),
+            _ => (format!("第 {number} 次送出同一回调"), format!("sent the same callback, try {number}")),
+        };
+        self.cloud.journal.record(Entry::new(Kind::Envelope, zh, en).detail(format!("POST {url}\n\n{body}")));
+
+        let posted = async {
+            let request = self.cloud.http.post(url).header(header::CONTENT_TYPE, "text/xml");
+            let response = request.header(header::USER_AGENT, "Mozilla/4.0").body(body).send().await?;
+            let status = response.status().as_u16();
+            Ok::<_, reqwest::Error>((status, response.text().await?))
+        };
+        let outcome = match self.cloud.clock.timeout(ANSWER_LIMIT, posted).await {
+            Ok(Ok((status, body))) => Outcome::Answered { status, body },
+            Ok(Err(_)) => Outcome::Unreachable,
+            Err(_) => Outcome::TimedOut,
+        };
+        let attempt = Attempt { outcome, took: self.cloud.clock.now().since(started) };
+        let (zh, en, detail) = match &attempt.outcome {
+            Outcome::Answered { status, body } => {
+                (format!("企伴应答 HTTP {status}"), format!("Qimate answered HTTP {status}"), body.clone())
+            }
+            Outcome::TimedOut => ("企伴 5 秒内没有应答".to_owned(), "no answer within 5 s".to_owned(), String::new()),
+            Outcome::Unreachable => ("连不上企伴".to_owned(), "Qimate cannot be reached".to_owned(), String::new()),
+        };
+        let entry = Entry::new(Kind::Acknowledged, zh, en).detail(detail);
+        self.cloud.journal.record(entry.took(attempt.took).failed(!attempt.accepted()));
+        attempt
+    }
+
+    fn callback_url(&self, envelope: &Envelope, more: &[(&str, &str)]) -> Option<Url> {
+        let base = self.cloud.state().callback_url.clone()?;
+        let Envelope { msg_signature, timestamp, nonce, .. } = envelope;
+        let signed = [("msg_signature", msg_signature.as_str()), ("timestamp", timestamp), ("nonce", nonce)];
+        Url::parse_with_params(&base, signed.iter().chain(more)).ok()
+    }
+
+    fn inner_xml(&self, member: &str, create_time: Timestamp, msgtype: &str, fields: &str) -> String {
+        let super::EmulatorSettings { corp_id, agent_id, .. } = &self.cloud.settings;
+        let (to, from, msgtype) = (cdata(corp_id.as_str()), cdata(member), cdata(msgtype));
+        format!(
+            "<xml><ToUserName>{to}</ToUserName><FromUserName>{from}</FromUserName>\
+             <CreateTime>{}</CreateTime><MsgType>{msgtype}</MsgType>{fields}<AgentID>{agent_id}</AgentID></xml>",
+            create_time.as_secs()
+        )
+    }
+}

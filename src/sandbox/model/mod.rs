@@ -1,0 +1,295 @@
+//! A demo model: an OpenAI-compatible upstream that needs no key, no network and no intelligence.
+//!
+//! For people it writes the answers of [`answer`], word by word, and says plainly that it is no AI. For tests it plays
+//! any upstream: [`DemoModel::push`] and [`DemoModel::set_script`] decide what it replies, [`DemoModel::requests`]
+//! shows what it was asked. Knows the wire, not who calls.
+
+pub mod answer;
+mod wire;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Error, Served, journal::Journal, serve};
+use crate::clock::Clock;
+
+/// The name it goes by.
+pub const NAME: &str = "qimate-demo";
+/// The pace at which people read along comfortably.
+pub const READING_PACE: Duration = Duration::from_millis(25);
+/// How long it thinks before the first word while it is slow.
+const SLOW: Duration = Duration::from_secs(8);
+
+/// One reply of the model.
+#[derive(Clone, Debug)]
+pub enum ModelReply {
+    /// The answer of [`answer`].
+    Demo,
+    /// This text, word by word. May be empty.
+    Answer(String),
+    /// This text in exactly these pieces.
+    Pieces(Vec<String>),
+    /// Thinks aloud first (`reasoning_content`), then answers.
+    Reasoning {
+        /// The thoughts.
+        think: String,
+        /// The answer.
+        text: String,
+    },
+    /// This text, and no word about what it cost, whoever asked.
+    NoUsage(String),
+    /// This text, ended by another reason than `stop`, such as `length` or `content_filter`.
+    Ended {
+        /// The text.
+        text: String,
+        /// The `finish_reason`.
+        reason: String,
+    },
+    /// A refusal.
+    Status {
+        /// The HTTP status.
+        code: u16,
+        /// Headers, such as `retry-after`.
+        headers: BTreeMap<String, String>,
+        /// The body.
+        body: String,
+    },
+    /// Takes the request and never answers.
+    Hang,
+    /// Writes this text and then nothing more, without ending.
+    Stall(String),
+    /// Writes this text, then the connection breaks.
+    CutAfter(String),
+    /// Status 200, and a body that is no answer.
+    Garbage,
+    /// Waits first.
+    After(Duration, Box<ModelReply>),
+    /// Writes `before`, waits until the gate is open, writes `after`.
+    Held {
+        /// What is written at once.
+        before: String,
+        /// What is waited for.
+        gate: Gate,
+        /// What is written then.
+        after: String,
+    },
+}
+
+impl ModelReply {
+    /// A refusal without headers.
+    pub fn status(code: u16, body: impl Into<String>) -> Self {
+        Self::Status { code, headers: BTreeMap::new(), body: body.into() }
+    }
+}
+
+/// Holds replies back until it is opened. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// A closed one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens it, for good.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn passed(&self) {
+        // The sender lives in `self`, so this wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct ModelRequest {
+    /// The JSON body.
+    pub body: Value,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+}
+
+impl ModelRequest {
+    /// The contents of the messages of `role`, in order.
+    pub fn contents(&self, role: &str) -> Vec<&str> {
+        let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        messages
+            .iter()
+            .filter(|message| message["role"] == role)
+            .filter_map(|message| message["content"].as_str())
+            .collect()
+    }
+}
+
+/// What the model has to do and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests under way.
+    pub in_flight: u64,
+    /// The most that were under way at once.
+    pub most_in_flight: u64,
+    /// Requests that were taken, from the start.
+    pub taken: u64,
+    /// Replies whose reader went away before their end.
+    pub abandoned: u64,
+}
+
+/// The demo model on a loopback port. Clones are the same model; it is gone with the last of them.
+#[derive(Clone, Debug)]
+pub struct DemoModel {
+    desk: Arc<Desk>,
+    server: Arc<Served>,
+}
+
+/// What the handlers share.
+#[derive(Debug)]
+struct Desk {
+    clock: Clock,
+    journal: Journal,
+    state: Mutex<State>,
+    load: watch::Sender<Load>,
+}
+
+type Script = Arc<dyn Fn(&Value) -> ModelReply + Send + Sync>;
+
+#[derive(Default)]
+struct State {
+    delta_delay: Duration,
+    slow: bool,
+    failing: bool,
+    queue: VecDeque<ModelReply>,
+    script: Option<Script>,
+    requests: Vec<ModelRequest>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("queue", &self.queue)
+            .field("requests", &self.requests.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl DemoModel {
+    /// Starts on a free loopback port, writing as fast as it can; see [`DemoModel::set_delta_delay`].
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when no port can be had.
+    pub async fn start(clock: Clock) -> Result<Self, Error> {
+        let journal = Journal::new(clock.clone());
+        Self::start_with_journal(clock, journal).await
+    }
+
+    /// The same, writing what happens into `journal`.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when no port can be had.
+    pub async fn start_with_journal(clock: Clock, journal: Journal) -> Result<Self, Error> {
+        let desk =
+            Arc::new(Desk { clock, journal, state: Mutex::default(), load: watch::Sender::new(Load::default()) });
+        let server = serve(wire::router(Arc::clone(&desk)), 0).await?;
+        Ok(Self { desk, server: Arc::new(server) })
+    }
+
+    /// Where the API is: what the daemon is given as `llm.base_url`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.server.address)
+    }
+
+    /// How long it waits between two words; none at first.
+    pub fn set_delta_delay(&self, delay: Duration) {
+        self.desk.state().delta_delay = delay;
+    }
+
+    /// Whether it thinks for eight seconds before the first word of a demo answer.
+    pub fn set_slow(&self, slow: bool) {
+        self.desk.state().slow = slow;
+    }
+
+    /// Whether it refuses with HTTP 500 instead of giving a demo answer.
+    pub fn set_failing(&self, failing: bool) {
+        self.desk.state().failing = failing;
+    }
+
+    /// Whether it is slow, and whether it fails.
+    pub fn trouble(&self) -> (bool, bool) {
+        let state = self.desk.state();
+        (state.slow, state.failing)
+    }
+
+    /// Replies this to the next request that has no reply yet. Goes before the script.
+    pub fn push(&self, reply: ModelReply) {
+        self.desk.state().queue.push_back(reply);
+    }
+
+    /// Decides from now on what is replied to a request's body.
+    pub fn set_script(&self, script: impl Fn(&Value) -> ModelReply + Send + Sync + 'static) {
+        self.desk.state().script = Some(Arc::new(script));
+    }
+
+    /// Every request, in the order of arrival.
+    pub fn requests(&self) -> Vec<ModelRequest> {
+        self.desk.state().requests.clone()
+    }
+
+    /// What it has to do now, and had to do at most.
+    pub fn load(&self) -> Load {
+        *self.desk.load.borrow()
+    }
+
+    /// Waits until the load fulfils `condition`, and returns it. Waits forever if it never does.
+    pub async fn wait_load(&self, condition: impl Fn(&Load) -> bool) -> Load {
+        match self.desk.load.subscribe().wait_for(condition).await {
+            Ok(load) => *load,
+            // Cannot be: the sender lives in `self`.
+            Err(_) => self.load(),
+        }
+    }
+
+    /// Shows the load as it changes.
+    pub fn subscribe(&self) -> watch::Receiver<Load> {
+        self.desk.load.subscribe()
+    }
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the request down and decides what is replied to it, with the delay between two words.
+    fn take(&self, request: ModelRequest) -> (ModelReply, Duration) {
+        let (queued, script, delay, slow, failing) = {
+            let mut state = self.state();
+            state.requests.push(request.clone());
+            let queued = state.queue.pop_front();
+            (queued, state.script.clone(), state.delta_delay, state.slow, state.failing)
+        };
+        let reply = match (queued, script) {
+            (Some(reply), _) => reply,
+            // Outside the lock: a script may look at the model.
+            (None, Some(script)) => script(&request.body),
+            (None, None) if failing => ModelReply::status(
+                500,
+                r#"{"error":{"message":"the demo model was told to fail","type":"server_error"}}"#,
+            ),
+            (None, None) if slow => ModelReply::After(SLOW, Box::new(ModelReply::Demo)),
+            (None, None) => ModelReply::Demo,
+        };
+        (reply, delay)
+    }
+}
+
+#[cfg(test)]
+mod tests;

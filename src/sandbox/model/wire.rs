@@ -1,0 +1,341 @@
+//! The demo model's HTTP: a reply is planned as a list of acts, then played, with or without streaming.
+
+use std::{collections::VecDeque, io, mem, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::{future, stream};
+use serde_json::{Value, json};
+
+use super::{Desk, Gate, ModelReply, ModelRequest, NAME, answer::answer};
+use crate::{
+    clock::Timestamp,
+    sandbox::journal::{Entry, Kind},
+};
+
+pub(super) fn router(desk: Arc<Desk>) -> Router {
+    Router::new().route("/v1/models", get(models)).route("/v1/chat/completions", post(completions)).with_state(desk)
+}
+
+async fn models() -> Json<Value> {
+    Json(json!({"object": "list", "data": [{"id": NAME, "object": "model", "created": 0, "owned_by": "qimate"}]}))
+}
+
+async fn completions(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+        return refusal("the body is not JSON");
+    };
+    let Some(messages) = body["messages"].as_array().map(Vec::len).filter(|count| *count > 0) else {
+        return refusal("messages must be a list with at least one message");
+    };
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    desk.journal.record(
+        Entry::new(
+            Kind::ModelRequest,
+            format!("问模型：{messages} 条消息"),
+            format!("asked the model: {messages} messages"),
+        )
+        .detail(format!("POST /v1/chat/completions\n\n{body:#}")),
+    );
+    let (reply, delay) = desk.take(ModelRequest { body: body.clone(), authorization });
+    let performance = Performance::new(desk, &body, reply, delay);
+    performance.play(body["stream"] == true).await
+}
+
+fn refusal(message: &str) -> Response {
+    let body = json!({"error": {"message": message, "type": "invalid_request_error", "param": null, "code": null}});
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
+}
+
+/// One thing that a reply does.
+enum Act {
+    Think(String),
+    Write(String),
+    Sleep(Duration),
+    WaitFor(Gate),
+    Hang,
+    Cut,
+    Refuse(Response),
+    /// A line that is no JSON.
+    Blather,
+    End {
+        reason: String,
+        usage: bool,
+    },
+}
+
+/// A reply under way. Counts itself out when it is dropped, and as abandoned when that was before its end.
+struct Performance {
+    desk: Arc<Desk>,
+    acts: VecDeque<Act>,
+    id: String,
+    created: i64,
+    model: String,
+    asked_for_usage: bool,
+    prompt_size: usize,
+    started: Timestamp,
+    written: usize,
+    ended: bool,
+}
+
+impl Performance {
+    fn new(desk: Arc<Desk>, request: &Value, reply: ModelReply, delay: Duration) -> Self {
+        let started = desk.clock.now();
+        let mut number = 0;
+        desk.load.send_modify(|load| {
+            load.taken += 1;
+            load.in_flight += 1;
+            load.most_in_flight = load.most_in_flight.max(load.in_flight);
+            number = load.taken;
+        });
+        Self {
+            acts: plan(reply, request, delay),
+            id: format!("chatcmpl-demo-{number}"),
+            created: started.as_secs(),
+            model: request["model"].as_str().unwrap_or(NAME).to_owned(),
+            asked_for_usage: request["stream_options"]["include_usage"] == true,
+            prompt_size: request["messages"].to_string().chars().count(),
+            started,
+            written: 0,
+            ended: false,
+            desk,
+        }
+    }
+
+    async fn play(mut self, stream: bool) -> Response {
+        // What stands before the first word decides about the head of the answer.
+        while let Some(act) = self.acts.pop_front() {
+            match act {
+                Act::Sleep(delay) => self.desk.clock.sleep(delay).await,
+                Act::Hang => future::pending().await,
+                Act::Refuse(response) => {
+                    let status = response.status().as_u16();
+                    self.end(&format!("模型拒绝：HTTP {status}"), &format!("the model refused: HTTP {status}"), true);
+                    return response;
+                }
+                act => {
+                    self.acts.push_front(act);
+                    break;
+                }
+            }
+        }
+        if stream { self.streamed() } else { self.at_once().await }
+    }
+
+    fn streamed(self) -> Response {
+        let opening = self.chunk(json!({"role": "assistant", "content": ""}), Value::Null);
+        let first = stream::once(future::ready(Ok(event(&opening))));
+        let rest = stream::unfold(self, |mut performance| async move {
+            let piece = performance.next_piece().await?;
+            Some((piece, performance))
+        });
+        let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+        ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], body)
+            .into_response()
+    }
+
+    /// The next piece of the stream; `None` after the last.
+    async fn next_piece(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            match self.acts.pop_front()? {
+                Act::Think(text) => {
+                    return Some(Ok(event(&self.chunk(json!({"reasoning_content": text}), Value::Null))));
+                }
+                Act::Write(text) => {
+                    self.count(&text);
+                    return Some(Ok(event(&self.chunk(json!({"content": text}), Value::Null))));
+                }
+                Act::Sleep(delay) => self.desk.clock.sleep(delay).await,
+                Act::WaitFor(gate) => gate.passed().await,
+                Act::Hang => future::pending().await,
+                Act::Blather => return Some(Ok(Bytes::from_static(b"data: {\"choices\": [oops\n\n"))),
+                Act::Refuse(_) | Act::Cut => {
+                    // Gives the server a moment to send what was written before.
+                    tokio::task::yield_now().await;
+                    self.end("模型的连接断了", "the model's connection broke", true);
+                    return Some(Err(io::ErrorKind::ConnectionReset.into()));
+                }
+                Act::End { reason, usage } => {
+                    let mut bytes = event(&self.chunk(json!({}), Value::String(reason))).to_vec();
+                    if usage && self.asked_for_usage {
+                        let mut last = self.chunk(json!({}), Value::Null);
+                        last["choices"] = json!([]);
+                        last["usage"] = self.usage();
+                        bytes.extend_from_slice(&event(&last));
+                    }
+                    bytes.extend_from_slice(b"data: [DONE]\n\n");
+                    self.end("模型写完了", "the model finished", false);
+                    return Some(Ok(bytes.into()));
+                }
+            }
+        }
+    }
+
+    /// The whole answer as one JSON object.
+    async fn at_once(mut self) -> Response {
+        let (mut thoughts, mut text) = (String::new(), String::new());
+        while let Some(act) = self.acts.pop_front() {
+            match act {
+                Act::Think(more) => thoughts.push_str(&more),
+                Act::Write(more) => {
+                    self.count(&more);
+                    text.push_str(&more);
+                }
+                Act::Sleep(delay) => self.desk.clock.sleep(delay).await,
+                Act::WaitFor(gate) => gate.passed().await,
+                Act::Hang => future::pending().await,
+                Act::Refuse(response) => return response,
+                Act::Blather => return "<html>this is no answer</html>".into_response(),
+                Act::Cut => {
+                    self.end("模型的连接断了", "the model's connection broke", true);
+                    let error =
+                        stream::once(future::ready(Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset))));
+                    return Body::from_stream(error).into_response();
+                }
+                Act::End { reason, usage } => {
+                    let mut message = json!({"role": "assistant", "content": text});
+                    if !thoughts.is_empty() {
+                        message["reasoning_content"] = Value::String(mem::take(&mut thoughts));
+                    }
+                    let mut answer = json!({
+                        "id": self.id, "object": "chat.completion", "created": self.created, "model": self.model,
+                        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+                    });
+                    if usage {
+                        answer["usage"] = self.usage();
+                    }
+                    self.end("模型写完了", "the model finished", false);
+                    return Json(answer).into_response();
+                }
+            }
+        }
+        refusal("the script ended without an end")
+    }
+
+    fn chunk(&self, delta: Value, finish_reason: Value) -> Value {
+        let mut chunk = json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+        });
+        if self.asked_for_usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+
+    /// Invented, but the same for the same request: two characters a token.
+    fn usage(&self) -> Value {
+        let (prompt, completion) = (self.prompt_size.div_ceil(2), self.written.div_ceil(2));
+        json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
+    }
+
+    fn count(&mut self, text: &str) {
+        if self.written == 0 {
+            let took = self.desk.clock.now().since(self.started);
+            self.desk
+                .journal
+                .record(Entry::new(Kind::ModelStream, "模型写出第一个词", "the model wrote its first word").took(took));
+        }
+        self.written += text.chars().count();
+    }
+
+    fn end(&mut self, zh: &str, en: &str, failed: bool) {
+        self.ended = true;
+        let took = self.desk.clock.now().since(self.started);
+        let written = self.written;
+        self.desk.journal.record(
+            Entry::new(Kind::ModelStream, format!("{zh}（{written} 字）"), format!("{en} ({written} characters)"))
+                .took(took)
+                .failed(failed),
+        );
+    }
+}
+
+impl Drop for Performance {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end("没有等模型写完", "the reader went away", false);
+            self.desk.load.send_modify(|load| load.abandoned += 1);
+        }
+        self.desk.load.send_modify(|load| load.in_flight -= 1);
+    }
+}
+
+fn event(chunk: &Value) -> Bytes {
+    format!("data: {chunk}\n\n").into()
+}
+
+fn plan(reply: ModelReply, request: &Value, delay: Duration) -> VecDeque<Act> {
+    let end = || Act::End { reason: "stop".to_owned(), usage: true };
+    let write = |text: &str| {
+        let paced = words(text).into_iter().flat_map(move |word| [Act::Sleep(delay), Act::Write(word)]);
+        paced.filter(|act| !matches!(act, Act::Sleep(Duration::ZERO))).collect::<VecDeque<_>>()
+    };
+    let ended_by = |mut acts: VecDeque<Act>, last: Act| {
+        acts.push_back(last);
+        acts
+    };
+    match reply {
+        ModelReply::Demo => ended_by(write(&answer(request)), end()),
+        ModelReply::Answer(text) => ended_by(write(&text), end()),
+        ModelReply::Pieces(pieces) => ended_by(pieces.into_iter().map(Act::Write).collect(), end()),
+        ModelReply::Reasoning { think, text } => {
+            let mut acts: VecDeque<_> = words(&think).into_iter().map(Act::Think).collect();
+            acts.extend(write(&text));
+            ended_by(acts, end())
+        }
+        ModelReply::NoUsage(text) => ended_by(write(&text), Act::End { reason: "stop".to_owned(), usage: false }),
+        ModelReply::Ended { text, reason } => ended_by(write(&text), Act::End { reason, usage: true }),
+        ModelReply::Status { code, headers, body } => {
+            let mut response =
+                (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response();
+            for (name, value) in headers {
+                if let (Ok(name), Ok(value)) =
+                    (header::HeaderName::try_from(name), header::HeaderValue::try_from(value))
+                {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            VecDeque::from([Act::Refuse(response)])
+        }
+        ModelReply::Hang => VecDeque::from([Act::Hang]),
+        ModelReply::Stall(text) => ended_by(write(&text), Act::Hang),
+        ModelReply::CutAfter(text) => ended_by(write(&text), Act::Cut),
+        ModelReply::Garbage => VecDeque::from([Act::Blather, end()]),
+        ModelReply::After(wait, then) => {
+            let mut acts = plan(*then, request, delay);
+            acts.push_front(Act::Sleep(wait));
+            acts
+        }
+        ModelReply::Held { before, gate, after } => {
+            let mut acts = ended_by(write(&before), Act::WaitFor(gate));
+            acts.extend(write(&after));
+            ended_by(acts, end())
+        }
+    }
+}
+
+/// Cuts a text where a model's pieces end: after a word, and after two characters of a script without blanks.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut wide = 0;
+    for c in text.chars() {
+        word.push(c);
+        wide += usize::from(c >= '\u{2e80}');
+        if c.is_whitespace() || wide == 2 {
+            words.push(mem::take(&mut word));
+            wide = 0;
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}

@@ -1,0 +1,169 @@
+//! What can go wrong at WeCom's side, as switches: for a test to set and for the page to show.
+//!
+//! Holds only the settings; [`super::emulator`] acts on them. Every switch stays until it is turned off, those with a
+//! count until they are used up.
+
+use std::{collections::BTreeSet, time::Duration};
+
+/// What is wrong at the moment. The default is: nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    pub(super) repeat_callbacks: bool,
+    pub(super) refuse_ip: bool,
+    pub(super) hang: bool,
+    pub(super) bad_gateway: bool,
+    pub(super) answer_delay: Duration,
+    pub(super) lost_answers: u32,
+    pub(super) unknown_members: BTreeSet<String>,
+    access_token: Option<TokenFate>,
+    failing_sends: Option<FailingSends>,
+}
+
+/// What becomes of the access token that the daemon holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenFate {
+    /// It is answered with 42001.
+    Expired,
+    /// It is answered with 40014.
+    Forgotten,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FailingSends {
+    errcode: i64,
+    /// `None`: until it is switched off.
+    left: Option<u32>,
+}
+
+impl Trouble {
+    /// Sends every callback three times, although the first was answered in time.
+    pub const fn repeat_callbacks(&mut self, on: bool) {
+        self.repeat_callbacks = on;
+    }
+
+    /// Ends the access token before its time: calls with it get 42001 until a new one is fetched.
+    pub const fn expire_access_token(&mut self) {
+        self.access_token = Some(TokenFate::Expired);
+    }
+
+    /// Ends the access token as WeCom does for operational reasons: calls with it get 40014.
+    pub const fn forget_access_token(&mut self) {
+        self.access_token = Some(TokenFate::Forgotten);
+    }
+
+    /// Refuses the daemon's address with 60020. `gettoken` goes on working, as it does at WeCom.
+    pub const fn refuse_ip(&mut self, on: bool) {
+        self.refuse_ip = on;
+    }
+
+    /// Answers the next `count` sends with `errcode` and delivers none of them.
+    pub const fn fail_next_sends(&mut self, count: u32, errcode: i64) {
+        self.failing_sends = Some(FailingSends { errcode, left: Some(count) });
+    }
+
+    /// Answers every send with `errcode` until `None` is set.
+    pub fn fail_sends(&mut self, errcode: Option<i64>) {
+        self.failing_sends = errcode.map(|errcode| FailingSends { errcode, left: None });
+    }
+
+    /// Whether sends are answered with `errcode` now.
+    pub fn fails_sends_with(&self, errcode: i64) -> bool {
+        self.failing_sends.is_some_and(|failing| failing.errcode == errcode)
+    }
+
+    /// Whether the daemon's address is refused.
+    pub const fn refuses_ip(&self) -> bool {
+        self.refuse_ip
+    }
+
+    /// Whether every callback is sent three times.
+    pub const fn repeats_callbacks(&self) -> bool {
+        self.repeat_callbacks
+    }
+
+    /// Lets every API answer wait this long; [`Duration::ZERO`] for none.
+    pub const fn delay_answers(&mut self, by: Duration) {
+        self.answer_delay = by;
+    }
+
+    /// Accepts every API call and never answers it.
+    pub const fn hang(&mut self, on: bool) {
+        self.hang = on;
+    }
+
+    /// Answers every API call with an HTML page and status 502, as a gateway on the way does.
+    pub const fn bad_gateway(&mut self, on: bool) {
+        self.bad_gateway = on;
+    }
+
+    /// Does what the next `count` sends ask for, and cuts the connection instead of saying so.
+    pub const fn lose_answers(&mut self, count: u32) {
+        self.lost_answers = count;
+    }
+
+    /// From now on `member` is not in the application's visible range (or is again).
+    pub fn unknown_member(&mut self, member: &str, unknown: bool) {
+        let key = member.to_lowercase();
+        if unknown {
+            self.unknown_members.insert(key);
+        } else {
+            self.unknown_members.remove(&key);
+        }
+    }
+
+    /// Everything works again.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What the access token has met since this was last asked.
+    pub(super) const fn take_access_token_fate(&mut self) -> Option<TokenFate> {
+        self.access_token.take()
+    }
+
+    /// The errcode for this send, if it is to fail.
+    pub(super) fn take_send_failure(&mut self) -> Option<i64> {
+        let failing = self.failing_sends.as_mut()?;
+        let errcode = failing.errcode;
+        match &mut failing.left {
+            Some(0) => {
+                self.failing_sends = None;
+                return None;
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if self.failing_sends.is_some_and(|failing| failing.left == Some(0)) {
+            self.failing_sends = None;
+        }
+        Some(errcode)
+    }
+
+    /// Whether the answer to this send is to be lost.
+    pub(super) const fn take_lost_answer(&mut self) -> bool {
+        let lost = self.lost_answers > 0;
+        self.lost_answers = self.lost_answers.saturating_sub(1);
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_troubles_are_used_up_and_switches_stay() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.take_send_failure(), None);
+        trouble.fail_next_sends(2, -1);
+        assert_eq!([0; 3].map(|_| trouble.take_send_failure()), [Some(-1), Some(-1), None]);
+        trouble.fail_next_sends(0, -1);
+        assert_eq!(trouble.take_send_failure(), None);
+        trouble.fail_sends(Some(45009));
+        assert_eq!([0; 3].map(|_| trouble.take_send_failure()), [Some(45009); 3]);
+        trouble.fail_sends(None);
+        assert_eq!(trouble.take_send_failure(), None);
+        trouble.lose_answers(1);
+        assert_eq!([0; 2].map(|_| trouble.take_lost_answer()), [true, false]);
+    }
+}

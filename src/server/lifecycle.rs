@@ -1,0 +1,166 @@
+//! Runs a server until it is told to stop, and stops it well: whoever is at work may end, nobody begins.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::{Server, listen};
+use crate::{
+    chat::dispatch::{OnStop, Queue, dispatch},
+    clock::Clock,
+    config,
+    store::Store,
+};
+
+/// How often the store is asked whether a command changed it.
+const FOREIGN_CHANGES: Duration = Duration::from_secs(1);
+/// How often what is old is deleted.
+const PRUNE: Duration = Duration::from_secs(3600);
+
+/// How a server is told to stop. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    soft: CancellationToken,
+    hard: CancellationToken,
+}
+
+impl Stop {
+    /// Nothing has been said yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks to stop. The first time, open turns and deliveries may end until the deadline; the second time, they are
+    /// dropped: what they were at is in the store, and goes on after the next start.
+    pub fn request(&self) {
+        if self.soft.is_cancelled() {
+            self.hard.cancel();
+        }
+        self.soft.cancel();
+    }
+
+    /// Asks to stop when the process gets SIGTERM or SIGINT (Ctrl-C).
+    ///
+    /// # Errors
+    /// The system does not let signals be watched.
+    #[cfg(unix)]
+    pub fn on_signals(&self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stop = self.clone();
+        tokio::spawn(async move {
+            while !stop.hard.is_cancelled() {
+                tokio::select! {
+                    _ = terminate.recv() => info!("SIGTERM: stopping"),
+                    _ = interrupt.recv() => info!("SIGINT: stopping"),
+                }
+                stop.request();
+            }
+        });
+        Ok(())
+    }
+
+    /// Asks to stop on Ctrl-C.
+    ///
+    /// # Errors
+    /// None on this system.
+    #[cfg(not(unix))]
+    pub fn on_signals(&self) -> std::io::Result<()> {
+        let stop = self.clone();
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                stop.request();
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Runs until `stop`.
+    ///
+    /// # Errors
+    /// A part ended that must not: the process should end too, and be started again.
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let Self { config, clock, store, listener, router, turns, delivery, notices } = self;
+        // Deliveries go on until the last turn has ended: its answer should still leave.
+        let turns_ended = CancellationToken::new();
+
+        // Whatever is still in here when this function returns is dropped with it.
+        let mut parts = JoinSet::new();
+        parts.spawn(listen::serve(listener, router, stop.soft.clone()));
+        parts.spawn(delivery.run(turns_ended.clone()));
+        parts.spawn(notices.run(stop.soft.clone()));
+        parts.spawn(watch_commands(store.clone(), clock.clone(), stop.soft.clone()));
+        parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
+        parts.spawn({
+            let (clock, stop) = (clock.clone(), stop.soft.clone());
+            let queue = Queue { name: "inbox", hands: config.chat.max_concurrent_turns, on_stop: OnStop::Leave };
+            async move {
+                let claim = |limit| store.claim_inbound(limit, clock.now());
+                let ready = || store.inbox_ready();
+                let handle = |claim| Arc::clone(&turns).handle(claim);
+                dispatch(queue, &clock, &stop, claim, ready, handle).await;
+                turns_ended.cancel();
+            }
+        });
+
+        let deadline = deadline(&stop, &clock, config.server.stop_timeout);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                ended = parts.join_next() => match ended {
+                    None => break,
+                    Some(Err(broken)) => anyhow::bail!("a part of the server broke: {broken}"),
+                    Some(Ok(())) => anyhow::ensure!(stop.soft.is_cancelled(), "a part of the server ended unasked"),
+                },
+                () = &mut deadline => {
+                    warn!("not everything ended in time; the rest is done after the next start");
+                    break;
+                }
+            }
+        }
+        info!("stopped");
+        Ok(())
+    }
+}
+
+async fn deadline(stop: &Stop, clock: &Clock, limit: Duration) {
+    stop.soft.cancelled().await;
+    tokio::select! {
+        () = stop.hard.cancelled() => {}
+        () = clock.sleep(limit) => {}
+    }
+}
+
+/// Lets a command such as `qimate dead-letters retry` be felt at once.
+async fn watch_commands(store: Store, clock: Clock, stop: CancellationToken) {
+    let mut seen = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(FOREIGN_CHANGES) => {}
+        }
+        match store.notice_foreign_changes(seen).await {
+            Ok(version) => seen = version,
+            Err(error) => debug!(%error, "could not look for changes by commands"),
+        }
+    }
+}
+
+async fn prune(store: Store, clock: Clock, settings: config::Storage, stop: CancellationToken) {
+    loop {
+        match store.prune(clock.now(), settings.keep).await {
+            Ok(0) => {}
+            Ok(rows) => info!(rows, "deleted what is older than storage.keep_days"),
+            Err(error) => error!(%error, "could not delete what is old"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(PRUNE) => {}
+        }
+    }
+}

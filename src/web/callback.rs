@@ -1,0 +1,143 @@
+//! The callback: WeCom's verification of the URL (GET), messages and events (POST).
+//!
+//! A POST is answered when the event is on the disk, and before anything else is done with it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Query, State},
+    http::{HeaderMap, Uri, header},
+    response::IntoResponse,
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tracing::{debug, error, info, warn};
+
+use super::{Web, error::Refused};
+use crate::{
+    chat::intake::Intake,
+    clock::Clock,
+    model::{
+        event::EventKind,
+        id::{AgentId, CorpId},
+    },
+    store::inbox::Accepted,
+    wecom::{
+        callback::{CallbackQuery, Payload, Rejection, SignedCallback},
+        crypto::{CallbackToken, EncodingAesKey},
+        event,
+    },
+};
+
+/// The longest body that is read. The longest callback that WeCom documents is a text of some kilobytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// How long a body may take to arrive; WeCom itself gives up after five seconds.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the callback of one application needs.
+#[derive(Debug)]
+pub struct Callback {
+    corp: CorpId,
+    agent: AgentId,
+    token: CallbackToken,
+    key: EncodingAesKey,
+    intake: Intake,
+    clock: Clock,
+    unknown: AtomicU64,
+}
+
+impl Callback {
+    /// Takes callbacks for this application into `intake`.
+    pub const fn new(
+        corp: CorpId,
+        agent: AgentId,
+        token: CallbackToken,
+        key: EncodingAesKey,
+        intake: Intake,
+        clock: Clock,
+    ) -> Self {
+        Self { corp, agent, token, key, intake, clock, unknown: AtomicU64::new(0) }
+    }
+
+    fn open(&self, signed: SignedCallback) -> Result<Payload, Rejection> {
+        signed.verify(&self.token)?.decrypt(&self.key, &self.corp)
+    }
+
+    async fn take(&self, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
+        let body = self.read(headers, body).await?;
+        let event = SignedCallback::message(query(uri), &body)
+            .and_then(|signed| self.open(signed))
+            .and_then(|payload| event::parse(&payload, &self.corp, self.agent))
+            .map_err(Refused::Rejected)?;
+        if let EventKind::Unknown { name, .. } = &event.kind {
+            let unknown = self.unknown.fetch_add(1, Ordering::Relaxed) + 1;
+            info!(kind = %name, unknown, "kept a callback of a kind that is not known yet");
+        }
+        let member = event.from.clone();
+        match self.intake.accept(event).await {
+            Ok(Accepted::Fresh { seq, .. }) => debug!(inbox.seq = seq, "accepted a callback of {member}"),
+            Ok(Accepted::Duplicate) => debug!("a callback of {member} was here before"),
+            Err(cause) => {
+                error!(%cause, "a callback could not be saved; WeCom is asked to send it again");
+                return Err(Refused::NotSaved);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the body, as far as it may go.
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > BODY_LIMIT as u64) {
+            return Err(Refused::TooLarge);
+        }
+        match self.clock.timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
+            Ok(Err(_)) | Err(_) => Err(Refused::Incomplete),
+        }
+    }
+}
+
+/// The URL verification: the decrypted echo, and nothing else, within a second.
+pub(super) async fn verify(State(web): State<Web>, uri: Uri) -> Result<impl IntoResponse, Refused> {
+    let payload = SignedCallback::verification(query(&uri))
+        .and_then(|signed| web.callback.open(signed))
+        .map_err(|rejection| told(Refused::Rejected(rejection)))?;
+    info!("WeCom verified the callback URL");
+    Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()))
+}
+
+/// A message or an event: 200 with an empty body when it is on the disk.
+pub(super) async fn receive(
+    State(web): State<Web>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<impl IntoResponse, Refused> {
+    web.callback.take(&uri, &headers, body).await.map_err(told)
+}
+
+/// A query that cannot be read has no parameters: what is missing is then said by name.
+fn query(uri: &Uri) -> CallbackQuery {
+    Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
+}
+
+/// Puts the exact reason into the log, once.
+fn told(refused: Refused) -> Refused {
+    match &refused {
+        Refused::Rejected(rejection) => warn!(reason = rejection.reason(), "refused a callback: {rejection}"),
+        Refused::TooLarge => {
+            warn!(reason = "too_large", "refused a callback: its body is over {BODY_LIMIT} bytes");
+        }
+        Refused::Incomplete => {
+            warn!(reason = "incomplete", "refused a callback: its body did not arrive in {BODY_TIMEOUT:?}");
+        }
+        // Logged where it happened, with its cause.
+        Refused::NotSaved => {}
+    }
+    refused
+}

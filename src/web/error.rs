@@ -1,0 +1,39 @@
+//! Answers for what went wrong: the one place that turns errors into status codes.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use crate::wecom::callback::Rejection;
+
+/// Why a callback was not taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It is not a callback of this application.
+    Rejected(Rejection),
+    /// It is longer than any callback.
+    TooLarge,
+    /// It did not arrive in time, or broke off.
+    Incomplete,
+    /// It could not be saved. WeCom sends it again.
+    NotSaved,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        // The exact reason is in the log: whoever sends forged callbacks learns nothing here, and an administrator who
+        // tries the URL by hand learns enough.
+        let (status, sentence) = match self {
+            Self::Rejected(Rejection::MissingParameter(_)) => {
+                (StatusCode::BAD_REQUEST, "not a WeCom callback: a parameter is missing\n")
+            }
+            Self::Rejected(Rejection::WrongSignature) => (StatusCode::FORBIDDEN, "the signature does not match\n"),
+            Self::Rejected(_) => (StatusCode::BAD_REQUEST, "not a callback that can be read\n"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "larger than any callback\n"),
+            Self::Incomplete => (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n"),
+            Self::NotSaved => (StatusCode::SERVICE_UNAVAILABLE, "cannot be saved at the moment, send it again\n"),
+        };
+        (status, sentence).into_response()
+    }
+}

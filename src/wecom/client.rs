@@ -1,0 +1,350 @@
+//! Calls WeCom's API in the application's name.
+//!
+//! Knows what one call can come to, and nothing of queues: whether and when to try again is the caller's, and
+//! [`SendError`] says what it can do. To call another API, add a method beside [`Client::send`].
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Deserialize;
+
+use super::{
+    answer::{Outcome, Refusal, Trouble, ask},
+    errcode::{Class, Errcode, SLOW_DOWN},
+    message::Message,
+    token::{AccessToken, AccessTokens, TokenError},
+};
+use crate::{clock::Clock, config, model::outbound::Outbound};
+
+/// WeCom's API, as one application sees it. Share one: its access token serves everybody.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    send_url: String,
+    timeout: Duration,
+    clock: Clock,
+    tokens: AccessTokens,
+}
+
+/// WeCom took a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// WeCom's name for the message.
+    pub msg_id: String,
+    /// Who does not get it although it was taken, in lower case: gone, or outside the visible range.
+    pub invalid_users: Vec<String>,
+}
+
+/// A message was not taken, as far as we know. What to do about it:
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Let nobody of the application send for a while. This message was not delivered.
+    #[error("WeCom wants fewer calls (errcode {errcode}); again in {} s", after.as_secs())]
+    SlowDown {
+        /// How long at least; WeCom's block may last up to an hour, so wait longer when it comes again.
+        after: Duration,
+        /// What WeCom said.
+        errcode: Errcode,
+    },
+    /// Try again a few times. This message was not delivered.
+    #[error("WeCom is busy (errcode {errcode})")]
+    Busy {
+        /// What WeCom said.
+        errcode: Errcode,
+    },
+    /// Try again a few times, then give up. WeCom refused this message for a reason that this version does not know.
+    #[error("WeCom refuses the message for a reason that this version does not know (errcode {})", refusal.errcode)]
+    Unknown {
+        /// What WeCom said.
+        refusal: Refusal,
+    },
+    /// Try again. The request did not leave, so this message was not delivered.
+    #[error("WeCom could not be reached")]
+    Unreachable {
+        /// What happened.
+        #[source]
+        cause: Arc<Trouble>,
+    },
+    /// Try again with the same content: the message may have been delivered, and then WeCom's duplicate check keeps
+    /// the second one back.
+    #[error("WeCom gave no answer that tells whether the message was taken")]
+    Unsure {
+        /// What happened.
+        #[source]
+        cause: Trouble,
+    },
+    /// Tell the administrator to enter the address in WeCom's console; try again later.
+    #[error(
+        "WeCom does not trust the address {} (errcode 60020); enter it under 应用管理 → the app → 企业可信IP",
+        address.as_deref().unwrap_or("we call from")
+    )]
+    IpRefused {
+        /// The address that WeCom saw.
+        address: Option<String>,
+    },
+    /// Tell the administrator; try again later.
+    #[error(
+        "WeCom refuses the application (errcode {}); {}",
+        refusal.errcode,
+        refusal.errcode.remedy().unwrap_or_default()
+    )]
+    Misconfigured {
+        /// What WeCom said; `errcode.remedy()` says where to mend it.
+        refusal: Refusal,
+    },
+    /// Give up on this message: the member is gone or outside the application's visible range.
+    #[error("WeCom knows no such recipient for this application (errcode {errcode})")]
+    BadRecipient {
+        /// What WeCom said.
+        errcode: Errcode,
+    },
+    /// Give up on this message: WeCom will never take its content.
+    #[error("WeCom refuses the message (errcode {})", refusal.errcode)]
+    Refused {
+        /// What WeCom said.
+        refusal: Refusal,
+    },
+}
+
+impl SendError {
+    /// Whether it is sure that nothing was delivered.
+    pub const fn is_sure(&self) -> bool {
+        !matches!(self, Self::Unsure { .. })
+    }
+}
+
+impl From<Refusal> for SendError {
+    fn from(refusal: Refusal) -> Self {
+        let errcode = refusal.errcode;
+        match errcode.class() {
+            Class::SlowDown => Self::SlowDown { after: SLOW_DOWN, errcode },
+            // A fresh access token that is stale again is WeCom's trouble, not the message's.
+            Class::TokenStale | Class::Busy | Class::Ok => Self::Busy { errcode },
+            Class::Unknown => Self::Unknown { refusal },
+            Class::IpRefused => Self::IpRefused { address: refusal.address },
+            Class::Misconfigured => Self::Misconfigured { refusal },
+            Class::BadRecipient => Self::BadRecipient { errcode },
+            Class::BadMessage | Class::BadMedia | Class::Elsewhere => Self::Refused { refusal },
+        }
+    }
+}
+
+impl From<TokenError> for SendError {
+    /// Without an access token nothing was sent, whatever the trouble was.
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Unreachable(cause) => Self::Unreachable { cause },
+            TokenError::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<Trouble> for SendError {
+    fn from(cause: Trouble) -> Self {
+        if cause.was_sent() { Self::Unsure { cause } } else { Self::Unreachable { cause: Arc::new(cause) } }
+    }
+}
+
+#[derive(Deserialize)]
+struct SendAnswer {
+    #[serde(flatten)]
+    outcome: Outcome,
+    #[serde(default)]
+    msgid: String,
+    /// Userids with `|` between them.
+    #[serde(default)]
+    invaliduser: String,
+}
+
+impl Client {
+    /// For the application in `settings`, over `http`, which already knows the proxy. Calls nobody yet.
+    pub fn new(http: reqwest::Client, settings: &config::Wecom, clock: Clock) -> Self {
+        Self {
+            send_url: format!("{}/cgi-bin/message/send", settings.api_base),
+            timeout: settings.timeout,
+            tokens: AccessTokens::new(http.clone(), settings, clock.clone()),
+            http,
+            clock,
+        }
+    }
+
+    /// Sends one message to one member, once. Where WeCom does not take the access token any more, a new one is
+    /// fetched and the same is posted again; nothing else is repeated.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send(&self, outbound: &Outbound) -> Result<Delivered, SendError> {
+        let message = Message::from(outbound);
+        let mut access_token = self.tokens.get().await?;
+        let mut answer = self.post(&access_token, &message).await?;
+        if answer.outcome.class() == Class::TokenStale {
+            self.tokens.invalidate(&access_token);
+            access_token = self.tokens.get().await?;
+            answer = self.post(&access_token, &message).await?;
+        }
+        if let Some(refusal) = answer.outcome.refusal(access_token.expose()) {
+            return Err(refusal.into());
+        }
+        let invalid_users = answer.invaliduser.split('|').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+        Ok(Delivered { msg_id: answer.msgid, invalid_users })
+    }
+
+    async fn post(&self, access_token: &AccessToken, message: &Message<'_>) -> Result<SendAnswer, Trouble> {
+        let query = [("access_token", access_token.expose())];
+        ask(&self.clock, self.timeout, self.http.post(&self.send_url).query(&query).json(message)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        clock::{ManualClock, Timestamp},
+        model::{
+            id::MemberId,
+            reply::{Format, ReplyPart},
+        },
+        wecom::fake::{FakeWecom, Reply},
+    };
+
+    struct Setting {
+        wecom: FakeWecom,
+        clock: ManualClock,
+        client: Client,
+    }
+
+    impl Setting {
+        async fn new() -> Self {
+            let wecom = FakeWecom::start().await;
+            let clock = ManualClock::new(Timestamp::from_secs(1_700_000_000));
+            let client = Client::new(wecom.http(), &wecom.settings(), Clock::Manual(clock.clone()));
+            Self { wecom, clock, client }
+        }
+
+        fn outbound(&self) -> Outbound {
+            let settings = self.wecom.settings();
+            let part = ReplyPart::new(Format::Text, "你好").expect("part");
+            Outbound::new(settings.corp_id, settings.agent_id, MemberId::parse("ZhangSan").expect("member"), part, 0)
+        }
+
+        async fn send(&self) -> Result<Delivered, SendError> {
+            self.client.send(&self.outbound()).await
+        }
+
+        /// What comes of a `message/send` that is answered with `reply`.
+        async fn sent(&self, reply: Reply) -> SendError {
+            self.wecom.next_send(reply);
+            self.send().await.expect_err("refused")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_posted_and_its_answer_is_read() {
+        let setting = Setting::new().await;
+        let partly = json!({"errcode": 0, "errmsg": "ok", "msgid": "m1", "invaliduser": "zhangsan|lisi"});
+        setting.wecom.next_send(Reply::Json(partly));
+        let delivered = setting.send().await.expect("delivered");
+        assert_eq!(delivered.msg_id, "m1");
+        assert_eq!(delivered.invalid_users, ["zhangsan", "lisi"]);
+        assert_eq!(setting.send().await.expect("delivered").invalid_users, [""; 0]);
+
+        let posts = setting.wecom.posts();
+        assert_eq!((posts[0].access_token.as_str(), setting.wecom.gettokens()), ("T1", 1));
+        assert!(posts[0].body.contains("\"content\":\"你好\""), "{}", posts[0].body);
+        assert_eq!(posts[0], posts[1]);
+    }
+
+    #[tokio::test]
+    async fn a_stale_access_token_is_replaced_once_and_the_message_repeated_once() {
+        for errcode in [40014, 42001] {
+            let setting = Setting::new().await;
+            setting.wecom.next_send(Reply::errcode(errcode));
+            setting.send().await.expect("delivered");
+            let tokens: Vec<_> = setting.wecom.posts().into_iter().map(|post| post.access_token).collect();
+            assert_eq!(tokens, ["T1", "T2"], "{errcode}");
+
+            setting.wecom.next_send(Reply::errcode(errcode));
+            let error = setting.sent(Reply::errcode(errcode)).await;
+            assert!(matches!(error, SendError::Busy { .. }), "{error:?}");
+            assert_eq!((setting.wecom.posts().len(), setting.wecom.gettokens()), (4, 3), "{errcode}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_errcode_becomes_what_the_caller_can_do() {
+        let setting = Setting::new().await;
+        let name = |error: &SendError| match error {
+            SendError::SlowDown { after, .. } => format!("slow down {} s", after.as_secs()),
+            SendError::Misconfigured { refusal } => format!("misconfigured {}", refusal.errcode),
+            SendError::IpRefused { address } => format!("ip {}", address.as_deref().unwrap_or("unknown")),
+            SendError::Busy { errcode } => format!("busy {errcode}"),
+            SendError::Unknown { refusal } => format!("unknown {}", refusal.errcode),
+            SendError::BadRecipient { errcode } => format!("recipient {errcode}"),
+            SendError::Refused { refusal } => format!("refused {}", refusal.errcode),
+            SendError::Unreachable { .. } | SendError::Unsure { .. } => "trouble".to_owned(),
+        };
+        let cases = [
+            (45009, "slow down 60 s"),
+            (45033, "busy 45033"),
+            (987_654, "unknown 987654"),
+            (48002, "misconfigured 48002"),
+            (81013, "recipient 81013"),
+            (85002, "refused 85002"),
+            (60020, "ip 203.0.113.9"),
+        ];
+        for (errcode, expected) in cases {
+            let error = setting.sent(Reply::errcode(errcode)).await;
+            assert_eq!(name(&error), expected);
+            assert!(error.is_sure(), "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_wecoms_leaves_it_unsure() {
+        let setting = Setting::new().await;
+        let unsure = [
+            Reply::Status(500),
+            Reply::Status(302),
+            Reply::Text("<html>Log in</html>"),
+            Reply::Text("{}"),
+            Reply::Json(json!({"errcode": "0"})),
+            Reply::Reset,
+            Reply::Endless,
+        ];
+        for reply in unsure {
+            let shown = format!("{reply:?}");
+            let error = setting.sent(reply).await;
+            assert!(matches!(error, SendError::Unsure { .. }), "{shown}: {error:?}");
+            assert!(!error.is_sure());
+            assert!(!format!("{error:?}").contains("access_token"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_ends_at_the_timeout_and_leaves_it_unsure() {
+        let setting = Setting::new().await;
+        setting.wecom.next_send(Reply::Hang);
+        let outbound = setting.outbound();
+        let patience = async {
+            setting.wecom.saw_posts(1).await;
+            setting.clock.advance(setting.wecom.settings().timeout);
+        };
+        let (outcome, ()) = tokio::join!(setting.client.send(&outbound), patience);
+        assert!(matches!(outcome, Err(SendError::Unsure { cause: Trouble::TimedOut(_) })), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn what_never_left_was_surely_not_delivered() {
+        let mut setting = Setting::new().await;
+        setting.wecom.next_gettoken(Reply::Reset);
+        let error = setting.send().await.expect_err("no access token");
+        assert!(matches!(error, SendError::Unreachable { .. }) && error.is_sure(), "{error:?}");
+
+        setting.client.send_url = format!("{}/cgi-bin/message/send", FakeWecom::nowhere().await);
+        let error = setting.send().await.expect_err("nobody there");
+        assert!(matches!(error, SendError::Unreachable { .. }) && error.is_sure(), "{error:?}");
+        assert_eq!(setting.wecom.gettokens(), 2);
+    }
+}

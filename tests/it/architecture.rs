@@ -1,0 +1,173 @@
+//! The wall between the rooms: a room imports only from the floors beneath it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The floors of `docs/architecture.md`, from the top. Rooms of one floor do not know each other.
+const FLOORS: &[&[&str]] = &[
+    &["main"],
+    &["server"],
+    &["web", "sandbox"],
+    &["chat"],
+    &["wecom", "meter"],
+    &["store", "llm"],
+    &["config"],
+    &["model"],
+    &["clock", "net", "secret"],
+];
+
+/// Arrows that the floors would allow and the house does not: who, and what of the crate it must not use.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    // It plays WeCom from outside: of the protocol it may use the cryptography, of us nothing else.
+    ("sandbox", &["chat", "store", "meter", "llm", "config"]),
+    ("wecom", &["store", "llm"]),
+    ("meter", &["store"]),
+    ("store", &["llm"]),
+    ("web", &["llm", "meter"]),
+];
+
+/// Crates that only some rooms may import.
+const CRATES: &[(&str, &[&str])] = &[
+    ("axum", &["web", "sandbox", "server"]),
+    ("hyper", &["server"]),
+    ("quick_xml", &["wecom"]),
+    ("rusqlite", &["store"]),
+    ("tiktoken_rs", &["llm"]),
+    ("anyhow", &["main", "server", "sandbox"]),
+];
+
+struct Line {
+    file: PathBuf,
+    number: usize,
+    room: String,
+    text: String,
+}
+
+fn floor(room: &str) -> usize {
+    FLOORS.iter().position(|rooms| rooms.contains(&room)).unwrap_or_else(|| panic!("no floor for room {room}"))
+}
+
+fn source_files(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("source directory").map(|entry| entry.expect("entry").path()) {
+        if entry.is_dir() {
+            source_files(&entry, files);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            files.push(entry);
+        }
+    }
+}
+
+/// Lines of code outside test modules; `use crate::{...}` over several lines counts as one line.
+fn lines() -> Vec<Line> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    source_files(&src, &mut files);
+    let mut lines = Vec::new();
+    for file in files {
+        let relative = file.strip_prefix(&src).expect("in src");
+        let first = relative.components().next().expect("name").as_os_str().to_string_lossy().into_owned();
+        let room = first.trim_end_matches(".rs").to_owned();
+        if room == "lib" {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("readable");
+        let code = text.split("#[cfg(test)]").next().expect("text");
+        let mut pending: Option<Line> = None;
+        for (index, raw) in code.lines().enumerate() {
+            let raw = raw.split("//").next().expect("line");
+            match &mut pending {
+                Some(line) => line.text.push_str(raw.trim()),
+                None => {
+                    let text = raw.trim().to_owned();
+                    pending = Some(Line { file: relative.to_owned(), number: index + 1, room: room.clone(), text });
+                }
+            }
+            let open = pending.as_ref().is_some_and(|line| {
+                line.text.starts_with("use ") && !line.text.ends_with(';')
+                    || line.text.starts_with("pub use ") && !line.text.ends_with(';')
+            });
+            if !open {
+                lines.extend(pending.take());
+            }
+        }
+    }
+    lines
+}
+
+/// The rooms that a line names: `crate::room`, and each `room` of `use crate::{room::..., room}`.
+fn rooms_named(line: &Line) -> Vec<String> {
+    let prefix = if line.room == "main" { "qimate::" } else { "crate::" };
+    let mut rooms = Vec::new();
+    for (at, _) in line.text.match_indices(prefix) {
+        let rest = &line.text[at + prefix.len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut item = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => rooms.push(std::mem::take(&mut item)),
+                    _ => {}
+                }
+                if depth == 0 && !matches!(c, ',' | '{' | '}') {
+                    item.push(c);
+                }
+            }
+            rooms.push(item);
+        } else {
+            rooms.push(rest.to_owned());
+        }
+    }
+    let name = |item: &String| item.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let known = |room: &String| FLOORS.iter().flat_map(|rooms| rooms.iter()).any(|known| known == room);
+    rooms.iter().map(name).filter(known).collect()
+}
+
+#[test]
+fn rooms_import_only_from_floors_beneath_them() {
+    let mut wrong = Vec::new();
+    let mut arrows = BTreeMap::new();
+    for line in lines() {
+        for named in rooms_named(&line).into_iter().filter(|named| *named != line.room) {
+            *arrows.entry((line.room.clone(), named.clone())).or_insert(0) += 1;
+            let beneath = floor(&named) > floor(&line.room);
+            let forbidden = FORBIDDEN.iter().any(|(room, not)| *room == line.room && not.contains(&named.as_str()));
+            if !beneath || forbidden {
+                wrong.push(format!("src/{}:{}: {} -> {named}", line.file.display(), line.number, line.room));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that the house does not have:\n{}", wrong.join("\n"));
+    // The test reads what it thinks it reads: these arrows exist.
+    for (from, to) in [("chat", "wecom"), ("meter", "llm"), ("server", "chat"), ("main", "server"), ("store", "model")]
+    {
+        assert!(arrows.contains_key(&(from.to_owned(), to.to_owned())), "{from} -> {to} was not seen");
+    }
+}
+
+#[test]
+fn crates_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for line in lines() {
+        for (name, rooms) in CRATES {
+            if line.text.contains(&format!("{name}::")) && !rooms.contains(&line.room.as_str()) {
+                wrong.push(format!("src/{}:{}: {name} in {}", line.file.display(), line.number, line.room));
+            }
+        }
+        if line.text.contains("env::var") && line.room != "config" {
+            wrong.push(format!("src/{}:{}: reads the environment", line.file.display(), line.number));
+        }
+        if line.text.contains("StatusCode") && !matches!(line.room.as_str(), "web" | "sandbox" | "llm" | "wecom") {
+            wrong.push(format!("src/{}:{}: knows HTTP status codes", line.file.display(), line.number));
+        }
+        if line.room == "model" && line.text.contains("async fn") {
+            wrong.push(format!("src/{}:{}: model has an async function", line.file.display(), line.number));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
