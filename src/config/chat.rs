@@ -44,7 +44,8 @@ impl Chat {
         let idle = reader.whole_or_none("chat.idle_minutes", 1..=525_600_u64);
         let max_concurrent_turns = reader.whole("chat.max_concurrent_turns", 1..=10_000);
         let progressive = reader.flag("chat.progressive");
-        let output = reader.choice("chat.output", &[Format::Text, Format::Markdown].map(|format| (format.as_str(), format)));
+        let output =
+            reader.choice("chat.output", &[Format::Text, Format::Markdown].map(|format| (format.as_str(), format)));
         let context_tokens = reader.whole("chat.context_tokens", 256..=10_000_000);
         let welcome = reader.optional_text("chat.welcome", any);
         let slow_notice = reader.whole_or_none("chat.slow_notice_seconds", 1..=3600);

@@ -1,6 +1,6 @@
 //! A configuration file's text, as keys with their values and lines.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, io, ops::Range};
 
 use toml::{
     Spanned,
@@ -18,8 +18,9 @@ const MOST_SYNTAX_ERRORS: usize = 3;
 /// Splits `text` into its keys (`section.key`), in the order of the file. `None`, and faults, when it is not TOML.
 /// Whether the keys are known is not asked here.
 pub(super) fn parse(name: &str, text: &str, faults: &mut Vec<Fault>) -> Option<Vec<(String, Setting)>> {
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
         faults.extend(errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax_fault(name, text, error)));
         return None;
     }
@@ -38,6 +39,17 @@ pub(super) fn parse(name: &str, text: &str, faults: &mut Vec<Fault>) -> Option<V
         }
     }
     Some(settings)
+}
+
+/// Why a file could not be read, without its name.
+pub(super) fn why_unread(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "is not there".to_owned(),
+        // What a container gets when the file to be mounted is missing on the host.
+        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        io::ErrorKind::InvalidData => "is not in UTF-8".to_owned(),
+        _ => format!("cannot be read ({error})"),
+    }
 }
 
 type Entry<'a> = (Spanned<Cow<'a, str>>, Spanned<DeValue<'a>>);
@@ -97,7 +109,10 @@ mod tests {
         let told = faults("[llm]\nmodel = \"a\"\napi_key = hunter2\n");
         assert!(told.starts_with("config.toml:3:11: is not TOML: "), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
-        assert!(faults("[wecom]\nsecret = \"a\"\nsecret = \"b\"\n").starts_with("config.toml:3:1: is not TOML: duplicate key"));
+        assert!(
+            faults("[wecom]\nsecret = \"a\"\nsecret = \"b\"\n")
+                .starts_with("config.toml:3:1: is not TOML: duplicate key")
+        );
     }
 
     #[test]

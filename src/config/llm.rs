@@ -6,7 +6,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{
     fault::Wrong,
-    reader::{Reader, Reported, any, credential},
+    reader::{NOT_SET, Reader, Reported, any, credential},
     setting::Value,
     url,
 };
@@ -89,7 +89,9 @@ impl Llm {
 const OPENAI: [&str; 2] = ["https://api.openai.com", "http://api.openai.com"];
 
 fn is_openai(base_url: &str) -> bool {
-    OPENAI.iter().any(|openai| base_url.strip_prefix(openai).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    OPENAI
+        .iter()
+        .any(|openai| base_url.strip_prefix(openai).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 fn base_url(text: &str) -> Result<String, Wrong> {
@@ -110,7 +112,10 @@ fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
             .iter()
             .map(|(name, value)| match value {
                 Value::Text(text) => Ok((name.clone(), text.clone())),
-                _ => Err(Wrong::new("holds a value that is not text", "expected every value in quotes")),
+                _ => Err(Wrong::new(
+                    "holds a value that is not text",
+                    "expected every value in quotes, and other keys of [llm] above [llm.extra_headers]",
+                )),
             })
             .collect::<Result<_, _>>()?,
         // The parser's own message would quote the text.
@@ -131,7 +136,10 @@ fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
             ));
         }
         if headers.insert(name.to_string(), Secret::new(value)).is_some() {
-            return Err(Wrong::new(format!("holds {name} twice"), "expected each header once, in large or small letters"));
+            return Err(Wrong::new(
+                format!("holds {name} twice"),
+                "expected each header once, in large or small letters",
+            ));
         }
     }
     Ok(headers)
@@ -139,7 +147,7 @@ fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
 
 fn starred(headers: BTreeMap<String, Secret<String>>) -> (BTreeMap<String, Secret<String>>, String) {
     let shown = match headers.is_empty() {
-        true => "(not set)".to_owned(),
+        true => NOT_SET.to_owned(),
         false => headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", "),
     };
     (headers, shown)

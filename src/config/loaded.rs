@@ -61,12 +61,11 @@ impl Loaded {
     /// A table of every key, where its value came from, and the value: secrets starred, `(not set)` where it is empty.
     /// The value stands last, for it may be long.
     pub fn describe(&self) -> String {
-        let rows: Vec<_> = self.rows.iter().map(|row| (row.key, row.origin.to_string(), one_line(&row.shown))).collect();
+        let rows: Vec<_> =
+            self.rows.iter().map(|row| (row.key, row.origin.to_string(), one_line(&row.shown))).collect();
         let key_width = rows.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
         let origin_width = rows.iter().map(|(_, origin, _)| origin.chars().count()).max().unwrap_or_default();
-        rows.iter()
-            .map(|(key, origin, value)| format!("{key:key_width$}  {origin:origin_width$}  {value}\n"))
-            .collect()
+        rows.iter().map(|(key, origin, value)| format!("{key:key_width$}  {origin:origin_width$}  {value}\n")).collect()
     }
 
     /// The keys that were read, in the order of the table.

@@ -4,7 +4,7 @@
 //! not check again, and reports everything that is wrong at once. What it says never holds a value that somebody
 //! wrote as text: a secret in the wrong place would be in the log. It does not know what the values are used for.
 //!
-//! The way of a value: [`layers`] gathers, key by key, the value that wins and where it came from; a [`reader`] types
+//! The way of a value: `layers` gathers, key by key, the value that wins and where it came from; a `reader` types
 //! it for the section's file. To add a key: a line with its comment in `config.example.toml`, a field in the section's
 //! struct, a line in the section's `read`. A test compares the example with what is read.
 
@@ -25,6 +25,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod url;
+mod variable;
 pub mod wecom;
 
 pub use self::{

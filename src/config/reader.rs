@@ -7,10 +7,11 @@ use std::{fmt::Display, ops::RangeInclusive};
 
 use super::{
     fault::{Fault, Wrong},
-    layers::{Settings, variable_of},
+    layers::Settings,
     loaded::Row,
     setting::Value,
     url,
+    variable::variable_of,
 };
 use crate::secret::Secret;
 
@@ -19,7 +20,7 @@ use crate::secret::Secret;
 pub(super) struct Reported;
 
 /// What is shown for a value that is not set.
-const NOT_SET: &str = "(not set)";
+pub(super) const NOT_SET: &str = "(not set)";
 
 /// The reader of all sections.
 pub(super) struct Reader<'a> {

@@ -23,11 +23,7 @@ impl Server {
         let listen = reader.text("server.listen", address);
         let callback_path = reader.text("server.callback_path", path);
         let stop_timeout = reader.whole("server.stop_timeout_seconds", 1..=3600);
-        Ok(Self {
-            listen: listen?,
-            callback_path: callback_path?,
-            stop_timeout: Duration::from_secs(stop_timeout?),
-        })
+        Ok(Self { listen: listen?, callback_path: callback_path?, stop_timeout: Duration::from_secs(stop_timeout?) })
     }
 }
 
@@ -65,7 +61,8 @@ mod tests {
         for (text, taken) in [("/wxcomapp", "/wxcomapp"), ("/wxcomapp/", "/wxcomapp"), ("/a/b-1.c", "/a/b-1.c")] {
             assert_eq!(path(text).ok().as_deref(), Some(taken));
         }
-        for bad in ["/", "wxcomapp", "/a?b", "/a#b", "/{a}", "/a//b", "/a//", "/../a", "/应用", "/healthz", "/readyz/"] {
+        for bad in ["/", "wxcomapp", "/a?b", "/a#b", "/{a}", "/a//b", "/a//", "/../a", "/应用", "/healthz", "/readyz/"]
+        {
             assert!(path(bad).is_err(), "{bad}");
         }
     }

@@ -87,7 +87,8 @@ impl Value {
     pub(super) fn unexpected(&self, wanted: &'static str) -> Wrong {
         let kind = match self {
             Self::Untyped(_) | Self::Text(_) => "text",
-            Self::Whole(_) | Self::Fraction(_) => "a number",
+            Self::Whole(_) => "a number",
+            Self::Fraction(_) => "a number with a fraction",
             Self::Flag(_) => "true or false",
             Self::Table(_) => "a section",
             Self::Other(kind) => kind,
@@ -116,7 +117,7 @@ pub(super) enum Origin {
         /// Where the address came from.
         listen: Box<Origin>,
         /// The variable that gave the port.
-        variable: &'static str,
+        variable: String,
     },
 }
 

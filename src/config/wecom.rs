@@ -38,21 +38,24 @@ pub struct Wecom {
 
 impl Wecom {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        let corp_id =
-            reader.required("wecom.corp_id", "your enterprise's id (我的企业 → 企业信息 → 企业ID)", |value| {
-                corp_id(value.text()?)
-            });
+        let corp_id = reader.required(
+            "wecom.corp_id",
+            "your enterprise's id (我的企业 → 企业信息 → 企业ID)",
+            |value| corp_id(value.text()?),
+        );
         let agent_id = reader.required("wecom.agent_id", "the app's AgentId (应用管理 → 自建 → 应用)", agent_id);
         let secret = reader.required("wecom.secret", "the app's Secret (应用管理 → 自建 → 应用)", |value| {
             credential(value.text()?)
         });
-        let callback_token = reader.required("wecom.callback_token", "the callback's Token (应用 → 接收消息)", |value| {
-            callback_token(value.text()?)
-        });
-        let encoding_aes_key =
-            reader.required("wecom.encoding_aes_key", "the callback's EncodingAESKey (应用 → 接收消息)", |value| {
-                encoding_aes_key(value.text()?)
+        let callback_token =
+            reader.required("wecom.callback_token", "the callback's Token (应用 → 接收消息)", |value| {
+                callback_token(value.text()?)
             });
+        let encoding_aes_key = reader.required(
+            "wecom.encoding_aes_key",
+            "the callback's EncodingAESKey (应用 → 接收消息)",
+            |value| encoding_aes_key(value.text()?),
+        );
         let api_base = reader.text("wecom.api_base", api_base);
         let proxy = reader.proxy("wecom.proxy");
         let timeout = reader.whole("wecom.timeout_seconds", 1..=3600);
@@ -79,9 +82,10 @@ fn corp_id(text: &str) -> Result<CorpId, Wrong> {
 fn agent_id(value: &Value) -> Result<AgentId, Wrong> {
     let number = match value {
         Value::Whole(number) => u64::try_from(*number).ok(),
-        other => other.text()?.parse().ok(),
+        Value::Text(text) | Value::Untyped(text) => text.trim().parse().ok(),
+        _ => None,
     };
-    number.map(AgentId::new).ok_or_else(|| Wrong::new("is not a number", "expected digits only, such as 1000002"))
+    number.map(AgentId::new).ok_or_else(|| Wrong::new("is not a whole number", "expected digits only, such as 1000002"))
 }
 
 fn callback_token(text: &str) -> Result<Secret<String>, Wrong> {
@@ -129,7 +133,9 @@ mod tests {
         assert!(encoding_aes_key(&"a".repeat(43)).is_ok());
         assert!(told(&"a".repeat(42)).contains("has 42 characters"));
         assert!(told(&format!("{}=", "a".repeat(42))).contains("something else"));
-        for (good, text) in [(true, "a"), (true, &*"9".repeat(32)), (false, &*"9".repeat(33)), (false, "a-b"), (false, "令牌")] {
+        for (good, text) in
+            [(true, "a"), (true, &*"9".repeat(32)), (false, &*"9".repeat(33)), (false, "a-b"), (false, "令牌")]
+        {
             assert_eq!(callback_token(text).is_ok(), good, "{text}");
         }
     }

@@ -1,6 +1,6 @@
 //! Deletes by age what is finished.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{Error, db::Db};
 use crate::clock::Timestamp;
@@ -10,7 +10,8 @@ const BATCH: usize = 500;
 
 /// A table whose rows age in the order of their key.
 struct Aged {
-    /// The first key that is young enough to stay. Reads no more than what is old.
+    /// The first key that stays: of the first young row or, where all are old, after the last. Rows that come between
+    /// this look and the deletion are beyond it. Reads no more than what is old.
     first_young: &'static str,
     /// Deletes finished rows below that key.
     delete: &'static str,
@@ -18,17 +19,20 @@ struct Aged {
 
 const AGED: [Aged; 3] = [
     Aged {
-        first_young: "SELECT seq FROM inbox WHERE received_at >= ?1 ORDER BY seq LIMIT 1",
+        first_young: "SELECT COALESCE((SELECT seq FROM inbox WHERE received_at >= ?1 ORDER BY seq LIMIT 1),
+                      (SELECT MAX(seq) + 1 FROM inbox), 0)",
         delete: "DELETE FROM inbox WHERE seq IN
                  (SELECT seq FROM inbox WHERE seq < ?1 AND state = 'done' ORDER BY seq LIMIT ?2)",
     },
     Aged {
-        first_young: "SELECT seq FROM outbox WHERE created_at >= ?1 ORDER BY seq LIMIT 1",
+        first_young: "SELECT COALESCE((SELECT seq FROM outbox WHERE created_at >= ?1 ORDER BY seq LIMIT 1),
+                      (SELECT MAX(seq) + 1 FROM outbox), 0)",
         delete: "DELETE FROM outbox WHERE seq IN
                  (SELECT seq FROM outbox WHERE seq < ?1 AND state = 'sent' ORDER BY seq LIMIT ?2)",
     },
     Aged {
-        first_young: "SELECT cause FROM turn WHERE ended_at >= ?1 ORDER BY cause LIMIT 1",
+        first_young: "SELECT COALESCE((SELECT cause FROM turn WHERE ended_at >= ?1 ORDER BY cause LIMIT 1),
+                      (SELECT MAX(cause) + 1 FROM turn), 0)",
         delete: "DELETE FROM turn WHERE cause IN
                  (SELECT cause FROM turn WHERE cause < ?1 AND state <> 'running' ORDER BY cause LIMIT ?2)",
     },
@@ -37,12 +41,9 @@ const AGED: [Aged; 3] = [
 pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
     let mut total = 0;
     for Aged { first_young, delete } in AGED {
-        let first_young: Option<i64> = db
-            .read(move |conn| {
-                conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)).optional()
-            })
+        let below: i64 = db
+            .read(move |conn| conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)))
             .await?;
-        let below = first_young.unwrap_or(i64::MAX);
         total += in_batches(db, delete, below).await?;
     }
     let closed = "DELETE FROM conversation WHERE id IN

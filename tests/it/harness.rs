@@ -109,7 +109,7 @@ impl App {
     pub async fn texts(&self, member: &str, count: usize) -> Vec<String> {
         let of_member = |all: &[Delivered]| all.iter().filter(|one| one.member.eq_ignore_ascii_case(member)).count();
         within(self.wecom.wait_delivered(|all| of_member(all) >= count)).await;
-        self.wecom.messages_for(member).into_iter().map(|message| message.content).collect()
+        self.wecom.messages_for(member).iter().map(|message| as_seen(&message.content)).collect()
     }
 
     /// Waits until nothing is left to be handled or sent: no member is owed anything.
@@ -187,6 +187,11 @@ pub fn variables(wecom: &Emulator, model: &DemoModel, dir: &Path, more: &[(&str,
     ];
     let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
     ours.chain(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect()
+}
+
+/// A text as a member sees it: without the invisible mark of a repetition.
+fn as_seen(content: &str) -> String {
+    content.trim_end_matches(['\u{200B}', '\u{200C}']).to_owned()
 }
 
 /// Waits, but not for ever.

@@ -5,4 +5,5 @@ mod architecture;
 mod callback;
 mod delivery;
 mod harness;
+mod process;
 mod turn;

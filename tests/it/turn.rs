@@ -109,7 +109,11 @@ async fn a_flood_by_one_member_delays_nobody_and_the_flooder_is_told() {
     }
     let all = app.texts("flooder", 1).await.join("\n");
     for n in 0..30 {
-        assert_eq!(all.matches(&format!("答：刷屏{n}\n")).count() + usize::from(all.ends_with(&format!("答：刷屏{n}"))), 1, "{n}");
+        assert_eq!(
+            all.matches(&format!("答：刷屏{n}\n")).count() + usize::from(all.ends_with(&format!("答：刷屏{n}"))),
+            1,
+            "{n}"
+        );
     }
     assert_eq!(app.wecom.counters().over_rate, 0);
 }
@@ -119,7 +123,11 @@ async fn members_are_answered_side_by_side_up_to_the_configured_number() {
     let app = App::start_with(|config| config.chat.max_concurrent_turns = 7).await;
     let gate = Gate::new();
     let held = gate.clone();
-    app.model.set_script(move |_| ModelReply::Held { before: String::new(), gate: held.clone(), after: "好".to_owned() });
+    app.model.set_script(move |_| ModelReply::Held {
+        before: String::new(),
+        gate: held.clone(),
+        after: "好".to_owned(),
+    });
     for n in 0..20 {
         app.say(&format!("member{n}"), "在吗").await;
     }
@@ -288,7 +296,10 @@ async fn other_kinds_of_messages_get_a_kind_sentence() {
         assert!(app.wecom.raw("zhangsan", &xml).await.accepted());
     }
     let texts = app.texts("zhangsan", 3).await;
-    assert!(texts[0].starts_with("图片我还看不懂") && texts[1].starts_with("语音") && texts[2].starts_with("位置"), "{texts:?}");
+    assert!(
+        texts[0].starts_with("图片我还看不懂") && texts[1].starts_with("语音") && texts[2].starts_with("位置"),
+        "{texts:?}"
+    );
     app.settled().await;
     assert!(app.model.requests().is_empty());
 }
@@ -332,17 +343,44 @@ async fn progressive_sending_can_be_switched_off() {
 }
 
 #[tokio::test]
+async fn what_is_old_is_deleted_and_what_is_owed_is_not() {
+    let mut app = App::start().await;
+    app.model.set_script(echo);
+    app.say("zhangsan", "旧的").await;
+    app.texts("zhangsan", 1).await;
+    app.settled().await;
+    app.wecom.trouble(|trouble| trouble.fail_next_sends(1, 60111));
+    app.say("lisi", "给不到的").await;
+    app.settled().await;
+    app.stop().await;
+    app.clock.advance(Duration::from_secs(31 * 24 * 3600));
+    app.launch().await;
+    app.say("zhangsan", "新的").await;
+    app.settled().await;
+    let left = "SELECT (SELECT COUNT(*) FROM inbox) * 100 + (SELECT COUNT(*) FROM outbox) * 10 + COUNT(*) FROM turn";
+    within(async {
+        // The new message, its answer and its turn; and the dead letter, which only an administrator deletes.
+        while app.count(left) != 121 {
+            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+        }
+    })
+    .await;
+    assert_eq!(app.texts("zhangsan", 2).await[1], "答：新的");
+}
+
+#[tokio::test]
 async fn a_long_answer_is_a_handful_of_whole_messages() {
     let app = App::start().await;
-    let paragraph = "这是一个不长不短的段落，它有几句话。每句话都完整。读起来应当顺畅，不会断在半句上。";
-    let text = vec![paragraph; 75].join("\n\n");
+    let paragraph =
+        |n| format!("这是第{n}个不长不短的段落，它有几句话。每句话都完整。读起来应当顺畅，不会断在半句上。");
+    let text = (0..75).map(paragraph).collect::<Vec<_>>().join("\n\n");
     app.model.push(answer(&text));
     app.say("zhangsan", "写长一点").await;
     app.settled().await;
     let texts = app.texts("zhangsan", 1).await;
     assert!((4..=9).contains(&texts.len()), "{} messages", texts.len());
     assert!(texts.iter().all(|text| text.len() <= 2048 && text.starts_with("这是") && text.ends_with("半句上。")));
-    assert_eq!(texts.join("").matches(paragraph).count(), 75);
+    assert_eq!(texts.join("\n\n"), text);
     assert_eq!(app.wecom.counters().cut, 0);
 }
 

@@ -1,0 +1,95 @@
+//! Our own environment variables: `QIMATE_SECTION__KEY`, the same with `_FILE`, and `QIMATE_CONFIG`.
+//!
+//! Knows how they are called, not what they mean.
+
+use std::{fs, path::Path};
+
+use super::{
+    environment::Environment,
+    fault::{Fault, Wrong},
+    file,
+    suggest::nearest,
+};
+
+/// The variable that names the configuration file.
+pub(super) const CONFIG: &str = "QIMATE_CONFIG";
+
+/// What our variables begin with.
+const PREFIX: &str = "QIMATE_";
+
+/// At the end of a variable's name: its value is the path of a file with the key's value.
+const FILE_SUFFIX: &str = "_FILE";
+
+/// `QIMATE_SECTION__KEY`
+pub(super) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+/// The value that the environment sets for `key`, and the variable's name.
+pub(super) fn find(environment: &Environment, key: &str) -> Option<(String, Result<String, Wrong>)> {
+    let name = variable_of(key);
+    let file_name = format!("{name}{FILE_SUFFIX}");
+    match (environment.get(&name), environment.get(&file_name)) {
+        (None, None) => None,
+        (Some(value), None) => Some((name, value.map(str::to_owned))),
+        (None, Some(path)) => Some((file_name, path.and_then(|path| value_in_file(Path::new(path))))),
+        (Some(_), Some(_)) => {
+            let wrong = Wrong::new(format!("is set twice, here and by {file_name}"), "expected one of them");
+            Some((name, Err(wrong)))
+        }
+    }
+}
+
+/// The path stays out of the fault: people also write the secret itself where its file belongs.
+fn value_in_file(path: &Path) -> Result<String, Wrong> {
+    const RIGHT: &str = "expected the path of a readable file that holds the value and nothing else";
+    let text = fs::read_to_string(path)
+        .map_err(|error| Wrong::new(format!("has a file that {}", file::why_unread(&error)), RIGHT))?;
+    match text.trim_start_matches('\u{feff}').trim() {
+        "" => Err(Wrong::new("has a file with nothing in it", RIGHT)),
+        value => Ok(value.to_owned()),
+    }
+}
+
+/// Reports the variables that are meant for us and set nothing.
+pub(super) fn report_unknown(environment: &Environment, keys: &[String], faults: &mut Vec<Fault>) {
+    let known: Vec<String> = keys
+        .iter()
+        .map(|key| variable_of(key))
+        .flat_map(|name| [format!("{name}{FILE_SUFFIX}"), name])
+        .chain([CONFIG.to_owned()])
+        .collect();
+    let sections: Vec<String> = keys
+        .iter()
+        .filter_map(|key| key.split_once('.'))
+        .map(|(section, _)| format!("{}_", section.to_ascii_uppercase()))
+        .chain(["CONFIG_".to_owned()])
+        .collect();
+    for name in environment.names() {
+        let upper = name.to_ascii_uppercase();
+        let Some(rest) = upper.strip_prefix(PREFIX) else { continue };
+        let meant_for_us = rest.contains("__") || sections.iter().any(|section| rest.starts_with(section));
+        if !meant_for_us || known.iter().any(|known| known == name) {
+            continue;
+        }
+        let Some(value) = environment.get(name) else { continue };
+        if is_service_link(rest, value.unwrap_or_default()) {
+            continue;
+        }
+        // Without the common beginning, which makes every name like every other.
+        let remedy = match nearest(rest, known.iter().filter_map(|known| known.strip_prefix(PREFIX))) {
+            Some(meant) => format!("did you mean {PREFIX}{meant}?"),
+            None => "expected QIMATE_SECTION__KEY for a section and key of config.example.toml".to_owned(),
+        };
+        faults.push(Fault::at(name, Wrong::new("is not a known variable", remedy)));
+    }
+}
+
+/// Whether Kubernetes made the variable: for a service called `qimate-server` it sets `QIMATE_SERVER_PORT`,
+/// `QIMATE_SERVER_SERVICE_HOST` and more in every container beside it.
+fn is_service_link(rest: &str, value: &str) -> bool {
+    rest.ends_with("_SERVICE_HOST")
+        || rest.contains("_SERVICE_PORT")
+        || rest.contains("_PORT_")
+        || (rest.ends_with("_PORT") && value.contains("://"))
+}

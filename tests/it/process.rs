@@ -1,0 +1,411 @@
+//! The real binary as a child process: killed, stopped, short of disk, and asked by commands.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{ExitStatus, Output, Stdio},
+    time::Duration,
+};
+
+use qimate::{
+    clock::Clock,
+    model::id::{AgentId, CorpId},
+    sandbox::{
+        emulator::{Emulator, EmulatorSettings},
+        model::{DemoModel, ModelReply},
+    },
+};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::harness::{self, within_seconds};
+
+/// A company whose daemon is a process of its own, on the machine's clock.
+pub struct Company {
+    pub wecom: Emulator,
+    pub model: DemoModel,
+    pub dir: TempDir,
+    port: u16,
+    more: Vec<(String, String)>,
+    daemon: Option<Child>,
+}
+
+impl Company {
+    pub async fn open(more: &[(&str, &str)]) -> Self {
+        let app = EmulatorSettings::invent(CorpId::parse("ww1436e0e65a779aee").unwrap(), AgentId::new(1_000_002));
+        let wecom = Emulator::start(app, Clock::System).await.unwrap();
+        let model = DemoModel::start(Clock::System).await.unwrap();
+        model.set_delta_delay(Duration::ZERO);
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        wecom.set_callback_url(format!("http://127.0.0.1:{port}/wxcomapp"));
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { wecom, model, dir, port, more, daemon: None }
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        let mut variables = harness::variables(&self.wecom, &self.model, self.dir.path(), &[]);
+        variables.insert("QIMATE_SERVER__LISTEN".to_owned(), format!("127.0.0.1:{}", self.port));
+        variables.extend(self.more.iter().cloned());
+        variables
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qimate"));
+        command.args(arguments).env_clear().envs(self.variables()).current_dir(self.dir.path()).kill_on_drop(true);
+        command
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub async fn start(&mut self) {
+        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        within_seconds(30, async {
+            loop {
+                let line = log.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended: {seen:#?}"));
+                if line.contains("listening") {
+                    return;
+                }
+                seen.push(line);
+            }
+        })
+        .await;
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        self.daemon = Some(child);
+    }
+
+    /// SIGKILL: the process gets no chance to do anything.
+    pub async fn kill(&mut self) {
+        self.daemon.take().expect("it runs").kill().await.unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.daemon.take().expect("it runs");
+        let pid = child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        within_seconds(40, child.wait()).await.unwrap()
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        within_seconds(30, self.command(arguments).output()).await.unwrap()
+    }
+
+    async fn ready(&self) -> (u16, String) {
+        let answer = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.port)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    fn database(&self) -> Connection {
+        let conn = Connection::open(self.dir.path().join("qimate.db")).unwrap();
+        conn.busy_timeout(Duration::from_secs(20)).unwrap();
+        conn
+    }
+
+    /// Waits until `sql` gives `wanted`.
+    async fn until(&self, sql: &str, wanted: i64) {
+        let conn = self.database();
+        within_seconds(60, async {
+            while conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Small, seeded, and good enough to choose moments with.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// The answer to question `n`: three paragraphs, so that it is sent in parts and can be cut between them.
+fn answer_to(question: &str) -> String {
+    format!(
+        "{question}的第一段，内容足够长了。\n\n{question}的第二段，{}\n\n{question}的第三段，完。",
+        "这里要写得长一些才会单独成为一条消息。".repeat(12)
+    )
+}
+
+/// Writes the answer, or what is missing of it, as a model does that was asked to go on.
+fn write_answer(body: &serde_json::Value) -> ModelReply {
+    let messages = body["messages"].as_array().unwrap();
+    let content = |n: usize| messages[messages.len() - n]["content"].as_str().unwrap();
+    let role = |n: usize| messages.get(messages.len().wrapping_sub(n)).and_then(|message| message["role"].as_str());
+    if role(2) == Some("assistant") && content(1).contains("断开") {
+        let rest = answer_to(content(3)).strip_prefix(content(2)).expect("what was said is how it begins").to_owned();
+        return ModelReply::After(Duration::from_millis(10), Box::new(ModelReply::Answer(rest)));
+    }
+    ModelReply::After(Duration::from_millis(10), Box::new(ModelReply::Answer(answer_to(content(1)))))
+}
+
+/// The promise of the house. Each round says things to a daemon that is killed at a random moment and started again; in
+/// the end every message that was acknowledged has its whole answer, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_instant_it_loses_nothing_and_says_nothing_twice() {
+    let rounds: u64 = std::env::var("QIMATE_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12);
+    let seed: u64 = std::env::var("QIMATE_KILL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| u64::from(std::process::id()) ^ Clock::System.now().as_millis().cast_unsigned());
+    println!("QIMATE_KILL_SEED={seed} QIMATE_KILL_ROUNDS={rounds}");
+    let mut dice = Dice(seed);
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(write_answer);
+    company.wecom.set_retry_pause(Duration::from_millis(200));
+
+    let mut acknowledged = Vec::new();
+    for round in 0..rounds {
+        company.start().await;
+        let mut saying = tokio::task::JoinSet::new();
+        for n in 0..12_u64 {
+            let (wecom, member) = (company.wecom.clone(), format!("m{}", n % 4));
+            let pause = Duration::from_millis(dice.below(60));
+            let question = format!("〔{round}-{n}〕");
+            saying.spawn(async move {
+                tokio::time::sleep(pause).await;
+                let receipt = wecom.say(&member, &question).await;
+                (member, question, receipt.accepted())
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(dice.below(180))).await;
+        company.kill().await;
+        // What WeCom repeats meets nobody; a message that was never acknowledged is not ours.
+        for (member, question, accepted) in saying.join_all().await {
+            if accepted {
+                acknowledged.push((member, question));
+            }
+        }
+    }
+    company.start().await;
+    company.until("SELECT COUNT(*) FROM inbox WHERE state = 'open'", 0).await;
+    // The pace holds back what is beyond 28 messages a minute and member; it is committed, which is what counts here.
+    let conn = company.database();
+    let mut said = conn.prepare("SELECT member, content FROM outbox ORDER BY seq").unwrap();
+    let said: Vec<(String, String)> =
+        said.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    assert!(acknowledged.len() as u64 > rounds, "too few were acknowledged to mean anything: {}", acknowledged.len());
+    for (member, question) in &acknowledged {
+        let texts: Vec<_> = said.iter().filter(|(to, _)| to == member).map(|(_, text)| text.as_str()).collect();
+        let all = texts.join("\n");
+        for piece in ["的第一段", "的第二段", "的第三段，完。"] {
+            let times = all.matches(&format!("{question}{piece}")).count();
+            assert_eq!(times, 1, "seed {seed}: {question}{piece} to {member}");
+        }
+    }
+    // And nobody saw anything twice.
+    let shown = company.wecom.delivered();
+    let mut seen = std::collections::HashSet::new();
+    for message in &shown {
+        assert!(seen.insert((message.member.clone(), message.content.clone())), "seed {seed}: twice: {message:?}");
+    }
+    println!(
+        "{} acknowledged over {rounds} kills, all answered once; {} messages shown, {} repeated attempts swallowed",
+        acknowledged.len(),
+        shown.len(),
+        company.wecom.counters().duplicates
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_open_answers_end_and_exits_with_success() {
+    let mut company = Company::open(&[]).await;
+    let reply = ModelReply::Answer("写完了再停。".to_owned());
+    company.model.set_script(move |_| ModelReply::After(Duration::from_millis(300), Box::new(reply.clone())));
+    company.start().await;
+    assert!(company.wecom.say("zhangsan", "喂").await.accepted());
+    company.model.wait_load(|load| load.in_flight == 1).await;
+    assert!(company.terminate().await.success());
+    assert_eq!(company.wecom.messages_for("zhangsan").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_past_its_deadline_loses_nothing() {
+    let mut company = Company::open(&[("QIMATE_SERVER__STOP_TIMEOUT_SECONDS", "1")]).await;
+    company.model.push(ModelReply::Hang);
+    company.start().await;
+    assert!(company.wecom.say("zhangsan", "喂").await.accepted());
+    company.model.wait_load(|load| load.in_flight == 1).await;
+    assert!(company.terminate().await.success());
+    assert!(company.wecom.messages_for("zhangsan").is_empty());
+    company.model.push(ModelReply::Answer("现在说。".to_owned()));
+    company.start().await;
+    company.wecom.wait_delivered(|all| !all.is_empty()).await;
+    assert_eq!(company.wecom.messages_for("zhangsan")[0].content, "现在说。");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_database_refuses_callbacks_says_so_and_recovers_by_itself() {
+    let mut company = Company::open(&[("QIMATE_STORAGE__MAX_SIZE_MIB", "16")]).await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    company.start().await;
+    assert_eq!(company.ready().await.0, 200);
+    // An event of an unknown kind is kept whole and needs no answer: it fills the file.
+    let fill = |n: usize, bytes: usize| {
+        format!(
+            "<xml><ToUserName>ww1436e0e65a779aee</ToUserName><FromUserName>zhangsan</FromUserName>\
+             <CreateTime>1790000000</CreateTime><MsgType>filler</MsgType><MsgId>{n}</MsgId>\
+             <AgentID>1000002</AgentID><Pad>{}</Pad></xml>",
+            "x".repeat(bytes)
+        )
+    };
+    let mut taken = 0;
+    for bytes in [600_000, 30_000, 500] {
+        while company.wecom.raw("zhangsan", &fill(taken, bytes)).await.accepted() {
+            taken += 1;
+            assert!(taken < 200, "a file of 16 MiB took more than it can hold");
+        }
+    }
+    let refused = company.wecom.raw("zhangsan", &fill(taken, 500)).await;
+    let statuses: Vec<_> = refused.attempts.iter().map(|attempt| format!("{:?}", attempt.outcome)).collect();
+    assert!(statuses.len() == 3 && statuses.iter().all(|status| status.contains("503")), "{statuses:?}");
+    let (status, reason) = company.ready().await;
+    assert_eq!(status, 503);
+    assert!(reason.contains("full"), "{reason}");
+    assert!(!company.run(&["healthcheck"]).await.status.success());
+
+    // Somebody makes room. Nothing is restarted.
+    company.database().execute("DELETE FROM inbox WHERE kind = 'unknown'", []).unwrap();
+    assert!(company.wecom.say("zhangsan", "喂").await.accepted());
+    company.wecom.wait_delivered(|all| !all.is_empty()).await;
+    assert_eq!(company.ready().await.0, 200);
+    assert!(company.run(&["healthcheck"]).await.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_written_refuses_callbacks_and_recovers_by_itself() {
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    company.start().await;
+    let other = company.database();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let (status, reason) = company.ready().await;
+    assert_eq!(status, 503);
+    assert!(reason.contains("locked"), "{reason}");
+    let receipt = company.wecom.say("zhangsan", "一").await;
+    assert!(!receipt.accepted(), "{receipt:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(company.wecom.say("zhangsan", "二").await.accepted());
+    company.wecom.wait_delivered(|all| !all.is_empty()).await;
+    assert_eq!(company.ready().await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_do_not_share_a_data_directory() {
+    let mut company = Company::open(&[]).await;
+    company.start().await;
+    let mut second = company.command(&[]);
+    second.env("QIMATE_SERVER__LISTEN", "127.0.0.1:0");
+    let output = within_seconds(30, second.output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("another qimate is running on this data directory"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_shown_sent_again_and_dropped_by_command() {
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(|_| ModelReply::Answer("机密的回答".to_owned()));
+    let missing = company.run(&["dead-letters"]).await;
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no database there"));
+    company.start().await;
+    company.wecom.trouble(|trouble| trouble.fail_next_sends(2, 60111));
+    for member in ["zhangsan", "lisi"] {
+        assert!(company.wecom.say(member, "喂").await.accepted());
+    }
+    company.until("SELECT COUNT(*) FROM outbox WHERE state = 'dead'", 2).await;
+
+    let text = async |arguments: &[&str]| String::from_utf8(company.run(arguments).await.stdout).unwrap();
+    let list = text(&["dead-letters", "list"]).await;
+    assert!(list.contains("zhangsan") && list.contains("lisi") && list.contains("60111"), "{list}");
+    assert!(!list.contains("机密"), "the text is the member's business: {list}");
+    let id = list.lines().find(|line| line.contains("zhangsan")).unwrap().split_whitespace().next().unwrap();
+
+    // The running daemon feels it.
+    assert_eq!(text(&["dead-letters", "retry", id]).await, "1 put back into the outbox\n");
+    company.wecom.wait_delivered(|all| !all.is_empty()).await;
+    assert_eq!(company.wecom.messages_for("zhangsan")[0].content, "机密的回答");
+    assert!(!company.run(&["dead-letters", "drop", "999"]).await.status.success());
+    assert_eq!(text(&["dead-letters", "drop", "--all"]).await, "1 deleted\n");
+    assert_eq!(text(&["dead-letters"]).await, "no dead letters\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_config_shows_where_values_come_from_and_stars_secrets() {
+    let company = Company::open(&[("OPENAI_API_KEY", "sk-recognisable"), ("PORT", "4321")]).await;
+    let output = company.run(&["check-config"]).await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{key}: {shown}"));
+    assert!(line("llm.api_key").contains("OPENAI_API_KEY") && line("llm.api_key").contains("***"));
+    assert!(line("server.listen").contains("PORT") && line("server.listen").contains("4321"));
+    assert!(line("wecom.secret").contains("QIMATE_WECOM__SECRET"));
+    for secret in ["sk-recognisable", company.wecom.settings().secret.expose()] {
+        assert!(!shown.contains(secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_is_told_whole_and_exits_with_2() {
+    let company = Company::open(&[("QIMATE_WECOM__AGENT_ID", "ten"), ("QIMATE_LLM__MODLE", "x")]).await;
+    let output = company.run(&["serve"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("wecom.agent_id") && said.contains("QIMATE_LLM__MODEL"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chatgpt_on_wechat_deployment_moves_over_by_its_environment() {
+    let mut company = Company::open(&[]).await;
+    let app = company.wecom.settings().clone();
+    let port = company.port.to_string();
+    let legacy = [
+        ("WECHATCOM_CORP_ID", app.corp_id.to_string()),
+        ("WECHATCOMAPP_TOKEN", app.callback_token.expose().clone()),
+        ("WECHATCOMAPP_SECRET", app.secret.expose().clone()),
+        ("WECHATCOMAPP_AGENT_ID", app.agent_id.to_string()),
+        ("WECHATCOMAPP_AES_KEY", app.encoding_aes_key.expose().clone()),
+        ("WECHATCOMAPP_PORT", port),
+        ("open_ai_api_key", "sk-legacy".to_owned()),
+        ("OPEN_AI_API_BASE", company.model.base_url()),
+        ("MODEL", "qimate-demo".to_owned()),
+        ("CHARACTER_DESC", "你是老系统里的助手。".to_owned()),
+        ("EXPIRES_IN_SECONDS", "1800".to_owned()),
+        ("CONVERSATION_MAX_TOKENS", "2000".to_owned()),
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qimate"));
+    command
+        .env_clear()
+        .envs(legacy.iter().map(|(name, value)| (*name, value.as_str())))
+        .current_dir(company.dir.path());
+    // What an image for it cannot know: where WeCom is played here.
+    command.env("QIMATE_WECOM__API_BASE", format!("{}/cgi-bin/", company.wecom.api_base()));
+    company.daemon = Some(command.kill_on_drop(true).stderr(Stdio::null()).spawn().unwrap());
+    company.model.push(ModelReply::Answer("搬好了。".to_owned()));
+    within_seconds(30, async {
+        while !company.wecom.verify_url().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(company.wecom.say("zhangsan", "喂").await.accepted());
+    company.wecom.wait_delivered(|all| !all.is_empty()).await;
+    let requests = company.model.requests();
+    assert_eq!(requests[0].contents("system"), ["你是老系统里的助手。"]);
+    assert_eq!(requests[0].authorization.as_deref(), Some("Bearer sk-legacy"));
+    assert!(Path::new(&company.dir.path().join("data/qimate.db")).exists());
+}
