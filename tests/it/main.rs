@@ -5,5 +5,6 @@ mod architecture;
 mod callback;
 mod delivery;
 mod harness;
+mod network;
 mod process;
 mod turn;

@@ -334,6 +334,46 @@ async fn the_first_paragraph_arrives_while_the_model_still_writes() {
 }
 
 #[tokio::test]
+async fn an_answer_that_a_crash_cut_off_goes_on_where_it_stopped() {
+    let mut app = App::start().await;
+    let before = "这是第一段，已经完整地写好了。\n\n第二段写到".to_owned();
+    app.model.push(ModelReply::Held { before, gate: Gate::new(), after: String::new() });
+    app.say("zhangsan", "讲讲").await;
+    app.texts("zhangsan", 1).await;
+    app.drop_everything().await;
+
+    app.model.push(answer("第二段从头写完了。"));
+    app.launch().await;
+    assert_eq!(app.texts("zhangsan", 2).await, ["这是第一段，已经完整地写好了。", "第二段从头写完了。"]);
+    app.settled().await;
+    let requests = app.model.requests();
+    let again = requests.last().unwrap();
+    assert_eq!(again.contents("assistant"), ["这是第一段，已经完整地写好了。\n\n"], "what the member has, and no more");
+    assert_eq!(again.contents("user")[0], "讲讲");
+    // To the member and to the next turn it is one answer.
+    app.model.push(answer("好"));
+    app.say("zhangsan", "继续").await;
+    app.texts("zhangsan", 3).await;
+    app.settled().await;
+    let requests = app.model.requests();
+    let next = requests.last().unwrap();
+    assert_eq!(next.contents("assistant"), ["这是第一段，已经完整地写好了。\n\n第二段从头写完了。"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_a_crash_cut_off_before_its_first_part_is_written_anew() {
+    let mut app = App::start().await;
+    app.model.push(ModelReply::Stall("还没写完第一段".to_owned()));
+    app.say("zhangsan", "讲讲").await;
+    within(app.model.wait_load(|load| load.in_flight == 1)).await;
+    app.drop_everything().await;
+    app.model.push(answer("重新写好了。"));
+    app.launch().await;
+    assert_eq!(app.texts("zhangsan", 1).await, ["重新写好了。"]);
+    app.settled().await;
+}
+
+#[tokio::test]
 async fn progressive_sending_can_be_switched_off() {
     let app = App::start_with(|config| config.chat.progressive = false).await;
     app.model.push(answer("这是第一段，已经完整地写好了。\n\n第二段在后面。"));
