@@ -1,0 +1,217 @@
+//! The sandbox's page in a real browser, with the real daemon behind it.
+
+use std::{
+    process::Stdio,
+    time::Duration,
+};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::harness::{within, within_seconds};
+
+/// How long the browser looks for what a step asks for.
+const PATIENCE_MS: u64 = 30_000;
+/// The key under which WebDriver puts an element's id.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Where both programs are, or `None` and a line that says so. In CI it is a failure not to have them.
+fn browser_is_there() -> bool {
+    let there = |program: &str| std::process::Command::new(program).arg("--version").output().is_ok();
+    if there("chromium") && there("chromedriver") {
+        return true;
+    }
+    assert!(std::env::var_os("QIMATE_TEST_ALL").is_none(), "chromium and chromedriver are needed here");
+    println!("skipped: chromium and chromedriver are not installed");
+    false
+}
+
+/// Starts a program and returns it with the first word after `marker` in its output.
+async fn start(command: &mut Command, marker: &str) -> (Child, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let found = within(async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it ended");
+            if let Some((_, rest)) = line.split_once(marker) {
+                return rest.split_whitespace().next().unwrap_or_default().to_owned();
+            }
+        }
+    })
+    .await;
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, found)
+}
+
+/// A page in headless Chromium, driven over WebDriver.
+struct Browser {
+    http: Client,
+    session: String,
+    _driver: Child,
+}
+
+impl Browser {
+    async fn open(url: &str) -> Self {
+        let (driver, port) =
+            start(Command::new("chromedriver").arg("--port=0"), "started successfully on port ").await;
+        let base = format!("http://127.0.0.1:{}", port.trim_end_matches('.'));
+        let http = Client::builder().no_proxy().build().unwrap();
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--lang=zh-CN",
+            "--window-size=1360,900",
+        ];
+        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let answer: Value = within_seconds(60, http.post(format!("{base}/session")).json(&wanted).send())
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let browser = Self { http, session: format!("{base}/session/{id}"), _driver: driver };
+        browser.post("timeouts", json!({"implicit": PATIENCE_MS})).await;
+        browser.post("url", json!({"url": url})).await;
+        browser
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let request = self.http.post(format!("{}/{path}", self.session)).json(&body).send();
+        let answer: Value = within_seconds(60, request).await.unwrap().json().await.unwrap();
+        assert!(answer["value"]["error"].is_null(), "{path} {body}: {answer}");
+        answer["value"].clone()
+    }
+
+    /// Waits for an element.
+    async fn find(&self, xpath: &str) -> String {
+        let found = self.post("element", json!({"using": "xpath", "value": xpath})).await;
+        found[ELEMENT].as_str().unwrap().to_owned()
+    }
+
+    async fn see(&self, testid: &str, text: &str) {
+        self.find(&format!("//*[@data-testid='{testid}'][contains(., '{text}')]")).await;
+    }
+
+    async fn click(&self, testid: &str) {
+        let script = "document.querySelector(`[data-testid='${arguments[0]}']`).click()";
+        self.find(&format!("//*[@data-testid='{testid}']")).await;
+        self.script(script, json!([testid])).await;
+    }
+
+    /// Writes a message and sends it with the Enter key.
+    async fn say(&self, text: &str) {
+        let element = self.find("//*[@data-testid='text']").await;
+        self.post(&format!("element/{element}/value"), json!({"text": format!("{text}\u{E007}")})).await;
+    }
+
+    async fn script(&self, script: &str, arguments: Value) -> Value {
+        self.post("execute/sync", json!({"script": script, "args": arguments})).await
+    }
+
+    async fn count(&self, testid: &str, text: &str) -> u64 {
+        let script = "return [...document.querySelectorAll(`[data-testid='${arguments[0]}']`)]\
+                      .filter(one => one.textContent.includes(arguments[1])).length";
+        self.script(script, json!([testid, text])).await.as_u64().unwrap()
+    }
+
+    /// Waits until the answer to the last message has come to its end.
+    async fn answered(&self, ending: &str, times: u64) {
+        within_seconds(60, async {
+            while self.count("message-theirs", ending).await < times {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+
+    async fn screenshot(&self, name: &str) {
+        let answer: Value =
+            self.http.get(format!("{}/screenshot", self.session)).send().await.unwrap().json().await.unwrap();
+        let png = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, answer["value"].as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), png).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Ends Chromium too; the driver itself is killed as a child.
+        let session = self.session.clone();
+        let _ = std::thread::spawn(move || {
+            let _ = std::process::Command::new("curl").args(["-sX", "DELETE", &session]).output();
+        })
+        .join();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_tries_the_sandbox() {
+    if !browser_is_there() {
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qimate"));
+    command.args(["demo", "--port", "0"]).env_remove("OPENAI_API_KEY");
+    let (_demo, address) = start(&mut command, "http://").await;
+    let page = Browser::open(&format!("http://{address}")).await;
+    page.click("language-zh").await;
+    page.see("daemon-state", "运行").await;
+
+    // A message is answered, and every step of its way is shown.
+    page.say("你好").await;
+    page.see("message-mine", "你好").await;
+    page.answered(DEMO_ENDING, 1).await;
+    page.see("steps", "message/send").await;
+    page.screenshot("sandbox-zh.png").await;
+
+    // Three callbacks, one answer.
+    page.click("trouble-repeat").await;
+    page.say("只答一次").await;
+    page.answered(DEMO_ENDING, 2).await;
+    page.click("trouble-repeat").await;
+
+    // The token dies on the way.
+    page.click("trouble-expire").await;
+    page.say("令牌过期了吗").await;
+    page.see("steps", "42001").await;
+    page.answered(DEMO_ENDING, 3).await;
+
+    // The address is refused, then trusted.
+    page.click("trouble-ip").await;
+    page.say("发得出去吗").await;
+    page.see("steps", "60020").await;
+    page.click("trouble-ip").await;
+    page.answered(DEMO_ENDING, 4).await;
+
+    // Killed in the middle of an answer, started again: the answer goes on and is there once.
+    page.say("写到一半会怎样").await;
+    page.see("steps", "写到一半会怎样").await;
+    page.click("daemon-kill").await;
+    page.see("daemon-state", "停").await;
+    page.click("daemon-restart").await;
+    page.see("daemon-state", "运行").await;
+    page.answered(DEMO_ENDING, 5).await;
+    assert_eq!(page.count("message-theirs", DEMO_ENDING).await, 5, "each message has one answer");
+
+    // The model fails: an honest sentence.
+    page.click("trouble-model-error").await;
+    page.say("模型还好吗").await;
+    page.see("chat", "编号").await;
+    page.click("trouble-model-error").await;
+
+    page.click("language-en").await;
+    page.see("daemon-state", "unning").await;
+    page.screenshot("sandbox-en.png").await;
+}
+
+/// How every answer of the demo model ends.
+const DEMO_ENDING: &str = "演示模型";
