@@ -8,10 +8,13 @@
 //! should be able to try it, give it a name in `phone` and a switch on the page. To add a way in which a model can
 //! misbehave, add a variant to [`model::ModelReply`] and follow the compiler.
 
+pub mod daemon;
+pub mod demo;
 pub mod emulator;
 mod envelope;
 pub mod journal;
 pub mod model;
+pub mod phone;
 pub mod trouble;
 
 use std::net::SocketAddr;

@@ -21,6 +21,9 @@ pub const TRIES: u32 = 3;
 /// How long WeCom waits for the echo when the URL is saved.
 const ECHO_LIMIT: Duration = Duration::from_secs(1);
 
+/// How much of a message a step's title shows, in characters.
+const QUOTED: usize = 40;
+
 /// What became of one callback.
 #[derive(Clone, Debug)]
 pub struct Receipt {
@@ -87,7 +90,8 @@ impl Emulator {
     pub async fn say_with(&self, member: &str, text: &str, msg_id: u64, create_time: Timestamp) -> Receipt {
         let message = format!("<Content>{}</Content><MsgId>{msg_id}</MsgId>", cdata(text));
         let xml = self.inner_xml(member, create_time, "text", &message);
-        let mut receipt = self.raw(member, &xml).await;
+        let (zh, en) = (format!("{member} 说：{}", quoted(text)), format!("{member} says: {}", quoted(text)));
+        let mut receipt = self.deliver(Entry::new(Kind::Callback, zh, en), &xml).await;
         receipt.msg_id = Some(msg_id);
         receipt
     }
@@ -96,19 +100,18 @@ impl Emulator {
     pub async fn event(&self, member: &str, event: &str) -> Receipt {
         let fields = format!("<Event>{}</Event><EventKey><![CDATA[]]></EventKey>", cdata(event));
         let xml = self.inner_xml(member, self.cloud.clock.now(), "event", &fields);
-        self.raw(member, &xml).await
+        let (zh, en) = (format!("{member} 的事件：{event}"), format!("event of {member}: {event}"));
+        self.deliver(Entry::new(Kind::Callback, zh, en), &xml).await
     }
 
     /// Any inner XML at all, correctly encrypted and signed. `member` is only for the journal.
     pub async fn raw(&self, member: &str, inner_xml: &str) -> Receipt {
-        self.cloud.journal.record(
-            Entry::new(
-                Kind::Callback,
-                format!("{member} 在企业微信里操作"),
-                format!("{member} did something in WeCom"),
-            )
-            .detail(inner_xml),
-        );
+        let (zh, en) = (format!("{member} 的回调"), format!("callback about {member}"));
+        self.deliver(Entry::new(Kind::Callback, zh, en), inner_xml).await
+    }
+
+    async fn deliver(&self, entry: Entry, inner_xml: &str) -> Receipt {
+        self.cloud.journal.record(entry.detail(inner_xml));
         let (tries, repeat, pause) = {
             let state = self.cloud.state();
             (TRIES, state.trouble.repeat_callbacks, state.retry_pause)
@@ -209,4 +212,13 @@ impl Emulator {
             create_time.as_secs()
         )
     }
+}
+
+/// The beginning of a text, on one line.
+fn quoted(text: &str) -> String {
+    let mut quote: String = text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(QUOTED).is_some() {
+        quote.push('…');
+    }
+    quote
 }

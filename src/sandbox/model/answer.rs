@@ -9,6 +9,8 @@ use serde_json::Value;
 
 /// What a request to go on with an interrupted answer says, in some words or others.
 const GO_ON: [&str; 8] = ["continue", "继续", "接着", "go on", "carry on", "pick up", "interrupted", "中断"];
+/// Words that stand in the last paragraph of every answer, and nowhere before.
+pub const ENDINGS: [&str; 4] = ["看看消息会不会丢", "see whether a message gets lost", "——完——", "The end."];
 /// How much of a question is quoted, in characters.
 const QUOTED: usize = 24;
 
@@ -55,8 +57,7 @@ fn compose(messages: &[Message<'_>]) -> String {
     let questions: Vec<&str> = messages.iter().filter(|m| m.role == "user").map(|m| m.text.trim()).collect();
     let (question, earlier) = questions.split_last().map_or(("", [].as_slice()), |(last, earlier)| (*last, earlier));
     let chinese = question.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-    let wants_poem =
-        ["诗", "poem", "long", "长文", "故事", "story"].iter().any(|w| question.to_lowercase().contains(w));
+    let wants_poem = ["诗", "poem"].iter().any(|w| question.to_lowercase().contains(w));
     match (chinese, wants_poem) {
         (true, true) => POEM_ZH.to_owned(),
         (false, true) => POEM_EN.to_owned(),

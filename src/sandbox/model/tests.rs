@@ -3,7 +3,10 @@ use std::error::Error as StdError;
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::{answer::answer, *};
+use super::{
+    answer::{self, answer},
+    *,
+};
 use crate::net;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn StdError>>;
@@ -70,6 +73,15 @@ fn an_answer_is_in_the_questions_language_and_remembers() {
         second.contains("不是真正的人工智能") && second.contains("第 2 轮") && second.contains("Where am I?"),
         "{second}"
     );
+}
+
+#[test]
+fn every_answer_ends_in_known_words() {
+    for question in ["你好", "写一首长诗", "hello", "a long poem"] {
+        let answer = answer(&asking(&json!([{"role": "user", "content": question}])));
+        let (_, last) = answer.rsplit_once("\n\n").expect("paragraphs");
+        assert_eq!(answer::ENDINGS.iter().map(|ending| last.matches(ending).count()).sum::<usize>(), 1, "{last}");
+    }
 }
 
 #[test]

@@ -1,0 +1,418 @@
+//! A phone with one chat on it, in the browser, and beside it what happens behind: a page and its API, on the loopback
+//! interface only.
+//!
+//! Decides nothing: it presses the buttons of [`super::emulator`], [`super::model`] and [`super::daemon`] and shows
+//! what they say. To add a switch, give it a name in [`Switch`], follow the compiler, and add its words to
+//! `page/words.js` and a line to `page/index.html`.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{
+    Error, Served,
+    daemon::{Daemon, DaemonStatus},
+    emulator::{Emulator, Line},
+    journal::{Entry, Kind, Step},
+    model::{DemoModel, Load},
+    serve,
+};
+use crate::model::id::MemberId;
+
+/// How often a silent event stream says that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The longest message that a member can write, in bytes.
+const LONGEST_MESSAGE: usize = 8192;
+/// The errcode of the rate-limit switch.
+const RATE_LIMITED: i64 = 45009;
+/// The page may load and call only what is served here.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Whom the phone talks to.
+#[derive(Clone, Debug)]
+pub struct PhoneParts {
+    /// WeCom.
+    pub emulator: Emulator,
+    /// The demo model, unless a real one answers.
+    pub model: Option<DemoModel>,
+    /// What the model is called.
+    pub model_name: String,
+    /// The daemon, if it is ours to kill.
+    pub daemon: Option<Daemon>,
+}
+
+/// The phone on a loopback port; it is gone when this is dropped.
+#[derive(Debug)]
+pub struct Phone {
+    server: Served,
+}
+
+impl Phone {
+    /// Starts on `port` of the loopback interface; 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the port is taken.
+    pub async fn start(parts: PhoneParts, port: u16) -> Result<Self, Error> {
+        let desk = Arc::new(Desk { parts, switched: watch::Sender::new(0) });
+        let router = Router::new()
+            .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
+            .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
+            .route("/words.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/words.js"))))
+            .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("page/style.css"))))
+            .route("/api/state", get(state))
+            .route("/api/events", get(events))
+            .route("/api/say", post(say))
+            .route("/api/enter", post(enter))
+            .route("/api/trouble", post(trouble))
+            .route("/api/daemon", post(daemon))
+            .route("/api/reset", post(reset))
+            .layer(middleware::from_fn(only_from_here))
+            .with_state(desk);
+        Ok(Self { server: serve(router, port).await? })
+    }
+
+    /// Where to point the browser.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.server.address)
+    }
+}
+
+struct Desk {
+    parts: PhoneParts,
+    /// Counts the turns of switches, for those who watch.
+    switched: watch::Sender<u64>,
+}
+
+/// Everything that can be switched, as the page calls it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Switch {
+    RepeatCallbacks,
+    ExpireAccessToken,
+    RefuseIp,
+    RateLimit,
+    SlowModel,
+    ModelError,
+}
+
+/// What the page shows beside chat and journal.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Status {
+    daemon: Option<DaemonStatus>,
+    model: ModelStatus,
+    trouble: Switches,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct ModelStatus {
+    name: String,
+    demo: bool,
+    /// Answers being written now; unknown, and 0, for a real model.
+    writing: u64,
+}
+
+/// The switches that stay. An access token expires once.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Switches {
+    repeat_callbacks: bool,
+    refuse_ip: bool,
+    rate_limit: bool,
+    slow_model: bool,
+    model_error: bool,
+}
+
+impl Desk {
+    fn status(&self) -> Status {
+        let PhoneParts { emulator, model, model_name, daemon } = &self.parts;
+        let (slow_model, model_error) = model.as_ref().map(DemoModel::trouble).unwrap_or_default();
+        let trouble = emulator.trouble(|trouble| Switches {
+            repeat_callbacks: trouble.repeats_callbacks(),
+            refuse_ip: trouble.refuses_ip(),
+            rate_limit: trouble.fails_sends_with(RATE_LIMITED),
+            slow_model,
+            model_error,
+        });
+        let writing = model.as_ref().map_or(0, |model| model.load().in_flight);
+        Status {
+            daemon: daemon.as_ref().map(Daemon::status),
+            model: ModelStatus { name: model_name.clone(), demo: model.is_some(), writing },
+            trouble,
+        }
+    }
+
+    /// Turns a switch; false when there is nothing to turn.
+    fn turn(&self, switch: Switch, on: bool) -> bool {
+        let PhoneParts { emulator, model, .. } = &self.parts;
+        match (switch, model) {
+            (Switch::RepeatCallbacks, _) => emulator.trouble(|trouble| trouble.repeat_callbacks(on)),
+            (Switch::ExpireAccessToken, _) => emulator.trouble(|trouble| trouble.expire_access_token()),
+            (Switch::RefuseIp, _) => emulator.trouble(|trouble| trouble.refuse_ip(on)),
+            (Switch::RateLimit, _) => emulator.trouble(|trouble| trouble.fail_sends(on.then_some(RATE_LIMITED))),
+            (Switch::SlowModel, Some(model)) => model.set_slow(on),
+            (Switch::ModelError, Some(model)) => model.set_failing(on),
+            (Switch::SlowModel | Switch::ModelError, None) => return false,
+        }
+        let (zh, en) = match switch {
+            Switch::RepeatCallbacks => ("每个回调都发三次", "every callback three times"),
+            Switch::ExpireAccessToken => ("access_token 提前作废", "the access token expires early"),
+            Switch::RefuseIp => ("拒绝 IP（60020）", "refuse the IP (60020)"),
+            Switch::RateLimit => ("频率限制（45009）", "rate limit (45009)"),
+            Switch::SlowModel => ("模型变慢", "slow model"),
+            Switch::ModelError => ("模型报错", "model error"),
+        };
+        let (zh, en) = match (switch, on) {
+            (Switch::ExpireAccessToken, _) => (zh.to_owned(), en.to_owned()),
+            (_, true) => (format!("打开：{zh}"), format!("on: {en}")),
+            (_, false) => (format!("关闭：{zh}"), format!("off: {en}")),
+        };
+        emulator.journal().record(Entry::new(Kind::Trouble, zh, en));
+        self.switched.send_modify(|turns| *turns += 1);
+        true
+    }
+}
+
+type Shared = State<Arc<Desk>>;
+type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
+
+fn refuse(status: StatusCode, why: &str) -> (StatusCode, Json<Value>) {
+    (status, Json(json!({"error": why})))
+}
+
+async fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
+    let headers: [(HeaderName, &str); 5] = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, text)
+}
+
+/// Lets only pages of this very address call: a foreign page could give its own name our address (DNS rebinding), or
+/// post blindly.
+async fn only_from_here(request: Request, next: Next) -> Response {
+    if is_from_here(request.headers()) {
+        next.run(request).await
+    } else {
+        refuse(StatusCode::FORBIDDEN, "this page answers only to http://127.0.0.1 and http://localhost").into_response()
+    }
+}
+
+fn is_from_here(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let Some(host) = text(header::HOST) else { return false };
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, "80"));
+    let is_loopback = matches!(name, "127.0.0.1" | "localhost") && port.parse::<u16>().is_ok();
+    is_loopback && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
+}
+
+async fn state(State(desk): Shared) -> Json<Value> {
+    let PhoneParts { emulator, .. } = &desk.parts;
+    Json(json!({
+        "lines": emulator.lines_after(0), "steps": emulator.journal().after(0), "status": desk.status(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct Say {
+    member: String,
+    text: String,
+}
+
+async fn say(State(desk): Shared, Json(Say { member, text }): Json<Say>) -> Answer {
+    let member = parse_member(&member)?;
+    if text.trim().is_empty() || text.len() > LONGEST_MESSAGE {
+        return Err(refuse(StatusCode::BAD_REQUEST, "a message holds 1 to 8192 bytes that are not all blank"));
+    }
+    let emulator = desk.parts.emulator.clone();
+    // A page that is closed does not take back what was written.
+    let said = tokio::spawn(async move { emulator.say(member.as_str(), &text).await });
+    let receipt = said.await.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the message was not sent"))?;
+    let took: u128 = receipt.attempts.last().map_or(0, |attempt| attempt.took.as_millis());
+    Ok(Json(json!({"accepted": receipt.accepted(), "attempts": receipt.attempts.len(), "took_ms": took})))
+}
+
+#[derive(Deserialize)]
+struct Enter {
+    member: String,
+}
+
+async fn enter(State(desk): Shared, Json(Enter { member }): Json<Enter>) -> Answer {
+    let member = parse_member(&member)?;
+    let emulator = desk.parts.emulator.clone();
+    let entered = tokio::spawn(async move { emulator.event(member.as_str(), "enter_agent").await });
+    let receipt = entered.await.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the event was not sent"))?;
+    Ok(Json(json!({"accepted": receipt.accepted()})))
+}
+
+fn parse_member(text: &str) -> Result<MemberId, (StatusCode, Json<Value>)> {
+    MemberId::parse(text.trim()).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    name: Switch,
+    on: bool,
+}
+
+async fn trouble(State(desk): Shared, Json(Turn { name, on }): Json<Turn>) -> Answer {
+    if !desk.turn(name, on) {
+        return Err(refuse(StatusCode::CONFLICT, "the real model is not ours to trouble"));
+    }
+    Ok(Json(json!(desk.status())))
+}
+
+#[derive(Deserialize)]
+struct Do {
+    action: Action,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    /// SIGKILL.
+    Kill,
+    Start,
+    /// SIGKILL, and start again.
+    Restart,
+}
+
+async fn daemon(State(desk): Shared, Json(Do { action }): Json<Do>) -> Answer {
+    let Some(daemon) = desk.parts.daemon.clone() else {
+        return Err(refuse(StatusCode::CONFLICT, "the daemon does not run here"));
+    };
+    let done = tokio::spawn(async move {
+        match action {
+            Action::Kill => daemon.kill9().await,
+            Action::Start => drop(daemon.start().await?),
+            Action::Restart => drop(daemon.restart().await?),
+        }
+        Ok::<_, Error>(())
+    });
+    match done.await {
+        Ok(Ok(())) => Ok(Json(json!(desk.status()))),
+        Ok(Err(error)) => Err(refuse(StatusCode::BAD_GATEWAY, &error.to_string())),
+        Err(_) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, "the daemon could not be told")),
+    }
+}
+
+async fn reset(State(desk): Shared) -> Json<Value> {
+    desk.parts.emulator.clear_chats();
+    desk.parts.emulator.journal().clear();
+    Json(json!({}))
+}
+
+/// What the page has seen already.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Seen {
+    line: u64,
+    step: u64,
+}
+
+/// Everything from where the page stands, as it happens: `message`, `step` and `status` events.
+async fn events(State(desk): Shared, Query(seen): Query<Seen>) -> Response {
+    let PhoneParts { emulator, model, daemon, .. } = &desk.parts;
+    let watcher = Watcher {
+        lines: emulator.subscribe(),
+        steps: emulator.journal().subscribe(),
+        switched: desk.switched.subscribe(),
+        load: model.as_ref().map(DemoModel::subscribe),
+        process: daemon.as_ref().map(Daemon::subscribe),
+        seen,
+        shown: None,
+        desk: Arc::clone(&desk),
+    };
+    let body = Body::from_stream(stream::unfold(watcher, |mut watcher| async move {
+        let news = watcher.next().await;
+        Some((Ok::<_, Infallible>(news), watcher))
+    }));
+    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (headers, body).into_response()
+}
+
+struct Watcher {
+    desk: Arc<Desk>,
+    seen: Seen,
+    shown: Option<Status>,
+    lines: watch::Receiver<u64>,
+    steps: watch::Receiver<u64>,
+    switched: watch::Receiver<u64>,
+    load: Option<watch::Receiver<Load>>,
+    process: Option<watch::Receiver<DaemonStatus>>,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Bytes {
+        loop {
+            let news = self.news();
+            if !news.is_empty() {
+                return news.into();
+            }
+            tokio::select! {
+                () = changed(Some(&mut self.lines)) => {}
+                () = changed(Some(&mut self.steps)) => {}
+                () = changed(Some(&mut self.switched)) => {}
+                () = changed(self.load.as_mut()) => {}
+                () = changed(self.process.as_mut()) => {}
+                // The browser's connection, not the story, so it is the machine's time.
+                () = tokio::time::sleep(KEEP_ALIVE) => return Bytes::from_static(b": still here\n\n"),
+            }
+        }
+    }
+
+    fn news(&mut self) -> String {
+        let emulator = &self.desk.parts.emulator;
+        let mut news = String::new();
+        let steps: Vec<Step> = emulator.journal().after(self.seen.step);
+        for step in &steps {
+            self.seen.step = step.seq;
+            push_event(&mut news, "step", step);
+        }
+        let lines: Vec<Line> = emulator.lines_after(self.seen.line);
+        for line in &lines {
+            self.seen.line = line.seq;
+            push_event(&mut news, "message", line);
+        }
+        let status = self.desk.status();
+        if self.shown.as_ref() != Some(&status) {
+            push_event(&mut news, "status", &status);
+            self.shown = Some(status);
+        }
+        news
+    }
+}
+
+/// Waits for a change; for ever where there is nothing that could change, or nobody left to change it.
+async fn changed<T>(receiver: Option<&mut watch::Receiver<T>>) {
+    if let Some(receiver) = receiver
+        && receiver.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+fn push_event(events: &mut String, name: &str, data: &impl Serialize) {
+    // Plain structs with string keys always serialize.
+    if let Ok(data) = serde_json::to_string(data) {
+        events.push_str(&format!("event: {name}\ndata: {data}\n\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests;
