@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use qimate::{
     clock::Clock,
-    config::{Config, Environment, Loaded},
+    config::{Config, Environment, Loaded, OpenAi},
+    sandbox::demo,
     server::{self, Stop, commands, telemetry},
 };
 
@@ -75,8 +76,13 @@ async fn main() -> ExitCode {
     let environment = Environment::of_process();
     let command = cli.command.unwrap_or(Command::Serve);
     if let Command::Demo { say, port } = command {
-        let _ = (say, port);
-        return ExitCode::FAILURE;
+        let real_model = environment.openai().map(|OpenAi { api_key, base_url, model }| demo::RealModel {
+            api_key,
+            base_url,
+            model,
+        });
+        let options = demo::Options { say, port, real_model, environment: environment.of_the_system() };
+        return exit(demo::run(options).await);
     }
     let loaded = match Config::load(cli.config.as_deref(), &environment) {
         Ok(loaded) => loaded,

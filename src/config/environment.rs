@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, env, ffi::OsString, fmt, path::PathBuf};
 
 use super::fault::Wrong;
+use crate::secret::Secret;
 
 /// The environment variables, and the directory in which `config.toml` is looked for.
 #[derive(Clone, Default)]
@@ -41,6 +42,22 @@ impl Environment {
         }
     }
 
+    /// The model that `OPENAI_API_KEY` names, where there is one: `qimate demo` asks it instead of its own.
+    pub fn openai(&self) -> Option<OpenAi> {
+        let text = |name| self.get(name).and_then(Result::ok).map(str::to_owned);
+        let api_key = Secret::new(text("OPENAI_API_KEY")?);
+        Some(OpenAi { api_key, base_url: text("OPENAI_BASE_URL"), model: text("OPENAI_MODEL") })
+    }
+
+    /// What any program needs from the system it runs on, and nothing that configures Qimate.
+    pub fn of_the_system(&self) -> Vec<(OsString, OsString)> {
+        let named = |name: &&str| Some((OsString::from(name), self.variables.get(*name)?.clone()));
+        ["PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT"]
+            .iter()
+            .filter_map(named)
+            .collect()
+    }
+
     /// The names of all variables.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
@@ -50,6 +67,17 @@ impl Environment {
     pub(super) fn usual_file(&self) -> Option<PathBuf> {
         Some(self.directory.as_ref()?.join("config.toml"))
     }
+}
+
+/// A model as OpenAI's own variables name it.
+#[derive(Clone, Debug)]
+pub struct OpenAi {
+    /// `OPENAI_API_KEY`.
+    pub api_key: Secret<String>,
+    /// `OPENAI_BASE_URL`.
+    pub base_url: Option<String>,
+    /// `OPENAI_MODEL`.
+    pub model: Option<String>,
 }
 
 /// Prints the names only: among the values are secrets, ours and others'.

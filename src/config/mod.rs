@@ -30,7 +30,7 @@ pub mod wecom;
 
 pub use self::{
     chat::Chat,
-    environment::Environment,
+    environment::{Environment, OpenAi},
     fault::{Fault, Faults},
     llm::Llm,
     loaded::Loaded,

@@ -27,7 +27,7 @@ use crate::{
 /// The member who writes in the terminal; the first one on the phone.
 const MEMBER: &str = "ZhangWei";
 /// Where the daemon takes callbacks.
-const CALLBACK_PATH: &str = "/wecom/callback";
+const CALLBACK_PATH: &str = "/wxcomapp";
 /// How long WeCom's side waits before it tries a callback again: time enough for a daemon to come back.
 const RETRY_PAUSE: Duration = Duration::from_millis(1500);
 /// How long the first message of an answer may take.

@@ -1,7 +1,9 @@
 //! Stories about the whole daemon: the real server on a real port with a real database, and WeCom and the model played
 //! at the socket.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod browser;
 mod callback;
 mod delivery;
 mod harness;
