@@ -33,8 +33,9 @@ use crate::{
 /// How long a row rests after its worker broke.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 /// How often a row is taken before the member is told that it cannot be handled: a message that breaks the worker, or
-/// the process, every time must not do so for ever.
-const MOST_CLAIMS: u32 = 5;
+/// the process, every time must not do so for ever. High, because a process may also be killed for other reasons, and
+/// then the message is innocent.
+const MOST_CLAIMS: u32 = 50;
 /// A member is welcomed at most once in this time.
 const WELCOME_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 

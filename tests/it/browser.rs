@@ -1,9 +1,6 @@
 //! The sandbox's page in a real browser, with the real daemon behind it.
 
-use std::{
-    process::Stdio,
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -47,6 +44,21 @@ async fn start(command: &mut Command, marker: &str) -> (Child, String) {
     (child, found)
 }
 
+/// The demo. It ends as Ctrl-C ends it, and takes its daemon with it, also when the test fails.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.id() {
+            let _ = std::process::Command::new("kill").args(["-INT", &pid.to_string()]).status();
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            while matches!(self.0.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
 /// A page in headless Chromium, driven over WebDriver.
 struct Browser {
     http: Client,
@@ -56,8 +68,7 @@ struct Browser {
 
 impl Browser {
     async fn open(url: &str) -> Self {
-        let (driver, port) =
-            start(Command::new("chromedriver").arg("--port=0"), "started successfully on port ").await;
+        let (driver, port) = start(Command::new("chromedriver").arg("--port=0"), "started successfully on port ").await;
         let base = format!("http://127.0.0.1:{}", port.trim_end_matches('.'));
         let http = Client::builder().no_proxy().build().unwrap();
         let arguments = [
@@ -161,10 +172,11 @@ async fn a_person_tries_the_sandbox() {
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_qimate"));
     command.args(["demo", "--port", "0"]).env_remove("OPENAI_API_KEY");
-    let (_demo, address) = start(&mut command, "http://").await;
-    let page = Browser::open(&format!("http://{address}")).await;
+    let (demo, address) = start(&mut command, "· open").await;
+    let _demo = Demo(demo);
+    let page = Browser::open(&address).await;
     page.click("language-zh").await;
-    page.see("daemon-state", "运行").await;
+    page.see("daemon-state", "正在运行").await;
 
     // A message is answered, and every step of its way is shown.
     page.say("你好").await;
@@ -196,9 +208,9 @@ async fn a_person_tries_the_sandbox() {
     page.say("写到一半会怎样").await;
     page.see("steps", "写到一半会怎样").await;
     page.click("daemon-kill").await;
-    page.see("daemon-state", "停").await;
+    page.see("daemon-state", "没有运行").await;
     page.click("daemon-restart").await;
-    page.see("daemon-state", "运行").await;
+    page.see("daemon-state", "正在运行").await;
     page.answered(DEMO_ENDING, 5).await;
     assert_eq!(page.count("message-theirs", DEMO_ENDING).await, 5, "each message has one answer");
 
@@ -214,4 +226,4 @@ async fn a_person_tries_the_sandbox() {
 }
 
 /// How every answer of the demo model ends.
-const DEMO_ENDING: &str = "演示模型";
+const DEMO_ENDING: &str = "看看消息会不会丢";
