@@ -45,28 +45,11 @@ pub fn prompt(parts: Parts<'_>, budget: usize, counter: &TokenCounter) -> Prompt
         tail.push(Message { role: Role::Assistant, content: answer_so_far.to_owned() });
         tail.push(Message { role: Role::User, content: GO_ON.to_owned() });
     }
-    let sum = |cost: &dyn Fn(&str) -> usize, exchanges: &[Exchange]| {
-        let fixed = std::iter::once(system).chain(tail.iter().map(|message| message.content.as_str()));
-        let history = exchanges.iter().flat_map(|exchange| [exchange.question.as_str(), &exchange.answer]);
-        fixed.chain(history).map(|text| cost(text) + MESSAGE_OVERHEAD).sum::<usize>()
-    };
-    // Never more tokens than bytes: as long as even those fit, nothing needs to be counted.
-    let shown = if sum(&tokens::count_upper_bound, exchanges) <= budget {
-        exchanges
-    } else {
-        let cost = |text: &str| counter.count(text);
-        let mut used = sum(&cost, &[]);
-        let mut first = exchanges.len();
-        while let Some(older) = first.checked_sub(1) {
-            used += cost(&exchanges[older].question) + cost(&exchanges[older].answer) + 2 * MESSAGE_OVERHEAD;
-            if used > budget {
-                break;
-            }
-            first = older;
-        }
-        &exchanges[first..]
-    };
-    let tokens = sum(&tokens::estimate, shown);
+    let fixed: Vec<&str> = std::iter::once(system).chain(tail.iter().map(|message| message.content.as_str())).collect();
+    let all: Vec<&str> = fixed.iter().copied().chain(exchanges.iter().flat_map(texts_of)).collect();
+    let shown = if counter.fits(&all, budget) { exchanges } else { newest(&fixed, exchanges, budget, counter) };
+    let texts = fixed.iter().copied().chain(shown.iter().flat_map(texts_of));
+    let tokens = texts.map(|text| tokens::estimate(text) + MESSAGE_OVERHEAD).sum();
     let system = (!system.is_empty()).then(|| Message { role: Role::System, content: system.to_owned() });
     let history = shown.iter().flat_map(|exchange| {
         [
@@ -75,4 +58,23 @@ pub fn prompt(parts: Parts<'_>, budget: usize, counter: &TokenCounter) -> Prompt
         ]
     });
     Prompt { messages: system.into_iter().chain(history).chain(tail).collect(), tokens }
+}
+
+fn texts_of(exchange: &Exchange) -> [&str; 2] {
+    [&exchange.question, &exchange.answer]
+}
+
+/// The newest exchanges that fit beside `fixed`.
+fn newest<'a>(fixed: &[&str], exchanges: &'a [Exchange], budget: usize, counter: &TokenCounter) -> &'a [Exchange] {
+    let cost = |text: &str| counter.count(text) + MESSAGE_OVERHEAD;
+    let mut used: usize = fixed.iter().map(|text| cost(text)).sum();
+    let mut first = exchanges.len();
+    while let Some(older) = first.checked_sub(1) {
+        used += cost(&exchanges[older].question) + cost(&exchanges[older].answer);
+        if used > budget {
+            break;
+        }
+        first = older;
+    }
+    &exchanges[first..]
 }

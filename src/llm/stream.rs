@@ -1,6 +1,6 @@
 //! An answer while it is being written.
 //!
-//! Reads and waits; what the bytes mean is the [`Decoder`]'s. Knows nothing of how the request was made. To pass on
+//! Reads and waits; what the bytes mean is the business of `decode`. Knows nothing of how the request was made. To pass on
 //! another part of an answer, add a variant to [`Delta`] and follow the compiler.
 
 use super::{

@@ -1,7 +1,8 @@
 //! How long an answer is waited for.
 //!
 //! Only the time spent waiting counts for the gaps: a caller that takes its time between two deltas is not the model's
-//! fault. The whole answer has one deadline, whoever is slow. Knows nothing of what is waited for.
+//! fault. The whole answer has one deadline, whoever is slow; it is a time of day, so a machine whose clock is set forward
+//! by minutes gives up its running answers. Knows nothing of what is waited for.
 
 use std::time::Duration;
 
@@ -104,6 +105,7 @@ mod tests {
     async fn fails_after(clock: &ManualClock, timers: &mut Timers, secs: u64) -> Error {
         let wait = timers.wait(future::pending::<()>());
         tokio::pin!(wait);
+        assert!(futures_util::poll!(wait.as_mut()).is_pending());
         clock.advance(Duration::from_secs(secs) - Duration::from_millis(1));
         assert!(futures_util::poll!(wait.as_mut()).is_pending());
         clock.advance(Duration::from_millis(1));

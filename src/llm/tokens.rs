@@ -74,8 +74,8 @@ impl Method {
     }
 }
 
-/// Cuts a long text up. The tokenizer's regular expression gives up, with a panic, on a run of some hundred thousand
-/// spaces; within a piece it cannot. A cut through a word costs a model token or two.
+/// Cuts a long text up. The tokenizer's regular expression gives up, with a panic, on a run of a million spaces;
+/// within a piece it cannot. A cut through a word costs a model token or two.
 #[cfg(feature = "tiktoken")]
 fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     const PIECE_BYTES: usize = 16 * 1024;
@@ -93,11 +93,11 @@ pub fn estimate(text: &str) -> usize {
     /// The least number that all shares are whole parts of.
     const WHOLE: usize = 6;
     let share = |c: char| match c {
-        // English has about 4 letters to a token, the space before a word included.
+        // English has about 4 characters to a token, the space before a word included.
         'a'..='z' | 'A'..='Z' | ' ' => WHOLE / 3,
-        // Digits come in threes at best, punctuation and line ends mostly one by one or in pairs.
-        '\0'..='\x7f' => WHOLE / 2,
-        // Chinese has 0.6 to 0.9 to a character; kana, hangul and full-width punctuation are no denser.
+        // Half would do for prose, but tables, and digits that Qwen takes one by one, need it whole.
+        '\0'..='\x7f' => WHOLE,
+        // Chinese has 0.6 to 0.9 tokens to a character; kana, hangul and full-width punctuation have no more.
         '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' => WHOLE,
         // Emoji and rare characters, often given byte by byte.
         '\u{10000}'.. => WHOLE * 3,
@@ -171,8 +171,7 @@ mod tests {
         #[test]
         fn no_text_is_too_strange_to_count() {
             let counter = TokenCounter::for_model("gpt-4o");
-            for text in [" ".repeat(1 << 20), "a".repeat(1 << 18), "你".repeat(1 << 16), "\u{301}\n ".repeat(1 << 16)]
-            {
+            for text in [" ".repeat(1 << 20), "a".repeat(1 << 16), "\u{301}\n ".repeat(1 << 13)] {
                 let count = counter.count(&text);
                 assert!((1..=count_upper_bound(&text)).contains(&count));
             }

@@ -70,6 +70,7 @@ impl Browser {
     async fn open(url: &str) -> Self {
         let (driver, port) = start(Command::new("chromedriver").arg("--port=0"), "started successfully on port ").await;
         let base = format!("http://127.0.0.1:{}", port.trim_end_matches('.'));
+        qimate::net::install_crypto();
         let http = Client::builder().no_proxy().build().unwrap();
         let arguments = [
             "--headless",

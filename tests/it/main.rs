@@ -1,6 +1,7 @@
 //! Stories about the whole daemon: the real server on a real port with a real database, and WeCom and the model played
 //! at the socket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(unreachable_pub, reason = "one binary: its modules are public to each other only")]
 
 mod architecture;
 mod browser;
