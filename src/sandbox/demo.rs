@@ -29,7 +29,7 @@ const MEMBER: &str = "ZhangWei";
 /// Where the daemon takes callbacks.
 const CALLBACK_PATH: &str = "/wxcomapp";
 /// How long WeCom's side waits before it tries a callback again: time enough for a daemon to come back.
-const RETRY_PAUSE: Duration = Duration::from_millis(1500);
+const RETRY_PAUSE: Duration = Duration::from_secs(4);
 /// How long the first message of an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Nothing more is expected after this long a silence.

@@ -70,7 +70,6 @@ async fn message_send(State(cloud): State<Arc<Cloud>>, Query(parameters): Parame
         return response;
     }
     let (outcome, lost) = cloud.take(parameters.get("access_token").map(String::as_str), &body);
-    cloud.announce();
 
     let (answer, zh, en) = match outcome {
         Ok(Taken { msgid, invalid, fate }) => {
@@ -93,12 +92,11 @@ async fn message_send(State(cloud): State<Arc<Cloud>>, Query(parameters): Parame
         if parameters.contains_key("access_token") { "?access_token=***" } else { "" },
         String::from_utf8_lossy(&body)
     );
-    if lost {
-        cloud.record(Kind::Send, "已送达，但应答丢失", "delivered, but the answer was lost", &request, &answer);
-        return cut_connection();
-    }
+    let (zh, en) = if lost { ("已送达，但应答丢失", "delivered, but the answer was lost") } else { (zh, en) };
     cloud.record(Kind::Send, zh, en, &request, &answer);
-    Json(answer).into_response()
+    // After the journal, so that a message is not seen before the step that brought it.
+    cloud.announce();
+    if lost { cut_connection() } else { Json(answer).into_response() }
 }
 
 async fn agent_get(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters) -> Response {

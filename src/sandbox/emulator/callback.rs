@@ -185,6 +185,9 @@ impl Emulator {
         };
         let attempt = Attempt { outcome, took: self.cloud.clock.now().since(started) };
         let (zh, en, detail) = match &attempt.outcome {
+            Outcome::Answered { status: 200, body } => {
+                ("企伴收下了（HTTP 200）".to_owned(), "Qimate took it (HTTP 200)".to_owned(), body.clone())
+            }
             Outcome::Answered { status, body } => {
                 (format!("企伴应答 HTTP {status}"), format!("Qimate answered HTTP {status}"), body.clone())
             }

@@ -183,7 +183,8 @@ function drawChat() {
 }
 
 function appendLine(line, before, arriving) {
-  if (!before || line.at - before.at > 180_000) chat.append(element('time', 'moment', time(line.at)));
+  const typing = chat.querySelector('.typing');
+  if (!before || line.at - before.at > 180_000) chat.insertBefore(element('time', 'moment', time(line.at)), typing);
   const row = element('div', `row ${line.from_member ? 'mine' : 'theirs'}${arriving ? ' arriving' : ''}`);
   row.dataset.testid = line.from_member ? 'message-mine' : 'message-theirs';
   row.dataset.seq = line.seq;
@@ -195,7 +196,7 @@ function appendLine(line, before, arriving) {
   if (undelivered.has(line.seq)) markUndelivered(row);
   const same = before && before.from_member === line.from_member && line.at - before.at <= 180_000;
   if (same) row.classList.add('same');
-  chat.insertBefore(row, chat.querySelector('.typing'));
+  chat.insertBefore(row, typing);
 }
 
 function appAvatar() {
