@@ -1,4 +1,4 @@
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use futures_util::StreamExt;
 
