@@ -163,9 +163,10 @@ impl Stage {
 
     async fn show(&self, options: &Options) -> Result<()> {
         println!("企伴演示：企业微信在您桌上 · Qimate demo: WeCom on your desk\n");
-        println!("  ✓ 企业微信（模拟） · WeCom (emulated)   {}", self.emulator.api_base());
+        // Only the page is written as a link: it is the one to open.
+        println!("  ✓ 企业微信（模拟） · WeCom (emulated)   {}", bare(&self.emulator.api_base()));
         match &self.demo_model {
-            Some(demo) => println!("  ✓ 演示模型（不是人工智能） · demo model (no AI)   {}", demo.base_url()),
+            Some(demo) => println!("  ✓ 演示模型（不是人工智能） · demo model (no AI)   {}", bare(&demo.base_url())),
             None => println!("  ✓ 真正的模型 · the real model   {}", self.model_name),
         }
         let took = self.daemon.start().await?.as_millis();
@@ -316,6 +317,10 @@ impl<'a> Teller<'a> {
     fn since(&self, at: Timestamp) -> u128 {
         at.since(self.began).as_millis()
     }
+}
+
+fn bare(url: &str) -> &str {
+    url.trim_start_matches("http://")
 }
 
 fn shortened(text: &str) -> String {

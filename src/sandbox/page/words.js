@@ -47,7 +47,7 @@ export const WORDS = {
     toEnd: '↓ 最新',
     running: '企伴正在运行',
     starting: '企伴正在启动…',
-    stopped: '企伴没有运行',
+    stopped: '企伴已停止',
     absent: '企伴由外部运行',
     pid: (pid) => `进程 ${pid}`,
     restarts: (count) => `重启过 ${count} 次`,
