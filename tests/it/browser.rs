@@ -209,7 +209,7 @@ async fn a_person_tries_the_sandbox() {
     page.say("写到一半会怎样").await;
     page.see("steps", "写到一半会怎样").await;
     page.click("daemon-kill").await;
-    page.see("daemon-state", "没有运行").await;
+    page.see("daemon-state", "已停止").await;
     page.click("daemon-restart").await;
     page.see("daemon-state", "正在运行").await;
     page.answered(DEMO_ENDING, 5).await;
