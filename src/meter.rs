@@ -77,7 +77,7 @@ impl<'a> Reservation<'a> {
     /// Asks the model.
     ///
     /// # Errors
-    /// [`llm::Error`] when no answer began; nothing is charged.
+    /// [`llm::error::Error`] when no answer began; nothing is charged.
     pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
         let stream = self.meter.client.stream(request).await?;
         Ok(Metered { stream, reservation: self, usage: None, written: String::new() })
@@ -97,7 +97,7 @@ impl Metered<'_> {
     /// The next piece; `None` after the end.
     ///
     /// # Errors
-    /// [`llm::Error`] when the answer broke off.
+    /// [`llm::error::Error`] when the answer broke off.
     pub async fn next(&mut self) -> Option<Result<Delta, llm::error::Error>> {
         let next = self.stream.next().await;
         match &next {

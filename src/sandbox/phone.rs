@@ -2,7 +2,7 @@
 //! interface only.
 //!
 //! Decides nothing: it presses the buttons of [`super::emulator`], [`super::model`] and [`super::daemon`] and shows
-//! what they say. To add a switch, give it a name in [`Switch`], follow the compiler, and add its words to
+//! what they say. To add a switch, give it a name in `Switch`, follow the compiler, and add its words to
 //! `page/words.js` and a line to `page/index.html`.
 
 mod events;

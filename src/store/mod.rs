@@ -2,7 +2,7 @@
 //!
 //! Nothing outside this room writes SQL, and nothing in it knows what WeCom or a model is. It gives and takes nouns of
 //! `model`. To store something new, add a migration, and a file with one function for each question that is asked of
-//! it; every writing function is one job of the writer ([`db::Db::write`]), so it is one transaction.
+//! it; every writing function is one job of the writer (`Db::write`), so it is one transaction.
 
 pub mod conversation;
 pub mod db;

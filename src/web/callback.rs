@@ -13,7 +13,9 @@ use axum::{
     http::{HeaderMap, Uri, header},
     response::IntoResponse,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use super::{Web, error::Refused};
@@ -34,6 +36,11 @@ use crate::{
 
 /// The longest body that is read. The longest callback that WeCom documents is a text of some kilobytes.
 const BODY_LIMIT: usize = 1024 * 1024;
+/// Up to here a body is anybody's; what is longer needs one of [`LARGE_BODIES`] places. So callers who send a lot and
+/// end nothing hold some megabytes, however many they are, and ordinary callbacks never wait for them.
+const SMALL_BODY: usize = 64 * 1024;
+/// Bodies beyond [`SMALL_BODY`] that are read at once.
+const LARGE_BODIES: usize = 16;
 /// How long a body may take to arrive; WeCom itself gives up after five seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,6 +54,7 @@ pub struct Callback {
     intake: Intake,
     clock: Clock,
     unknown: AtomicU64,
+    large_bodies: Semaphore,
 }
 
 impl Callback {
@@ -59,7 +67,8 @@ impl Callback {
         intake: Intake,
         clock: Clock,
     ) -> Self {
-        Self { corp, agent, token, key, intake, clock, unknown: AtomicU64::new(0) }
+        let large_bodies = Semaphore::const_new(LARGE_BODIES);
+        Self { corp, agent, token, key, intake, clock, unknown: AtomicU64::new(0), large_bodies }
     }
 
     fn open(&self, signed: SignedCallback) -> Result<Payload, Rejection> {
@@ -94,11 +103,24 @@ impl Callback {
         if announced.is_some_and(|length: u64| length > BODY_LIMIT as u64) {
             return Err(Refused::TooLarge);
         }
-        match self.clock.timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
-            Ok(Err(_)) | Err(_) => Err(Refused::Incomplete),
+        self.clock.timeout(BODY_TIMEOUT, self.collect(body)).await.unwrap_or(Err(Refused::Incomplete))
+    }
+
+    async fn collect(&self, mut body: Body) -> Result<Bytes, Refused> {
+        let mut collected = BytesMut::new();
+        let mut place = None;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Refused::Incomplete)?.into_data() else { continue };
+            let length = collected.len() + data.len();
+            if length > BODY_LIMIT {
+                return Err(Refused::TooLarge);
+            }
+            if length > SMALL_BODY && place.is_none() {
+                place = Some(self.large_bodies.try_acquire().map_err(|_| Refused::Busy)?);
+            }
+            collected.extend_from_slice(&data);
         }
+        Ok(collected.freeze())
     }
 }
 
@@ -135,6 +157,9 @@ fn told(refused: Refused) -> Refused {
         }
         Refused::Incomplete => {
             warn!(reason = "incomplete", "refused a callback: its body did not arrive in {BODY_TIMEOUT:?}");
+        }
+        Refused::Busy => {
+            warn!(reason = "busy", "refused a callback: {LARGE_BODIES} others over {SMALL_BODY} bytes are being read");
         }
         // Logged where it happened, with its cause.
         Refused::NotSaved => {}

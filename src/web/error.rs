@@ -16,6 +16,8 @@ pub(super) enum Refused {
     TooLarge,
     /// It did not arrive in time, or broke off.
     Incomplete,
+    /// Too many large bodies are being read.
+    Busy,
     /// It could not be saved. WeCom sends it again.
     NotSaved,
 }
@@ -32,6 +34,7 @@ impl IntoResponse for Refused {
             Self::Rejected(_) => (StatusCode::BAD_REQUEST, "not a callback that can be read\n"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "larger than any callback\n"),
             Self::Incomplete => (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too much at once, send it again\n"),
             Self::NotSaved => (StatusCode::SERVICE_UNAVAILABLE, "cannot be saved at the moment, send it again\n"),
         };
         (status, sentence).into_response()

@@ -246,6 +246,31 @@ async fn half_sent_requests_hold_nobody_up_and_end() {
 }
 
 #[tokio::test]
+async fn many_large_bodies_that_never_end_hold_little_and_nobody_up() {
+    let app = App::start().await;
+    let mut half_sent = Vec::new();
+    let mut refused = 0;
+    for _ in 0..24 {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        let head = "POST /wxcomapp HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[b' '; 100_000]).await.unwrap();
+        half_sent.push(stream);
+    }
+    for stream in &mut half_sent {
+        let mut answer = [0; 12];
+        let answered = tokio::time::timeout(Duration::from_millis(50), stream.read_exact(&mut answer)).await;
+        if answered.is_ok_and(|read| read.is_ok()) {
+            assert_eq!(&answer, b"HTTP/1.1 503");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 24 - 16, "sixteen are read at once");
+    app.say("zhangsan", "/help").await;
+    app.texts("zhangsan", 1).await;
+}
+
+#[tokio::test]
 async fn unknown_kinds_are_taken_kept_and_counted() {
     let logs = Logs::capture();
     let app = App::start().await;
