@@ -1,12 +1,11 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
-use std::time::Duration;
-
 use tracing::warn;
 
 use super::{
     context::{self, Parts},
     live::Live,
+    persist::persist,
     render::render,
     stops::Running,
     texts::{Failure, Text},
@@ -21,11 +20,8 @@ use crate::{
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
     model::{conversation::Exchange, reply::Format},
-    store::{self, Store, conversation::TurnRecord, inbox::Inbound},
+    store::{Store, conversation::TurnRecord, inbox::Inbound},
 };
-
-/// How long the store is left alone after it failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// How an answer ended.
 #[derive(Debug)]
@@ -117,9 +113,9 @@ impl Answerer {
             };
             match next {
                 Some(Ok(Delta::Text(text))) => {
-                    slow.done();
                     for chunk in live.push(&text) {
                         self.commit(claim, &mut turn, chunk).await;
+                        slow.said_something();
                     }
                 }
                 Some(Ok(Delta::Finish(finish))) => {
@@ -163,15 +159,16 @@ impl Answerer {
         if parts.is_empty() {
             return;
         }
+        let first_part = turn.parts;
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let append = || self.store.append(claim, turn.clone(), parts.clone(), self.clock.now());
+        let append = || self.store.append(claim, turn.clone(), first_part, parts.clone(), self.clock.now());
         if let Err(lost) = persist(&self.clock, append).await {
             warn!(inbox.seq = claim.seq, %lost, "a part of an answer was not said");
         }
     }
 }
 
-/// Tells the member once that it takes a while, when nothing of the answer has come in time.
+/// Tells the member once that it takes a while, when nothing of the answer could be said in time.
 struct SlowNotice<'a> {
     answerer: &'a Answerer,
     claim: &'a Inbound,
@@ -183,7 +180,7 @@ impl<'a> SlowNotice<'a> {
         Self { answerer, claim, pending: !has_parts && answerer.settings.slow_notice.is_some() }
     }
 
-    const fn done(&mut self) {
+    const fn said_something(&mut self) {
         self.pending = false;
     }
 
@@ -208,25 +205,5 @@ impl<'a> SlowNotice<'a> {
             }
         }
         work.await
-    }
-}
-
-/// Tries until the store takes it. Says so in the log once, not once a second.
-pub(super) async fn persist<T, F>(clock: &Clock, operation: impl Fn() -> F) -> T
-where
-    F: Future<Output = Result<T, store::Error>>,
-{
-    let mut told = false;
-    loop {
-        match operation().await {
-            Ok(value) => return value,
-            Err(error) => {
-                if !told {
-                    warn!(%error, "the database cannot be used; trying again every second");
-                }
-                told = true;
-                clock.sleep(AFTER_FAILURE).await;
-            }
-        }
     }
 }

@@ -13,23 +13,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    answer::persist,
     dispatch::{OnStop, Queue, dispatch},
     gate::Gate,
+    persist::persist,
 };
 use crate::{
     clock::{Clock, Timestamp},
     store::{
         self, LeaseLost, Store,
         inbox::Claimed,
-        outbox::{DUPLICATE_CHECK, OutboundClaim},
+        outbox::{Attempt, DUPLICATE_CHECK, OutboundClaim},
     },
     wecom::client::{Client, Delivered, SendError},
 };
 
 /// How long a message is tried that WeCom surely did not take: time for an administrator to mend what is wrong.
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a message is tried that WeCom may have taken: while its duplicate check still remembers the first attempt.
+/// How long a message is tried that WeCom may have taken: while its duplicate check surely remembers the first attempt.
+/// After that it is not sent once more, whatever kept it: it would be shown twice.
 const KEEP_UNSURE: Duration = DUPLICATE_CHECK.saturating_sub(Duration::from_secs(30 * 60));
 /// How often a message is tried that WeCom refuses for a reason that this version does not know.
 const UNKNOWN_ATTEMPTS: u32 = 6;
@@ -45,20 +46,6 @@ pub struct Delivery {
     gate: Gate,
     hands: usize,
     reported: Mutex<HashSet<String>>,
-}
-
-/// What to do about a message that was not delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Reaction {
-    /// Try again later; `unsure`: it may have arrived.
-    Retry {
-        unsure: bool,
-    },
-    /// Nothing of the application gets through: everybody waits, then one is tried.
-    CloseGate {
-        for_at_least: Duration,
-    },
-    GiveUp,
 }
 
 impl Delivery {
@@ -95,21 +82,42 @@ impl Delivery {
     }
 
     async fn deliver(self: Arc<Self>, claim: OutboundClaim) {
-        let sent = AssertUnwindSafe(self.wecom.send(&claim.message)).catch_unwind().await;
-        let ended = match sent {
-            Ok(Ok(delivered)) => {
-                self.gate.open();
-                self.accept_answer(&claim, &delivered).await
-            }
-            Ok(Err(error)) => self.react(&claim, &error).await,
-            Err(_) => {
-                error!(inbox.seq = claim.cause, "a worker broke; its message is sent again");
-                self.gate.unclear();
-                self.send_again(&claim, "a worker broke", true).await
-            }
+        let ended = if is_too_old(&claim, self.clock.now()) && claim.unsure_since.is_some() {
+            self.gate.give_back();
+            self.give_up(&claim, "it may have arrived, and WeCom's duplicate check has forgotten it").await
+        } else {
+            self.attempt(&claim).await
         };
         if let Err(lost) = ended {
             error!(inbox.seq = claim.cause, %lost, "a message was sent by two workers");
+        }
+    }
+
+    async fn attempt(&self, claim: &OutboundClaim) -> Result<(), LeaseLost> {
+        let Ok(sent) = AssertUnwindSafe(self.wecom.send(&claim.message)).catch_unwind().await else {
+            error!(inbox.seq = claim.cause, "a worker broke; its message is sent again");
+            self.gate.unclear();
+            let at = self.clock.now() + backoff(claim.attempts);
+            return self.send_again(claim, "a worker broke", Attempt::Unsure, at).await;
+        };
+        let error = match sent {
+            Ok(delivered) => {
+                self.gate.open();
+                return self.accept_answer(claim, &delivered).await;
+            }
+            Err(error) => error,
+        };
+        // What it means for everybody, and what for this message, are two questions.
+        let blocked_until = self.move_gate(&error);
+        let (now, reason) = (self.clock.now(), error.to_string());
+        match fate(&error, claim, now) {
+            Fate::GiveUp => self.give_up(claim, &reason).await,
+            Fate::Again(attempt) => {
+                let at = blocked_until.unwrap_or_else(|| now + backoff(claim.attempts));
+                info!(inbox.seq = claim.cause, attempts = claim.attempts, error = %chain(&error),
+                    "a message to {} is sent again", claim.message.to);
+                self.send_again(claim, &reason, attempt, at).await
+            }
         }
     }
 
@@ -117,49 +125,52 @@ impl Delivery {
         let (now, to) = (self.clock.now(), &claim.message.to);
         if delivered.invalid_users.iter().any(|user| user.to_lowercase() == to.key()) {
             let reason = "invaliduser: WeCom does not know the member, or the app's visible range leaves them out";
-            warn!(inbox.seq = claim.cause, "{to} cannot be written to: not in the app's visible range, or gone");
-            return self.persist(|| self.store.give_up(claim, reason, now)).await;
+            return self.give_up(claim, reason).await;
         }
         let (attempts, wait_ms) = (claim.attempts, now.since(claim.created_at).as_millis());
         debug!(inbox.seq = claim.cause, attempts, wait_ms, "delivered to {to}");
-        self.persist(|| self.store.delivered(claim, &delivered.msg_id, now)).await
+        persist(&self.clock, || self.store.delivered(claim, &delivered.msg_id, now)).await
     }
 
-    async fn react(&self, claim: &OutboundClaim, error: &SendError) -> Result<(), LeaseLost> {
-        let (now, to, reason) = (self.clock.now(), &claim.message.to, error.to_string());
-        match reaction(error, claim, now) {
-            Reaction::Retry { unsure } => {
-                if unsure {
-                    self.gate.unclear()
-                } else {
-                    self.gate.open()
-                }
-                info!(inbox.seq = claim.cause, attempts = claim.attempts, error = %chain(error),
-                    "a message to {to} is sent again");
-                self.send_again(claim, &reason, unsure).await
-            }
-            Reaction::CloseGate { for_at_least } => {
-                let (until, closed_now) = self.gate.close(for_at_least);
-                self.report(error, closed_now);
-                self.persist(|| self.store.retry(claim, &reason, false, until, now)).await
-            }
-            Reaction::GiveUp => {
-                if error.is_sure() {
-                    self.gate.open()
-                } else {
-                    self.gate.unclear()
-                }
-                warn!(inbox.seq = claim.cause, attempts = claim.attempts, error = %chain(error),
-                    "gave up a message to {to}; `qimate dead-letters list` shows it");
-                self.persist(|| self.store.give_up(claim, &reason, now)).await
-            }
-        }
+    async fn give_up(&self, claim: &OutboundClaim, reason: &str) -> Result<(), LeaseLost> {
+        warn!(inbox.seq = claim.cause, attempts = claim.attempts, %reason,
+            "gave up a message to {}; `qimate dead-letters list` shows it", claim.message.to);
+        persist(&self.clock, || self.store.give_up(claim, reason, self.clock.now())).await
     }
 
-    async fn send_again(&self, claim: &OutboundClaim, reason: &str, unsure: bool) -> Result<(), LeaseLost> {
-        let now = self.clock.now();
-        let at = now + backoff(claim.attempts);
-        self.persist(|| self.store.retry(claim, reason, unsure, at, now)).await
+    async fn send_again(
+        &self,
+        claim: &OutboundClaim,
+        reason: &str,
+        attempt: Attempt,
+        at: Timestamp,
+    ) -> Result<(), LeaseLost> {
+        persist(&self.clock, || self.store.retry(claim, reason, attempt, at, self.clock.now())).await
+    }
+
+    /// Closes the gate when nothing of the application gets through, and opens it when WeCom has answered about the
+    /// message itself. Returns until when it is closed.
+    fn move_gate(&self, error: &SendError) -> Option<Timestamp> {
+        let at_least = match error {
+            SendError::SlowDown { after, .. } => *after,
+            SendError::IpRefused { .. } | SendError::Misconfigured { .. } | SendError::Unreachable { .. } => {
+                Duration::ZERO
+            }
+            SendError::Unsure { .. } => {
+                self.gate.unclear();
+                return None;
+            }
+            SendError::Busy { .. }
+            | SendError::Unknown { .. }
+            | SendError::BadRecipient { .. }
+            | SendError::Refused { .. } => {
+                self.gate.open();
+                return None;
+            }
+        };
+        let (until, closed_now) = self.gate.close(at_least);
+        self.report(error, closed_now);
+        Some(until)
     }
 
     /// Says once what keeps everything from being sent, and how to mend it.
@@ -183,32 +194,33 @@ impl Delivery {
             error!(error = %chain(error), "nothing can be sent to WeCom at the moment; messages wait and are sent later");
         }
     }
+}
 
-    async fn persist<T, F>(&self, operation: impl Fn() -> F) -> T
-    where
-        F: Future<Output = Result<T, store::Error>>,
-    {
-        persist(&self.clock, operation).await
+/// What becomes of a message that was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Again(Attempt),
+    GiveUp,
+}
+
+fn fate(error: &SendError, claim: &OutboundClaim, now: Timestamp) -> Fate {
+    if is_too_old(claim, now) {
+        return Fate::GiveUp;
+    }
+    match error {
+        SendError::Unsure { .. } => Fate::Again(Attempt::Unsure),
+        SendError::Busy { .. } => Fate::Again(Attempt::Refused),
+        SendError::Unknown { .. } if claim.attempts < UNKNOWN_ATTEMPTS => Fate::Again(Attempt::Refused),
+        SendError::SlowDown { .. }
+        | SendError::IpRefused { .. }
+        | SendError::Misconfigured { .. }
+        | SendError::Unreachable { .. } => Fate::Again(Attempt::Blocked),
+        SendError::Unknown { .. } | SendError::BadRecipient { .. } | SendError::Refused { .. } => Fate::GiveUp,
     }
 }
 
-fn reaction(error: &SendError, claim: &OutboundClaim, now: Timestamp) -> Reaction {
-    let too_old =
-        claim.unsure_since.is_some_and(|since| now.since(since) >= KEEP_UNSURE) || now.since(claim.created_at) >= KEEP;
-    if too_old {
-        return Reaction::GiveUp;
-    }
-    let later = |unsure| Reaction::Retry { unsure };
-    match error {
-        SendError::Busy { .. } => later(false),
-        SendError::Unsure { .. } => later(true),
-        SendError::SlowDown { after, .. } => Reaction::CloseGate { for_at_least: *after },
-        SendError::IpRefused { .. } | SendError::Misconfigured { .. } | SendError::Unreachable { .. } => {
-            Reaction::CloseGate { for_at_least: Duration::ZERO }
-        }
-        SendError::Unknown { .. } if claim.attempts < UNKNOWN_ATTEMPTS => later(false),
-        SendError::Unknown { .. } | SendError::BadRecipient { .. } | SendError::Refused { .. } => Reaction::GiveUp,
-    }
+fn is_too_old(claim: &OutboundClaim, now: Timestamp) -> bool {
+    claim.unsure_since.is_some_and(|since| now.since(since) >= KEEP_UNSURE) || now.since(claim.created_at) >= KEEP
 }
 
 /// 1 s, 2 s, 4 s, ... up to a minute, each lengthened by chance so that those who failed together do not come back

@@ -56,13 +56,16 @@ pub async fn dispatch<T, C, R, H>(
     let mut ask_at = Some(clock.now());
     let mut failing = false;
     let mut open = true;
+    // While stopping: nothing was ready when last asked. Whoever ends after that may have made something ready.
+    let mut drained = false;
     while open || !at_work.is_empty() {
         let free = hands - at_work.len();
         let stopping = stop.is_cancelled();
-        if stopping && on_stop == OnStop::Leave {
+        if stopping && (on_stop == OnStop::Leave || drained && at_work.is_empty()) {
             open = false;
+            continue;
         }
-        let due = stopping || ask_at.is_some_and(|at| at <= clock.now());
+        let due = stopping && !drained || !stopping && ask_at.is_some_and(|at| at <= clock.now());
         if open && due && free > 0 {
             match claim(free).await {
                 Ok(Claimed { claims, next_at }) => {
@@ -71,7 +74,7 @@ pub async fn dispatch<T, C, R, H>(
                     }
                     failing = false;
                     ask_at = next_at;
-                    open = !(stopping && claims.is_empty());
+                    drained = stopping && claims.is_empty();
                     for claimed in claims {
                         at_work.spawn(handle(claimed));
                     }
@@ -82,19 +85,20 @@ pub async fn dispatch<T, C, R, H>(
                     }
                     failing = true;
                     ask_at = Some(clock.now() + AFTER_FAILURE);
-                    open = !stopping;
+                    drained = stopping;
                 }
             }
             continue;
         }
         tokio::select! {
             Some(ended) = at_work.join_next(), if !at_work.is_empty() => {
+                drained = false;
                 if let Err(panic) = ended {
                     error!(queue = name, %panic, "a worker broke");
                 }
             }
             () = ready(), if open => ask_at = Some(clock.now()),
-            () = until(clock, ask_at), if open && free > 0 => {}
+            () = until(clock, ask_at), if open && !stopping && free > 0 => {}
             () = stop.cancelled(), if open && !stopping => {}
             else => return,
         }

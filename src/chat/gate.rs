@@ -64,6 +64,12 @@ impl Gate {
         }
     }
 
+    /// The one that was let through did not try after all: the next one may, now.
+    pub fn give_back(&self) {
+        self.nothing_to_try();
+        self.opened.notify_one();
+    }
+
     /// What came of the try is not known: as good as not getting through.
     pub fn unclear(&self) {
         if matches!(*self.lock(), State::Probing { .. }) {

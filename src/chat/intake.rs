@@ -1,5 +1,7 @@
 //! From an event to the inbox: the whole of what happens before WeCom is told yes.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::{command::Command, notices::Backlog, stops::Stops};
@@ -19,22 +21,22 @@ pub struct Intake {
     store: Store,
     clock: Clock,
     stops: Stops,
-    backlog: mpsc::Sender<Backlog>,
+    backlogs: mpsc::Sender<Backlog>,
     welcomes: bool,
     backlog_notice: u32,
 }
 
 impl Intake {
-    /// Accepts into `store`; tells `backlog` whose messages pile up.
+    /// Accepts into `store`; tells `backlogs` whose messages pile up.
     pub fn new(
         store: Store,
         clock: Clock,
         stops: Stops,
-        backlog: mpsc::Sender<Backlog>,
+        backlogs: mpsc::Sender<Backlog>,
         settings: &config::Chat,
     ) -> Self {
         let (welcomes, backlog_notice) = (settings.welcome.is_some(), settings.backlog_notice);
-        Self { store, clock, stops, backlog, welcomes, backlog_notice }
+        Self { store, clock, stops, backlogs, welcomes, backlog_notice }
     }
 
     /// Saves an event. When this returns, it is on the disk, and a worker knows of it.
@@ -42,22 +44,23 @@ impl Intake {
     /// # Errors
     /// [`store::Error`]: it is not saved; WeCom must be told to send it again.
     pub async fn accept(&self, event: Event) -> Result<Accepted, store::Error> {
+        let event = Arc::new(event);
         let disposition = self.disposition(&event.kind);
-        let for_notice = (disposition == Disposition::Handle && self.backlog_notice > 0).then(|| event.clone());
+        let (stops, backlogs) = (self.stops.clone(), self.backlogs.clone());
         let lane = event.lane();
-        let accepted = self.store.accept(event, disposition, self.clock.now()).await?;
-        if let Accepted::Fresh { seq, depth } = accepted {
+        let about = Arc::clone(&event);
+        // Runs even if the caller hangs up: a message that is saved is handled, and a stop that is saved stops.
+        let accepted = move |accepted: &Accepted| {
+            let Accepted::Fresh { seq, backlog } = *accepted else { return };
             if disposition == Disposition::HandleAndStop {
-                self.stops.request(&lane, seq);
+                stops.request(&lane, seq);
             }
-            if let Some(event) = for_notice
-                && depth == self.backlog_notice
-            {
+            if let Some(waiting) = backlog {
                 // Full: so many are told already that one more notice is not worth a wait.
-                let _ = self.backlog.try_send(Backlog { seq, event, waiting: depth });
+                let _ = backlogs.try_send(Backlog { seq, event: about, waiting });
             }
-        }
-        Ok(accepted)
+        };
+        self.store.accept(event, disposition, self.backlog_notice, self.clock.now(), accepted).await
     }
 
     fn disposition(&self, kind: &EventKind) -> Disposition {

@@ -22,7 +22,7 @@ const AT_HAND: Duration = Duration::from_secs(30 * 60);
 /// Bytes of text that are kept for each token of the context budget: a token of any language is rarely longer.
 const BYTES_PER_TOKEN: usize = 6;
 
-/// The conversations of all members. Only the worker that holds a lane asks for the lane's conversation.
+/// The conversations of all members. Only the worker that holds a lane asks for, and changes, the lane's conversation.
 #[derive(Debug)]
 pub struct Memory {
     store: Store,
@@ -66,7 +66,12 @@ impl Memory {
         }
     }
 
-    /// Adds an exchange that has been saved.
+    /// Forgets what is at hand of a lane: it is read again.
+    pub async fn forget(&self, lane: &Lane) {
+        self.cache.invalidate(lane).await;
+    }
+
+    /// Adds an exchange that is about to be saved. Only while the lane is held.
     pub async fn add(&self, lane: &Lane, conversation: &Conversation, exchange: Exchange, now: Timestamp) {
         let mut conversation = conversation.clone();
         conversation.last_at = now;

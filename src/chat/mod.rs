@@ -14,6 +14,7 @@ pub mod command;
 pub mod context;
 pub mod live;
 pub mod memory;
+mod persist;
 pub mod render;
 pub mod stops;
 pub mod texts;

@@ -1,6 +1,6 @@
 //! Tells members that they wait: those whose messages pile up, and those for whom no worker has been free.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +20,8 @@ pub struct Backlog {
     /// The newest message.
     pub seq: i64,
     /// Its event.
-    pub event: Event,
-    /// How many wait.
+    pub event: Arc<Event>,
+    /// How many wait before it.
     pub waiting: u32,
 }
 
@@ -45,20 +45,25 @@ impl Notices {
 
     /// Works until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let overdue_every = self.settings.slow_notice.map(|limit| limit.div_f64(4.0).max(Duration::from_secs(1)));
+        let pause = self.settings.slow_notice.map(|limit| limit.div_f64(4.0).max(Duration::from_secs(1)));
+        let mut look_at = pause.map(|pause| self.clock.now() + pause);
         loop {
             let overdue = async {
-                match overdue_every {
-                    Some(pause) => self.clock.sleep(pause).await,
+                match look_at {
+                    Some(at) => self.clock.sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
+                () = overdue => {
+                    self.tell_overdue().await;
+                    look_at = pause.map(|pause| self.clock.now() + pause);
+                }
                 Some(Backlog { seq, event, waiting }) = self.backlog.recv() => {
                     self.tell(seq, &event, Text::Backlog(waiting)).await;
                 }
-                () = overdue => self.tell_overdue().await,
             }
         }
     }

@@ -20,7 +20,7 @@ pub enum Text<'a> {
     NothingToStop,
     /// It takes a while.
     Slow,
-    /// The member has several messages waiting.
+    /// The member has so many messages before this one.
     Backlog(u32),
     /// A kind of message that is not understood yet.
     NotYet(&'a EventKind),
@@ -65,7 +65,7 @@ impl Text<'_> {
             Self::Stopped => "好的，已停止。".to_owned(),
             Self::NothingToStop => "现在没有正在写的回答。".to_owned(),
             Self::Slow => "收到，正在处理，请稍等。".to_owned(),
-            Self::Backlog(waiting) => format!("消息都收到了，还有 {waiting} 条在排队，我会按顺序逐条回答。"),
+            Self::Backlog(waiting) => format!("消息都收到了。这一条前面还有 {waiting} 条，我会按顺序逐条回答。"),
             Self::NotYet(kind) => {
                 let what = match kind {
                     EventKind::Image { .. } => "图片",
@@ -105,7 +105,7 @@ impl Text<'_> {
             Self::NothingToStop => "No answer is being written at the moment.".to_owned(),
             Self::Slow => "Got it. This takes a little while.".to_owned(),
             Self::Backlog(waiting) => {
-                format!("I have all your messages; {waiting} are waiting, and I answer them in order.")
+                format!("I have all your messages. {waiting} come before this one, and I answer them in order.")
             }
             Self::NotYet(kind) => {
                 let what = match kind {

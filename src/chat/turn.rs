@@ -9,6 +9,7 @@ use super::{
     answer::{self, Answerer},
     command::Command,
     memory::Memory,
+    persist::persist,
     render::render,
     stops::Stops,
     texts::{Failure, Text},
@@ -24,7 +25,7 @@ use crate::{
         reply::{Format, ReplyPart},
     },
     store::{
-        self, Store,
+        Store,
         conversation::TurnRecord,
         inbox::{Ending, Inbound},
     },
@@ -68,14 +69,14 @@ impl Turns {
     /// gives its row back.
     pub async fn handle(self: Arc<Self>, claim: Inbound) {
         if claim.claims > MOST_CLAIMS {
-            error!(inbox.seq = claim.seq, "gave up a message after {} attempts", claim.claims - 1);
             return self.apologize(&claim).await;
         }
         let handled = AssertUnwindSafe(self.try_handle(&claim)).catch_unwind().await;
         if handled.is_err() {
             error!(inbox.seq = claim.seq, claims = claim.claims, "a worker broke; its message is tried again");
+            self.memory.forget(&claim.lane).await;
             let at = self.clock.now() + AFTER_PANIC;
-            self.persist(|| self.store.release(&claim, at)).await;
+            persist(&self.clock, || self.store.release(&claim, at)).await;
         }
     }
 
@@ -94,7 +95,7 @@ impl Turns {
         let text = match command {
             Command::Help => Text::Help,
             Command::New => {
-                self.persist(|| self.memory.close(&claim.lane, self.clock.now())).await;
+                persist(&self.clock, || self.memory.close(&claim.lane, self.clock.now())).await;
                 Text::NewConversation
             }
             Command::Stop if self.stops.finish(&claim.lane, claim.seq) => Text::Stopped,
@@ -105,12 +106,10 @@ impl Turns {
 
     async fn welcome(&self, claim: &Inbound) {
         let now = self.clock.now();
-        let welcomed = self.persist(|| self.store.was_welcomed(&claim.lane, WELCOME_WINDOW, now)).await;
+        let welcomed = persist(&self.clock, || self.store.was_welcomed(&claim.lane, WELCOME_WINDOW, now)).await;
         let ending = match &self.settings.welcome {
-            Some(text) if !welcomed => {
-                Ending { parts: render(text, self.settings.output), welcomed: true, ..Ending::default() }
-            }
-            _ => Ending::default(),
+            Some(text) if !welcomed => Ending::Welcomes(render(text, self.settings.output)),
+            _ => Ending::Silent,
         };
         self.finish(claim, ending).await;
     }
@@ -118,9 +117,9 @@ impl Turns {
     async fn turn(&self, claim: &Inbound, question: &str) {
         let unfinished = match claim.claims {
             1 => None,
-            _ => self.persist(|| self.store.find_unfinished(claim.seq)).await,
+            _ => persist(&self.clock, || self.store.find_unfinished(claim.seq)).await,
         };
-        let conversation = self.persist(|| self.memory.current(&claim.lane, claim.received_at)).await;
+        let conversation = persist(&self.clock, || self.memory.current(&claim.lane, claim.received_at)).await;
         let (id, answer, parts) = match unfinished {
             Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
             None => (TurnId::generate(), String::new(), 0),
@@ -146,9 +145,9 @@ impl Turns {
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         turn.state = state_of(&outcome, charge);
         self.log(claim, &turn, &outcome);
-        let exchange = turn.exchange.clone();
-        self.finish(claim, Ending { turn: Some(turn), parts, first_part, welcomed: false }).await;
-        self.memory.add(&claim.lane, &conversation, exchange, self.clock.now()).await;
+        // Before the lane is free: the next message may be taken the moment it is.
+        self.memory.add(&claim.lane, &conversation, turn.exchange.clone(), self.clock.now()).await;
+        self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
     }
 
     fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &answer::Outcome) {
@@ -172,11 +171,33 @@ impl Turns {
     }
 
     async fn say(&self, claim: &Inbound, text: Text<'_>) {
-        self.finish(claim, Ending { parts: self.own_words(text), ..Ending::default() }).await;
+        self.finish(claim, Ending::Says(self.own_words(text))).await;
     }
 
+    /// Ends a message that cannot be handled, with what was said of its answer, if anything was.
     async fn apologize(&self, claim: &Inbound) {
-        self.say(claim, Text::Failed(Failure::Internal, TurnId::generate())).await;
+        let unfinished = persist(&self.clock, || self.store.find_unfinished(claim.seq)).await;
+        let conversation = persist(&self.clock, || self.memory.current(&claim.lane, claim.received_at)).await;
+        let (id, answer, first_part) = match unfinished {
+            Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
+            None => (TurnId::generate(), String::new(), 0),
+        };
+        error!(turn.id = %id, turn.reference = %id.reference(), inbox.seq = claim.seq,
+            "gave up a message after {} attempts", claim.claims - 1);
+        let question = match &claim.event.kind {
+            EventKind::Text { content } => content.clone(),
+            _ => String::new(),
+        };
+        let parts = self.own_words(Text::Failed(Failure::Internal, id));
+        let turn = TurnRecord {
+            id,
+            conversation: conversation.id,
+            exchange: Exchange { question, answer },
+            parts: first_part + u32::try_from(parts.len()).unwrap_or(0),
+            state: TurnState::Failed { reason: "broke every worker".to_owned(), usage: Charge::NOTHING.usage() },
+        };
+        self.memory.forget(&claim.lane).await;
+        self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
     }
 
     fn own_words(&self, text: Text<'_>) -> Vec<ReplyPart> {
@@ -184,19 +205,11 @@ impl Turns {
     }
 
     async fn finish(&self, claim: &Inbound, ending: Ending) {
-        let ended = self.persist(|| self.store.finish(claim, ending.clone(), self.clock.now())).await;
+        let ended = persist(&self.clock, || self.store.finish(claim, ending.clone(), self.clock.now())).await;
         if let Err(lost) = ended {
             error!(inbox.seq = claim.seq, %lost, "a message was handled by two workers");
+            self.memory.forget(&claim.lane).await;
         }
-    }
-
-    /// Does it until it is done: what was acknowledged must not be lost because a disk was full for an hour. A stop of
-    /// the process ends the wait; the row is then done again after the next start.
-    async fn persist<T, F>(&self, operation: impl Fn() -> F) -> T
-    where
-        F: Future<Output = Result<T, store::Error>>,
-    {
-        answer::persist(&self.clock, operation).await
     }
 }
 

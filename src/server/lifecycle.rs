@@ -153,7 +153,11 @@ async fn watch_commands(store: Store, clock: Clock, stop: CancellationToken) {
 
 async fn prune(store: Store, clock: Clock, settings: config::Storage, stop: CancellationToken) {
     loop {
-        match store.prune(clock.now(), settings.keep).await {
+        let pruned = tokio::select! {
+            () = stop.cancelled() => return,
+            pruned = store.prune(clock.now(), settings.keep) => pruned,
+        };
+        match pruned {
             Ok(0) => {}
             Ok(rows) => info!(rows, "deleted what is older than storage.keep_days"),
             Err(error) => error!(%error, "could not delete what is old"),

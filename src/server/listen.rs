@@ -1,6 +1,6 @@
 //! Accepts connections and speaks HTTP on them, with limits that a slow or hostile client runs into.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -9,7 +9,10 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -17,6 +20,10 @@ use tracing::warn;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest request head, and what a connection's buffers grow to.
 const BUFFER: usize = 16 * 1024;
+/// Connections at once. Strangers can hold some tens of kilobytes with each, and a proxy in front needs far fewer.
+const CONNECTIONS: usize = 2048;
+/// How long open requests may take to end when the server stops: longer than any callback that WeCom still waits for.
+const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How long to wait when the system has no more sockets to give.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -25,19 +32,25 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
     let open = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &places) => accepted,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, place) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                if !failing {
+                    warn!(%error, "cannot accept connections");
+                }
+                failing = true;
                 tokio::time::sleep(AFTER_FAILURE).await;
                 continue;
             }
         };
+        failing = false;
         // An answer is one small write: it must not wait for the client's delayed ACK.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
@@ -45,8 +58,21 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         tokio::spawn(async move {
             // What breaks here is the client's connection: it went away, or was too slow.
             let _ = connection.await;
+            drop(place);
         });
     }
     drop(listener);
-    open.shutdown().await;
+    // Whoever has sent half a request by then does not hold the process up.
+    let _ = tokio::time::timeout(LAST_REQUESTS, open.shutdown()).await;
+}
+
+/// The next connection, when there is a place for it; until then it waits in the system's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+    // Never closed, so there is always a place in the end.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
 }

@@ -49,7 +49,7 @@ pub struct Server {
 /// The data directory or the address cannot be used, or a proxy URL is unusable.
 pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     net::install_crypto();
-    let store = Store::open(&config.storage).context("cannot open the database")?;
+    let store = Store::open(&config.storage, clock.now()).context("cannot open the database")?;
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
@@ -64,8 +64,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     for (lane, seq) in store.open_stops().await.context("cannot read the database")? {
         stops.request(&lane, seq);
     }
-    let (backlog, backlogs) = mpsc::channel(BACKLOG_NOTICES);
-    let intake = Intake::new(store.clone(), clock.clone(), stops.clone(), backlog, &config.chat);
+    let (backlogs, told) = mpsc::channel(BACKLOG_NOTICES);
+    let intake = Intake::new(store.clone(), clock.clone(), stops.clone(), backlogs, &config.chat);
     let callback = Callback::new(
         config.wecom.corp_id.clone(),
         config.wecom.agent_id,
@@ -78,7 +78,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let turns =
         Turns::new(store.clone(), clock.clone(), config.chat.clone(), config.llm.system_prompt.clone(), stops, meter);
     let delivery = Delivery::new(store.clone(), clock.clone(), wecom, config.wecom.max_concurrent_sends);
-    let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), backlogs);
+    let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), told);
     let router = web::router(web, &config.server.callback_path);
     info!(address = %listener.local_addr()?, path = %config.server.callback_path, "listening");
     Ok(Server { config, clock, store, listener, router, turns: Arc::new(turns), delivery: Arc::new(delivery), notices })

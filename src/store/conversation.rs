@@ -21,7 +21,7 @@ pub struct TurnRecord {
     pub conversation: i64,
     /// What was asked and what was answered, as far as the answer came.
     pub exchange: Exchange,
-    /// How many parts of the answer are in the outbox.
+    /// How many parts of the answer are in the outbox, those included that are saved with it.
     pub parts: u32,
     /// How it stands.
     pub state: TurnState,
@@ -157,28 +157,24 @@ impl Store {
         &self,
         claim: &Inbound,
         turn: TurnRecord,
+        first_part: u32,
         parts: Vec<ReplyPart>,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, seq, lease) = (claim.lane.clone(), claim.seq, claim.lease());
         let to = outbox::Recipient::of(&claim.event);
-        let outcome = self
-            .db
-            .write(move |conn| {
-                let held = conn
-                    .prepare_cached("SELECT 1 FROM inbox_lane WHERE lane = ?1 AND lease = ?2")?
-                    .exists(params![lane.as_str(), lease])?;
-                if !held {
-                    return Ok(Err(LeaseLost));
-                }
-                let first = i64::from(turn.parts) - i64::try_from(parts.len()).unwrap_or(0);
-                turn.write(conn, seq, now)?;
-                outbox::insert(conn, &lane, &to, seq, first, &parts, now)?;
-                Ok(Ok(()))
-            })
-            .await?;
-        self.signals.outbox.notify_one();
-        Ok(outcome)
+        let work = move |conn: &Connection| {
+            let held = conn
+                .prepare_cached("SELECT 1 FROM inbox_lane WHERE lane = ?1 AND lease = ?2")?
+                .exists(params![lane.as_str(), lease])?;
+            if !held {
+                return Ok(Err(LeaseLost));
+            }
+            turn.write(conn, seq, now)?;
+            outbox::insert(conn, &lane, &to, seq, first_part, &parts, now)?;
+            Ok(Ok(()))
+        };
+        self.db.write_then(work, self.wake_outbox()).await
     }
 }
 

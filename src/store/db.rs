@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    ops::Deref,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -15,7 +16,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{Error, migrate};
-use crate::config::{self, storage::Synchronous};
+use crate::{
+    clock::Timestamp,
+    config::{self, storage::Synchronous},
+};
 
 const FILE: &str = "qimate.db";
 const LOCK: &str = "qimate.lock";
@@ -25,6 +29,8 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 512;
 /// How many reads may run at once.
 const READERS: usize = 2;
+/// The longest that an outbox lane rests: what the pace of an hour can ask for.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// How long a statement waits for another process (a command, a backup) before it gives up. Below the five seconds
 /// that WeCom waits for an answer, so that the callback is refused in time and repeated.
 const BUSY: Duration = Duration::from_secs(2);
@@ -40,7 +46,7 @@ pub struct Db {
 
 impl Db {
     /// See [`super::Store::open`].
-    pub(super) fn open(settings: &config::Storage) -> Result<Self, Error> {
+    pub(super) fn open(settings: &config::Storage, now: Timestamp) -> Result<Self, Error> {
         let dir = &settings.data_dir;
         fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
         let lock_path = dir.join(LOCK);
@@ -57,15 +63,7 @@ impl Db {
         }
         let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate::migrate(&mut writer, dir, migrate::ALL)?;
-        // The leases of the process before: it is gone, or we would not have the lock. What it was sending may have
-        // arrived.
-        writer.execute_batch(
-            "UPDATE outbox SET unsure_since = COALESCE(unsure_since, attempted_at)
-             WHERE state = 'waiting' AND batch = seq
-               AND lane IN (SELECT lane FROM outbox_lane WHERE lease IS NOT NULL);
-             UPDATE inbox_lane SET lease = NULL WHERE lease IS NOT NULL;
-             UPDATE outbox_lane SET lease = NULL WHERE lease IS NOT NULL;",
-        )?;
+        clear_leases(&writer, now)?;
         Self::start(settings, writer, Some(Arc::new(lock)))
     }
 
@@ -87,7 +85,7 @@ impl Db {
             .name("store-writer".to_owned())
             .spawn(move || write_loop(writer, queue))
             .map_err(|source| io(&settings.data_dir, source))?;
-        let readers = Readers { idle: Mutex::new(readers), permits: Semaphore::new(READERS) };
+        let readers = Readers { idle: Mutex::new(readers), permits: Arc::new(Semaphore::new(READERS)) };
         Ok(Self { jobs, readers: Arc::new(readers), _lock: lock })
     }
 
@@ -101,8 +99,22 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     {
+        self.write_then(work, |_| {}).await
+    }
+
+    /// The same, and `then` as soon as it is on the disk, before any later job runs: for what must follow the commit
+    /// even when whoever asked for it has gone, as a client that hangs up takes its handler with it. Must not block.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing of it was written, and `then` does not run.
+    pub(super) async fn write_then<T, F, G>(&self, work: F, then: G) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+        G: FnOnce(&T) + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Work { work, value: None, reply };
+        let job = Work { work, value: None, then, reply };
         self.jobs.send(Box::new(job)).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
@@ -116,14 +128,13 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     {
+        let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(&self.readers);
-        let _permit = self.readers.permits.acquire().await.map_err(|_| Error::Closed)?;
         tokio::task::spawn_blocking(move || {
-            let take = || readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let conn = take().ok_or(Error::Closed)?;
-            let outcome = work(&conn);
-            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
-            Ok(outcome?)
+            // Whoever asked may go; the permit stays with the connection.
+            let _permit = permit;
+            let conn = readers.take().ok_or(Error::Closed)?;
+            Ok(work(&conn)?)
         })
         .await
         .map_err(|_| Error::Closed)?
@@ -139,7 +150,35 @@ impl Db {
 #[derive(Debug)]
 struct Readers {
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    fn take(&self) -> Option<Reader<'_>> {
+        let conn = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        Some(Reader { readers: self, conn: Some(conn) })
+    }
+}
+
+/// A connection that goes back when it is dropped, also by a panic.
+struct Reader<'a> {
+    readers: &'a Readers,
+    conn: Option<Connection>,
+}
+
+impl Deref for Reader<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        // Taken out by `drop` alone.
+        self.conn.as_ref().unwrap_or_else(|| unreachable!("a reader holds its connection"))
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.conn.take());
+    }
 }
 
 /// One change, and somebody who waits for it.
@@ -150,16 +189,18 @@ trait Job: Send {
     fn finish(self: Box<Self>, outcome: Result<(), Error>);
 }
 
-struct Work<F, T> {
+struct Work<F, T, G> {
     work: F,
     value: Option<T>,
+    then: G,
     reply: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<F, T> Job for Work<F, T>
+impl<F, T, G> Job for Work<F, T, G>
 where
     T: Send,
     F: FnMut(&Connection) -> Result<T, rusqlite::Error> + Send,
+    G: FnOnce(&T) + Send,
 {
     fn run(&mut self, conn: &Connection) -> Result<(), rusqlite::Error> {
         self.value = Some((self.work)(conn)?);
@@ -167,9 +208,13 @@ where
     }
 
     fn finish(self: Box<Self>, outcome: Result<(), Error>) {
-        let Self { value, reply, .. } = *self;
+        let Self { value, then, reply, .. } = *self;
+        let answer = outcome.and_then(|()| value.ok_or(Error::Closed));
+        if let Ok(value) = &answer {
+            then(value);
+        }
         // Who asked may have gone; the change stands all the same.
-        let _ = reply.send(outcome.and_then(|()| value.ok_or(Error::Closed)));
+        let _ = reply.send(answer);
     }
 }
 
@@ -234,6 +279,20 @@ fn concerns_all(error: &rusqlite::Error) -> bool {
                 | ErrorCode::NotADatabase
         )
     )
+}
+
+/// Ends the leases of the process before: it is gone, or we would not have the lock. What it was sending may have
+/// arrived. Nothing rests longer than it may from now, in case the clock was set back since.
+fn clear_leases(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Error> {
+    conn.execute_batch(
+        "UPDATE outbox SET unsure_since = COALESCE(unsure_since, attempted_at)
+         WHERE state = 'waiting' AND batch = seq
+           AND lane IN (SELECT lane FROM outbox_lane WHERE lease IS NOT NULL)",
+    )?;
+    conn.execute("UPDATE inbox_lane SET lease = NULL, ready_at = MIN(ready_at, ?1)", [now.as_millis()])?;
+    let longest_rest = (now + LONGEST_REST).as_millis();
+    conn.execute("UPDATE outbox_lane SET lease = NULL, ready_at = MIN(ready_at, ?1)", [longest_rest])?;
+    Ok(())
 }
 
 fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {

@@ -50,8 +50,8 @@ impl Store {
             .await
     }
 
-    /// Puts dead letters back into the outbox: the given one, or all. They are sent after what waits for their member
-    /// now. Returns how many.
+    /// Puts dead letters back into the outbox: the given one, or all. They keep their place: they are sent before what
+    /// waits for their member now. Returns how many.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.

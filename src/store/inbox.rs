@@ -4,11 +4,15 @@
 //! database, and what keeps a claim as cheap with ten thousand rows of one member as with one.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
+use tracing::error;
 
 use super::{Error, LeaseLost, Store, conversation::TurnRecord, outbox};
 use crate::{
@@ -23,8 +27,8 @@ pub enum Accepted {
     Fresh {
         /// Its place in the inbox.
         seq: i64,
-        /// How many of its lane are open, itself included; 0 when it needs no worker.
-        depth: u32,
+        /// How many of its lane are open before it, where the member is to be told so now.
+        backlog: Option<u32>,
     },
     /// It was here before. Nothing was written.
     Duplicate,
@@ -66,17 +70,24 @@ pub struct Claimed<T> {
     pub next_at: Option<Timestamp>,
 }
 
-/// Everything that must be true together when an inbox row ends.
-#[derive(Clone, Debug, Default)]
-pub struct Ending {
-    /// The turn, if it was one.
-    pub turn: Option<TurnRecord>,
-    /// What is still to be said: parts number `first_part` and following of the answer.
-    pub parts: Vec<ReplyPart>,
-    /// The number of the first of `parts`.
-    pub first_part: u32,
-    /// That the member was welcomed.
-    pub welcomed: bool,
+/// How an inbox row ends: what must be true together with its end.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// There is nothing to say.
+    Silent,
+    /// The bot says something of its own.
+    Says(Vec<ReplyPart>),
+    /// The member is welcomed, and that is remembered.
+    Welcomes(Vec<ReplyPart>),
+    /// A turn ends.
+    Turn {
+        /// The turn with its cost.
+        turn: TurnRecord,
+        /// The number of the first of `parts` in the answer.
+        first_part: u32,
+        /// What is still to be said of it.
+        parts: Vec<ReplyPart>,
+    },
 }
 
 impl Inbound {
@@ -93,91 +104,81 @@ pub(super) fn next_lease() -> i64 {
 }
 
 impl Store {
-    /// Saves an event, once. When this returns, it is on the disk.
+    /// Saves an event, once, and wakes a worker for it. When this returns, it is on the disk; when the caller goes away
+    /// before, it may be on the disk all the same, and then `accepted` has run and the worker is awake.
+    ///
+    /// From `backlog` open rows before it on, the member is to be told, once until the lane is empty; 0: never.
+    /// `accepted` runs right after the commit, before any worker can see the row, and must not block.
     ///
     /// # Errors
     /// [`Error`]: it is not saved, and WeCom must be told to send it again.
-    pub async fn accept(&self, event: Event, disposition: Disposition, now: Timestamp) -> Result<Accepted, Error> {
+    pub async fn accept(
+        &self,
+        event: Arc<Event>,
+        disposition: Disposition,
+        backlog: u32,
+        now: Timestamp,
+        accepted: impl FnOnce(&Accepted) + Send + 'static,
+    ) -> Result<Accepted, Error> {
+        let json = serde_json::to_string(&*event).map_err(|error| Error::Corrupt(error.to_string()))?;
         let lane = event.lane();
-        let json = serde_json::to_string(&event).map_err(|error| Error::Corrupt(error.to_string()))?;
-        let accepted = self
-            .db
-            .write(move |conn| {
-                let state = if disposition == Disposition::Keep { "done" } else { "open" };
-                let stops = disposition == Disposition::HandleAndStop;
-                let fresh = conn
-                    .prepare_cached(
-                        "INSERT INTO inbox (dedup, lane, kind, event, stops, state, received_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dedup) DO NOTHING",
-                    )?
-                    .execute(params![
-                        event.dedup.as_str(),
-                        lane.as_str(),
-                        event.kind.name(),
-                        json,
-                        stops,
-                        state,
-                        now.as_millis()
-                    ])?;
-                if fresh == 0 {
-                    return Ok(Accepted::Duplicate);
-                }
-                let seq = conn.last_insert_rowid();
-                if disposition == Disposition::Keep {
-                    return Ok(Accepted::Fresh { seq, depth: 0 });
-                }
-                let depth = conn
-                    .prepare_cached(
-                        "INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, ?2)
-                         ON CONFLICT (lane) DO UPDATE SET depth = depth + 1 RETURNING depth",
-                    )?
-                    .query_row(params![lane.as_str(), now.as_millis()], |row| row.get(0))?;
-                Ok(Accepted::Fresh { seq, depth })
-            })
-            .await?;
-        if matches!(accepted, Accepted::Fresh { depth: 1.., .. }) {
-            self.signals.inbox.notify_one();
-        }
-        Ok(accepted)
+        let signals = Arc::clone(&self.signals);
+        let work = move |conn: &Connection| {
+            let state = if disposition == Disposition::Keep { "done" } else { "open" };
+            let stops = disposition == Disposition::HandleAndStop;
+            let (dedup, kind) = (event.dedup.as_str(), event.kind.name());
+            let fresh = conn
+                .prepare_cached(
+                    "INSERT INTO inbox (dedup, lane, kind, event, stops, state, received_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dedup) DO NOTHING",
+                )?
+                .execute(params![dedup, lane.as_str(), kind, json, stops, state, now.as_millis()])?;
+            if fresh == 0 {
+                return Ok(Accepted::Duplicate);
+            }
+            let seq = conn.last_insert_rowid();
+            if disposition == Disposition::Keep {
+                return Ok(Accepted::Fresh { seq, backlog: None });
+            }
+            let tell_at = if backlog == 0 { i64::MAX } else { i64::from(backlog) };
+            // A lane keeps its place in the queue, and does not wait for a clock that was set back.
+            let (depth, told): (u32, i64) = conn
+                .prepare_cached(
+                    "INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, ?2)
+                     ON CONFLICT (lane) DO UPDATE SET depth = depth + 1, ready_at = MIN(ready_at, excluded.ready_at),
+                         told = CASE WHEN told = 0 AND depth >= ?3 THEN ?4 ELSE told END
+                     RETURNING depth, told",
+                )?
+                .query_row(params![lane.as_str(), now.as_millis(), tell_at, seq], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            Ok(Accepted::Fresh { seq, backlog: (told == seq).then(|| depth - 1) })
+        };
+        let then = move |outcome: &Accepted| {
+            accepted(outcome);
+            if matches!(outcome, Accepted::Fresh { .. }) && disposition != Disposition::Keep {
+                signals.inbox.notify_one();
+            }
+        };
+        self.db.write_then(work, then).await
     }
 
-    /// Takes the oldest row of each of up to `limit` free lanes, those first that have waited longest.
+    /// Takes the oldest row of each of up to `limit` free lanes, those first that have waited longest. A row that this
+    /// version cannot read (a newer one wrote it) is set aside, so that it holds nobody up.
     ///
     /// # Errors
     /// [`Error`]: nothing was taken.
     pub async fn claim_inbound(&self, limit: usize, now: Timestamp) -> Result<Claimed<Inbound>, Error> {
         let lease = next_lease();
-        let rows = self
-            .db
+        self.db
             .write(move |conn| {
-                let lanes = lease_lanes(conn, Queue::Inbox, lease, limit, now)?;
-                let mut rows = Vec::with_capacity(lanes.len());
-                for lane in lanes {
-                    let row = conn
-                        .prepare_cached(
-                            "UPDATE inbox SET claims = claims + 1
-                             WHERE seq = (SELECT seq FROM inbox WHERE lane = ?1 AND state = 'open' ORDER BY seq LIMIT 1)
-                             RETURNING seq, event, claims, received_at",
-                        )?
-                        .query_row([&lane], |row| {
-                            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
-                        })?;
-                    rows.push((lane, row));
+                let mut claims = Vec::new();
+                for lane in lease_lanes(conn, Queue::Inbox, lease, limit, now)? {
+                    claims.extend(claim_first(conn, Lane::from_stored(lane), lease, now)?);
                 }
-                Ok((rows, next_ready(conn, Queue::Inbox)?))
+                Ok(Claimed { claims, next_at: next_ready(conn, Queue::Inbox)? })
             })
-            .await?;
-        let (rows, next_at) = rows;
-        let claims = rows
-            .into_iter()
-            .map(|(lane, (seq, event, claims, received_at))| {
-                let event = serde_json::from_str(&event)
-                    .map_err(|error| Error::Corrupt(format!("inbox row {seq}: {error}")))?;
-                let (lane, received_at) = (Lane::from_stored(lane), Timestamp::from_millis(received_at));
-                Ok(Inbound { lane, seq, event, received_at, claims, lease })
-            })
-            .collect::<Result<_, Error>>()?;
-        Ok(Claimed { claims, next_at })
+            .await
     }
 
     /// Ends a row: the turn, its cost, what is to be said and the row's own end, in one transaction. The lane is free
@@ -193,44 +194,35 @@ impl Store {
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease, claim.seq);
         let to = outbox::Recipient::of(&claim.event);
-        let says = !ending.parts.is_empty();
-        let outcome = self
-            .db
-            .write(move |conn| {
-                let depth = conn
-                    .prepare_cached(
-                        "UPDATE inbox_lane SET lease = NULL, depth = depth - 1, ready_at = ?3
-                         WHERE lane = ?1 AND lease = ?2 RETURNING depth",
-                    )?
-                    .query_row(params![lane.as_str(), lease, now.as_millis()], |row| row.get::<_, i64>(0))
-                    .optional()?;
-                let Some(depth) = depth else { return Ok(Err(LeaseLost)) };
-                if depth == 0 {
-                    conn.prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1")?.execute([lane.as_str()])?;
-                }
-                conn.prepare_cached("UPDATE inbox SET state = 'done' WHERE seq = ?1")?.execute([seq])?;
-                if let Some(turn) = &ending.turn {
-                    turn.write(conn, seq, now)?;
-                }
-                if ending.welcomed {
+        let signals = Arc::clone(&self.signals);
+        let work = move |conn: &Connection| {
+            if !end_row(conn, &lane, lease, seq, "done", now)? {
+                return Ok(Err(LeaseLost));
+            }
+            let (first_part, parts) = match &ending {
+                Ending::Silent => return Ok(Ok(())),
+                Ending::Says(parts) => (0, parts),
+                Ending::Welcomes(parts) => {
                     conn.prepare_cached(
                         "INSERT INTO welcome (lane, welcomed_at) VALUES (?1, ?2)
                          ON CONFLICT (lane) DO UPDATE SET welcomed_at = excluded.welcomed_at",
                     )?
                     .execute(params![lane.as_str(), now.as_millis()])?;
+                    (0, parts)
                 }
-                outbox::insert(conn, &lane, &to, seq, i64::from(ending.first_part), &ending.parts, now)?;
-                Ok(Ok(depth))
-            })
-            .await?;
-        if says {
-            self.signals.outbox.notify_one();
-        }
-        Ok(outcome.map(|depth| {
-            if depth > 0 {
-                self.signals.inbox.notify_one();
-            }
-        }))
+                Ending::Turn { turn, first_part, parts } => {
+                    turn.write(conn, seq, now)?;
+                    (*first_part, parts)
+                }
+            };
+            outbox::insert(conn, &lane, &to, seq, first_part, parts, now)?;
+            Ok(Ok(()))
+        };
+        let then = move |_: &Result<(), LeaseLost>| {
+            signals.inbox.notify_one();
+            signals.outbox.notify_one();
+        };
+        self.db.write_then(work, then).await
     }
 
     /// Gives a row back, to be taken again at `at`: for when this process cannot end it.
@@ -239,13 +231,12 @@ impl Store {
     /// [`Error`] when the store cannot be written; the row then comes back with the next start of the process.
     pub async fn release(&self, claim: &Inbound, at: Timestamp) -> Result<(), Error> {
         let (lane, lease) = (claim.lane.clone(), claim.lease);
-        self.db
-            .write(move |conn| {
-                conn.prepare_cached("UPDATE inbox_lane SET lease = NULL, ready_at = ?3 WHERE lane = ?1 AND lease = ?2")?
-                    .execute(params![lane.as_str(), lease, at.as_millis()])
-            })
-            .await?;
-        self.signals.inbox.notify_one();
+        let signals = Arc::clone(&self.signals);
+        let work = move |conn: &Connection| {
+            conn.prepare_cached("UPDATE inbox_lane SET lease = NULL, ready_at = ?3 WHERE lane = ?1 AND lease = ?2")?
+                .execute(params![lane.as_str(), lease, at.as_millis()])
+        };
+        self.db.write_then(work, move |_| signals.inbox.notify_one()).await?;
         Ok(())
     }
 
@@ -256,14 +247,14 @@ impl Store {
     pub async fn open_stops(&self) -> Result<Vec<(Lane, i64)>, Error> {
         self.db
             .read(|conn| {
-                conn.prepare_cached("SELECT lane, seq FROM inbox WHERE state = 'open' AND stops = 1 ORDER BY seq")?
+                conn.prepare_cached("SELECT lane, seq FROM inbox WHERE state = 'open' AND stops = 1")?
                     .query_map([], |row| Ok((Lane::from_stored(row.get(0)?), row.get(1)?)))?
                     .collect()
             })
             .await
     }
 
-    /// Rows that have waited unclaimed since before `since`, with nobody told: the first of each free lane.
+    /// Questions that have waited unclaimed since before `since`, with nobody told: the first of each free lane.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
@@ -274,7 +265,7 @@ impl Store {
                 conn.prepare_cached(
                     "SELECT i.seq, i.event FROM inbox_lane l
                      JOIN inbox i ON i.seq = (SELECT MIN(seq) FROM inbox WHERE lane = l.lane AND state = 'open')
-                     WHERE l.lease IS NULL AND l.ready_at <= ?1
+                     WHERE l.lease IS NULL AND l.ready_at <= ?1 AND i.kind NOT IN ('enter_agent', 'subscribe')
                        AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.cause = i.seq AND o.part < 0)
                      ORDER BY l.ready_at LIMIT ?2",
                 )?
@@ -303,6 +294,54 @@ impl Store {
             })
             .await
     }
+}
+
+/// Takes the first open row of a leased lane; `None` when it had to be set aside.
+fn claim_first(conn: &Connection, lane: Lane, lease: i64, now: Timestamp) -> Result<Option<Inbound>, rusqlite::Error> {
+    let (seq, event, claims, received_at) = conn
+        .prepare_cached(
+            "UPDATE inbox SET claims = claims + 1
+             WHERE seq = (SELECT seq FROM inbox WHERE lane = ?1 AND state = 'open' ORDER BY seq LIMIT 1)
+             RETURNING seq, event, claims, received_at",
+        )?
+        .query_row([lane.as_str()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
+        })?;
+    match serde_json::from_str(&event) {
+        Ok(event) => {
+            let received_at = Timestamp::from_millis(received_at);
+            Ok(Some(Inbound { lane, seq, event, received_at, claims, lease }))
+        }
+        Err(error) => {
+            error!(inbox.seq = seq, %error, "set aside a message that this version cannot read");
+            end_row(conn, &lane, lease, seq, "unreadable", now)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Ends a row and frees its lane for the next. `false`: the lease is not ours, and nothing was changed.
+fn end_row(
+    conn: &Connection,
+    lane: &Lane,
+    lease: i64,
+    seq: i64,
+    state: &str,
+    now: Timestamp,
+) -> Result<bool, rusqlite::Error> {
+    let depth = conn
+        .prepare_cached(
+            "UPDATE inbox_lane SET lease = NULL, depth = depth - 1, ready_at = ?3
+             WHERE lane = ?1 AND lease = ?2 RETURNING depth",
+        )?
+        .query_row(params![lane.as_str(), lease, now.as_millis()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    let Some(depth) = depth else { return Ok(false) };
+    if depth == 0 {
+        conn.prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1")?.execute([lane.as_str()])?;
+    }
+    conn.prepare_cached("UPDATE inbox SET state = ?2 WHERE seq = ?1")?.execute(params![seq, state])?;
+    Ok(true)
 }
 
 /// The two queues have lanes of one shape.

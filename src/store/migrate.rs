@@ -1,6 +1,6 @@
 //! The schema's versions. Migrations are only added, never changed: each is what some database was made with.
 
-use std::path::Path;
+use std::{fs, path::Path, sync::Arc};
 
 use rusqlite::Connection;
 
@@ -18,11 +18,14 @@ pub(super) fn migrate(conn: &mut Connection, dir: &Path, migrations: &[&str]) ->
     }
     if found > 0 {
         let copy = dir.join(format!("qimate-before-v{}.db", migrations.len()));
-        // A copy that is there already is of an attempt that failed after it: it is as good, and `VACUUM INTO` would
-        // refuse to write over it.
-        if !copy.exists() {
-            conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+        // Under another name until it is whole: a crash in the middle must not leave half a copy.
+        let unfinished = copy.with_extension("db.unfinished");
+        let io = |source| Error::Io { path: unfinished.clone(), source: Arc::new(source) };
+        if unfinished.exists() {
+            fs::remove_file(&unfinished).map_err(io)?;
         }
+        conn.execute("VACUUM INTO ?1", [unfinished.to_string_lossy()])?;
+        fs::rename(&unfinished, &copy).map_err(io)?;
     }
     let tx = conn.transaction()?;
     for migration in &migrations[found..] {

@@ -95,8 +95,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::NewerSchema`], or that the directory cannot be used.
-    pub fn open(settings: &config::Storage) -> Result<Self, Error> {
-        Self::with(Db::open(settings)?)
+    pub fn open(settings: &config::Storage, now: Timestamp) -> Result<Self, Error> {
+        Ok(Self::with(Db::open(settings, now)?))
     }
 
     /// Opens the database beside a process that may be serving from it: for commands.
@@ -104,11 +104,17 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] where there is none, otherwise as [`Store::open`].
     pub fn open_beside(settings: &config::Storage) -> Result<Self, Error> {
-        Self::with(Db::open_beside(settings)?)
+        Ok(Self::with(Db::open_beside(settings)?))
     }
 
-    fn with(db: Db) -> Result<Self, Error> {
-        Ok(Self { db, signals: Arc::default() })
+    fn with(db: Db) -> Self {
+        Self { db, signals: Arc::default() }
+    }
+
+    /// Wakes the dispatcher of the outbox; for [`Db::write_then`].
+    fn wake_outbox<T>(&self) -> impl FnOnce(&T) + Send + 'static {
+        let signals = Arc::clone(&self.signals);
+        move |_| signals.outbox.notify_one()
     }
 
     /// Waits until the inbox may hold something to claim.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use tracing::error;
 
 use super::{
     Error, LeaseLost, Store,
@@ -70,44 +71,74 @@ pub(super) fn insert(
     lane: &Lane,
     to: &Recipient,
     cause: i64,
-    first: i64,
+    first: u32,
     parts: &[ReplyPart],
     now: Timestamp,
 ) -> Result<(), rusqlite::Error> {
-    for (number, part) in (first..).zip(parts) {
-        conn.prepare_cached(
-            "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'waiting', ?9) ON CONFLICT (cause, part) DO NOTHING",
-        )?
-        .execute(params![
-            lane.as_str(),
-            cause,
-            number,
-            to.corp.as_str(),
-            to.agent.get().cast_signed(),
-            to.member.as_str(),
-            part.format().as_str(),
-            part.content(),
-            now.as_millis(),
-        ])?;
-    }
-    if !parts.is_empty() {
-        conn.prepare_cached("INSERT INTO outbox_lane (lane, ready_at) VALUES (?1, ?2) ON CONFLICT (lane) DO NOTHING")?
-            .execute(params![lane.as_str(), now.as_millis()])?;
+    for (number, part) in (i64::from(first)..).zip(parts) {
+        insert_part(conn, lane, to, cause, number, part, now)?;
     }
     Ok(())
 }
 
+fn insert_part(
+    conn: &Connection,
+    lane: &Lane,
+    to: &Recipient,
+    cause: i64,
+    number: i64,
+    part: &ReplyPart,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    conn.prepare_cached(
+        "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'waiting', ?9) ON CONFLICT (cause, part) DO NOTHING",
+    )?
+    .execute(params![
+        lane.as_str(),
+        cause,
+        number,
+        to.corp.as_str(),
+        to.agent.get().cast_signed(),
+        to.member.as_str(),
+        part.format().as_str(),
+        part.content(),
+        now.as_millis(),
+    ])?;
+    conn.prepare_cached("INSERT INTO outbox_lane (lane, ready_at) VALUES (?1, ?2) ON CONFLICT (lane) DO NOTHING")?
+        .execute(params![lane.as_str(), now.as_millis()])?;
+    Ok(())
+}
+
+/// What is known of an attempt that did not deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It may have arrived.
+    Unsure,
+    /// WeCom refused this message for now.
+    Refused,
+    /// Nothing of the application gets through; it says nothing about this message, and does not count.
+    Blocked,
+}
+
 impl Store {
-    /// Says something about an inbox row beside its answer, once.
+    /// Says something about an inbox row beside its answer: once, and only while the row is open and nothing of its
+    /// answer has been said.
     ///
     /// # Errors
     /// [`Error`]: it is not said.
     pub async fn notify(&self, cause: i64, event: &Event, part: ReplyPart, now: Timestamp) -> Result<(), Error> {
-        let (lane, to, parts) = (event.lane(), Recipient::of(event), [part]);
-        self.db.write(move |conn| insert(conn, &lane, &to, cause, NOTICE_PART, &parts, now)).await?;
-        self.signals.outbox.notify_one();
-        Ok(())
+        let (lane, to) = (event.lane(), Recipient::of(event));
+        let work = move |conn: &Connection| {
+            let still_of_use = conn
+                .prepare_cached(
+                    "SELECT 1 FROM inbox WHERE seq = ?1 AND state = 'open'
+                     AND NOT EXISTS (SELECT 1 FROM outbox WHERE cause = ?1 AND part >= 0)",
+                )?
+                .exists([cause])?;
+            if still_of_use { insert_part(conn, &lane, &to, cause, NOTICE_PART, &part, now) } else { Ok(()) }
+        };
+        self.db.write_then(work, self.wake_outbox()).await
     }
 
     /// Takes the next message of each of up to `limit` free lanes. Where the pace forbids one, the lane rests.
@@ -167,29 +198,29 @@ impl Store {
         &self,
         claim: &OutboundClaim,
         reason: &str,
-        unsure: bool,
+        attempt: Attempt,
         at: Timestamp,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let (lane, lease, batch) = (claim.lane.clone(), claim.lease, claim.batch);
-        let reason = reason.to_owned();
-        let unsure_since = unsure.then_some(now.as_millis());
-        let outcome = self
-            .db
-            .write(move |conn| {
-                if !is_held(conn, &lane, lease)? {
-                    return Ok(Err(LeaseLost));
-                }
-                set_free(conn, lane.as_str(), lease, Some(at))?;
-                conn.prepare_cached(
-                    "UPDATE outbox SET reason = ?2, unsure_since = COALESCE(unsure_since, ?3) WHERE seq = ?1",
-                )?
-                .execute(params![batch, reason, unsure_since])?;
-                Ok(Ok(()))
-            })
-            .await?;
-        self.signals.outbox.notify_one();
-        Ok(outcome)
+        let (lane, lease, batch, reason) = (claim.lane.clone(), claim.lease, claim.batch, reason.to_owned());
+        let work = move |conn: &Connection| {
+            if !is_held(conn, &lane, lease)? {
+                return Ok(Err(LeaseLost));
+            }
+            set_free(conn, lane.as_str(), lease, Some(at))?;
+            conn.prepare_cached(
+                "UPDATE outbox SET reason = ?2, unsure_since = COALESCE(unsure_since, ?3), attempts = attempts - ?4
+                 WHERE seq = ?1",
+            )?
+            .execute(params![
+                batch,
+                reason,
+                (attempt == Attempt::Unsure).then_some(now.as_millis()),
+                attempt == Attempt::Blocked,
+            ])?;
+            Ok(Ok(()))
+        };
+        self.db.write_then(work, self.wake_outbox()).await
     }
 
     async fn end(
@@ -201,30 +232,24 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, lease, batch) = (claim.lane.clone(), claim.lease, claim.batch);
-        let outcome = self
-            .db
-            .write(move |conn| {
-                if !is_held(conn, &lane, lease)? {
-                    return Ok(Err(LeaseLost));
-                }
-                // Named by lane, so that the index on what waits is used: a lane has few such rows.
-                conn.prepare_cached(
-                    "UPDATE outbox SET state = ?3, msg_id = ?4, reason = COALESCE(?5, reason), ended_at = ?6
-                     WHERE lane = ?1 AND state = 'waiting' AND batch = ?2",
-                )?
-                .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis()])?;
-                let more = conn
-                    .prepare_cached("SELECT 1 FROM outbox WHERE lane = ?1 AND state = 'waiting' LIMIT 1")?
-                    .exists([lane.as_str()])?;
-                set_free(conn, lane.as_str(), lease, more.then_some(now))?;
-                Ok(Ok(more))
-            })
-            .await?;
-        Ok(outcome.map(|more| {
-            if more {
-                self.signals.outbox.notify_one();
+        let work = move |conn: &Connection| {
+            if !is_held(conn, &lane, lease)? {
+                return Ok(Err(LeaseLost));
             }
-        }))
+            // A message is made of neighbours: looking further would read all that waits for a flooded member.
+            conn.prepare_cached(
+                "UPDATE outbox SET state = ?3, msg_id = ?4, reason = COALESCE(?5, reason), ended_at = ?6
+                 WHERE seq IN (SELECT seq FROM outbox WHERE lane = ?1 AND state = 'waiting' ORDER BY seq LIMIT ?7)
+                   AND batch = ?2",
+            )?
+            .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis(), MERGE_ROWS])?;
+            let more = conn
+                .prepare_cached("SELECT 1 FROM outbox WHERE lane = ?1 AND state = 'waiting' LIMIT 1")?
+                .exists([lane.as_str()])?;
+            set_free(conn, lane.as_str(), lease, more.then_some(now))?;
+            Ok(Ok(()))
+        };
+        self.db.write_then(work, self.wake_outbox()).await
     }
 }
 
@@ -260,15 +285,7 @@ fn next_message(conn: &Connection, lane: &str, lease: i64, now: Timestamp) -> Re
         Pace::Wait { until } => return Ok(Next::RestUntil(until)),
         Pace::Now { merge } => merge,
     };
-    let mut rows = conn
-        .prepare_cached(
-            "SELECT seq, cause, corp, agent, member, format, content, batch, repetition, attempts, unsure_since,
-                    created_at
-             FROM outbox WHERE lane = ?1 AND state = 'waiting' ORDER BY seq LIMIT ?2",
-        )?
-        .query_map(params![lane, MERGE_ROWS], read_row)?
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter();
+    let mut rows = waiting(conn, lane, now)?.into_iter();
     let Some(head) = rows.next() else { return Ok(Next::Nothing) };
 
     // Tried before: the same rows again. Never tried: those that fit, if it is to be merged.
@@ -295,6 +312,29 @@ fn next_message(conn: &Connection, lane: &str, lease: i64, now: Timestamp) -> Re
         batch: head.seq,
         lease,
     })))
+}
+
+/// The first rows that wait on a lane. One that this version cannot read (a newer one wrote it) becomes a dead letter,
+/// so that it holds nobody up.
+fn waiting(conn: &Connection, lane: &str, now: Timestamp) -> Result<Vec<Row>, rusqlite::Error> {
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    let mut select = conn.prepare_cached(
+        "SELECT seq, cause, corp, agent, member, format, content, batch, repetition, attempts, unsure_since, created_at
+         FROM outbox WHERE lane = ?1 AND state = 'waiting' ORDER BY seq LIMIT ?2",
+    )?;
+    let mut rows = select.query(params![lane, MERGE_ROWS])?;
+    while let Some(row) = rows.next()? {
+        match read_row(row) {
+            Ok(row) => readable.push(row),
+            Err(error) => unreadable.push((row.get::<_, i64>(0)?, error)),
+        }
+    }
+    for (seq, error) in unreadable {
+        error!(outbox.seq = seq, %error, "set aside an answer that this version cannot read");
+        conn.prepare_cached("UPDATE outbox SET state = 'dead', reason = 'unreadable', ended_at = ?2 WHERE seq = ?1")?
+            .execute(params![seq, now.as_millis()])?;
+    }
+    Ok(readable)
 }
 
 /// Binds the rows from `head` to `last` into one message and numbers it among the equal messages before it.
@@ -342,8 +382,9 @@ fn read_row(row: &rusqlite::Row<'_>) -> Result<Row, rusqlite::Error> {
         }
     };
     let format = match row.get_ref(5)?.as_str()? {
+        "text" => Format::Text,
         "markdown" => Format::Markdown,
-        _ => Format::Text,
+        _ => return Err(corrupt(5)("unknown format".into())),
     };
     Ok(Row {
         seq: row.get(0)?,

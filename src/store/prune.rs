@@ -47,7 +47,9 @@ pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
         total += in_batches(db, delete, below).await?;
     }
     let closed = "DELETE FROM conversation WHERE id IN
-                  (SELECT id FROM conversation WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+                  (SELECT id FROM conversation WHERE closed_at < ?1
+                   AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
+                   ORDER BY closed_at LIMIT ?2)";
     total += in_batches(db, closed, before.as_millis()).await?;
     Ok(total)
 }

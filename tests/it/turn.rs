@@ -98,7 +98,7 @@ async fn a_flood_by_one_member_delays_nobody_and_the_flooder_is_told() {
         app.say(member, "有人吗").await;
         assert_eq!(app.texts(member, 1).await, ["答：有人吗"]);
     }
-    assert_eq!(app.texts("flooder", 1).await, ["消息都收到了，还有 5 条在排队，我会按顺序逐条回答。"]);
+    assert_eq!(app.texts("flooder", 1).await, ["消息都收到了。这一条前面还有 5 条，我会按顺序逐条回答。"]);
     gate.open();
     // Beyond 28 messages a minute the flooder's answers are merged and paced.
     while app.count("SELECT COUNT(*) FROM outbox WHERE state = 'waiting' OR state = 'open'") > 0

@@ -1,14 +1,15 @@
 -- Times are epoch milliseconds. Only BIGINT, TEXT and BLOB columns, so that another database can hold the same.
+-- AUTOINCREMENT: other rows name these keys, so a key must not come again after its row was pruned.
 
 -- What WeCom delivered. Finished rows stay until they are pruned: a repeated callback is recognised by `dedup`.
 CREATE TABLE inbox (
-    seq         INTEGER PRIMARY KEY,         -- the order in which they were committed
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT, -- the order in which they were committed
     dedup       TEXT    NOT NULL UNIQUE,
     lane        TEXT    NOT NULL,
     kind        TEXT    NOT NULL,            -- for counting: text, image, ..., unknown
     event       TEXT    NOT NULL,            -- JSON
     stops       BIGINT  NOT NULL,            -- 1: asks to stop the answer that is under way
-    state       TEXT    NOT NULL,            -- open | done
+    state       TEXT    NOT NULL,            -- open | done | unreadable
     claims      BIGINT  NOT NULL DEFAULT 0,  -- how often a worker took it
     received_at BIGINT  NOT NULL
 );
@@ -20,12 +21,13 @@ CREATE TABLE inbox_lane (
     lane     TEXT   PRIMARY KEY,
     depth    BIGINT NOT NULL,                -- open rows
     ready_at BIGINT NOT NULL,
+    told     BIGINT NOT NULL DEFAULT 0,      -- inbox.seq of the message at which the member was told of the backlog
     lease    BIGINT                          -- NULL: free
 ) WITHOUT ROWID;
 CREATE INDEX inbox_lane_ready ON inbox_lane (ready_at) WHERE lease IS NULL;
 
 CREATE TABLE conversation (
-    id        INTEGER PRIMARY KEY,
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
     lane      TEXT    NOT NULL,
     opened_at BIGINT  NOT NULL,
     last_at   BIGINT  NOT NULL,
@@ -53,7 +55,7 @@ CREATE INDEX turn_of_conversation ON turn (conversation, cause);
 
 -- What is to be said, in the order in which it is to be said.
 CREATE TABLE outbox (
-    seq          INTEGER PRIMARY KEY,
+    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     lane         TEXT    NOT NULL,
     cause        BIGINT  NOT NULL,           -- inbox.seq of what it answers
     part         BIGINT  NOT NULL,           -- 0, 1, ... of the answer; negative: a notice
