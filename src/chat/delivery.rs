@@ -114,8 +114,11 @@ impl Delivery {
             Fate::GiveUp => self.give_up(claim, &reason).await,
             Fate::Again(attempt) => {
                 let at = blocked_until.unwrap_or_else(|| now + backoff(claim.attempts));
-                info!(inbox.seq = claim.cause, attempts = claim.attempts, error = %chain(&error),
-                    "a message to {} is sent again", claim.message.to);
+                // Why nobody gets through has been said once; it is not news for each message.
+                if attempt != Attempt::Blocked {
+                    info!(inbox.seq = claim.cause, attempts = claim.attempts, error = %chain(&error),
+                        "a message to {} is sent again", claim.message.to);
+                }
                 self.send_again(claim, &reason, attempt, at).await
             }
         }

@@ -63,7 +63,6 @@ pub async fn dispatch<T, C, R, H>(
         let stopping = stop.is_cancelled();
         if stopping && (on_stop == OnStop::Leave || drained && at_work.is_empty()) {
             open = false;
-            continue;
         }
         let due = stopping && !drained || !stopping && ask_at.is_some_and(|at| at <= clock.now());
         if open && due && free > 0 {

@@ -13,7 +13,7 @@ struct Aged {
     /// The first key that stays: of the first young row or, where all are old, after the last. Rows that come between
     /// this look and the deletion are beyond it. Reads no more than what is old.
     first_young: &'static str,
-    /// Deletes finished rows below that key.
+    /// Deletes rows below that key that ended before the time. Some of them may have ended just now.
     delete: &'static str,
 }
 
@@ -22,19 +22,22 @@ const AGED: [Aged; 3] = [
         first_young: "SELECT COALESCE((SELECT seq FROM inbox WHERE received_at >= ?1 ORDER BY seq LIMIT 1),
                       (SELECT MAX(seq) + 1 FROM inbox), 0)",
         delete: "DELETE FROM inbox WHERE seq IN
-                 (SELECT seq FROM inbox WHERE seq < ?1 AND state = 'done' ORDER BY seq LIMIT ?2)",
+                 (SELECT seq FROM inbox WHERE seq < ?1 AND state <> 'open' AND received_at < ?3
+                  ORDER BY seq LIMIT ?2)",
     },
     Aged {
         first_young: "SELECT COALESCE((SELECT seq FROM outbox WHERE created_at >= ?1 ORDER BY seq LIMIT 1),
                       (SELECT MAX(seq) + 1 FROM outbox), 0)",
         delete: "DELETE FROM outbox WHERE seq IN
-                 (SELECT seq FROM outbox WHERE seq < ?1 AND state = 'sent' ORDER BY seq LIMIT ?2)",
+                 (SELECT seq FROM outbox WHERE seq < ?1 AND state = 'sent' AND ended_at < ?3
+                  ORDER BY seq LIMIT ?2)",
     },
     Aged {
         first_young: "SELECT COALESCE((SELECT cause FROM turn WHERE ended_at >= ?1 ORDER BY cause LIMIT 1),
                       (SELECT MAX(cause) + 1 FROM turn), 0)",
         delete: "DELETE FROM turn WHERE cause IN
-                 (SELECT cause FROM turn WHERE cause < ?1 AND state <> 'running' ORDER BY cause LIMIT ?2)",
+                 (SELECT cause FROM turn WHERE cause < ?1 AND ended_at < ?3
+                  ORDER BY cause LIMIT ?2)",
     },
 ];
 
@@ -44,20 +47,22 @@ pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
         let below: i64 = db
             .read(move |conn| conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)))
             .await?;
-        total += in_batches(db, delete, below).await?;
+        total += in_batches(db, delete, below, before).await?;
     }
     let closed = "DELETE FROM conversation WHERE id IN
-                  (SELECT id FROM conversation WHERE closed_at < ?1
+                  (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
                    AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
                    ORDER BY closed_at LIMIT ?2)";
-    total += in_batches(db, closed, before.as_millis()).await?;
+    total += in_batches(db, closed, i64::MAX, before).await?;
     Ok(total)
 }
 
-async fn in_batches(db: &Db, delete: &'static str, below: i64) -> Result<usize, Error> {
+async fn in_batches(db: &Db, delete: &'static str, below: i64, before: Timestamp) -> Result<usize, Error> {
     let mut total = 0;
     loop {
-        let deleted = db.write(move |conn| conn.prepare_cached(delete)?.execute(params![below, BATCH])).await?;
+        let deleted = db
+            .write(move |conn| conn.prepare_cached(delete)?.execute(params![below, BATCH, before.as_millis()]))
+            .await?;
         total += deleted;
         if deleted < BATCH {
             return Ok(total);

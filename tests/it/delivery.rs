@@ -269,3 +269,48 @@ async fn a_message_that_cannot_be_sent_for_a_day_is_given_up_and_the_next_is_not
     assert_eq!(app.texts("zhangsan", 1).await, ["好"]);
     app.settled().await;
 }
+
+#[tokio::test]
+async fn a_message_that_may_have_arrived_is_not_sent_again_after_wecom_forgot_it() {
+    let mut app = App::start().await;
+    app.wecom.trouble(|trouble| trouble.lose_answers(1));
+    app.model.push(answer("只说一次"));
+    app.say("zhangsan", "喂").await;
+    app.texts("zhangsan", 1).await;
+    within(app.clock.sleeper_within(Duration::from_millis(1001)..=Duration::from_millis(2500))).await;
+    app.stop().await;
+    app.clock.advance(Duration::from_secs(5 * 3600));
+    app.launch().await;
+    app.settled().await;
+    assert_eq!(app.texts("zhangsan", 1).await, ["只说一次"]);
+    let dead = "SELECT COUNT(*) FROM outbox WHERE state = 'dead' AND reason LIKE 'it may have arrived%'";
+    assert_eq!(app.count(dead), 1, "the administrator sees it");
+    // And it holds nobody up.
+    app.model.push(answer("在"));
+    app.say("zhangsan", "还在吗").await;
+    assert_eq!(app.texts("zhangsan", 2).await[1], "在");
+    app.settled().await;
+}
+
+#[tokio::test]
+async fn an_old_message_that_is_given_up_does_not_let_the_others_run_against_a_closed_gate() {
+    let app = App::start().await;
+    app.model.set_script(|_| answer("好"));
+    app.wecom.trouble(|trouble| trouble.refuse_ip(true));
+    for n in 0..10 {
+        app.say(&format!("m{n}"), "喂").await;
+    }
+    within(app.clock.sleeper_within(Duration::from_millis(1500)..=Duration::from_secs(2))).await;
+    while app.count("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'") < 10 {
+        tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+    }
+    let before = app.wecom.counters().sends;
+    app.clock.advance(Duration::from_secs(24 * 3600 + 60));
+    while app.count("SELECT COUNT(*) FROM outbox WHERE state = 'dead'") < 1 {
+        tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+    }
+    within(app.clock.sleeper_within(Duration::from_millis(2500)..=Duration::from_secs(4))).await;
+    assert_eq!(app.wecom.counters().sends - before, 1, "one knocks");
+    let mut app = app;
+    app.stop().await;
+}

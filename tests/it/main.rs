@@ -10,4 +10,5 @@ mod delivery;
 mod harness;
 mod network;
 mod process;
+mod store;
 mod turn;

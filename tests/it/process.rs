@@ -234,6 +234,29 @@ async fn sigterm_lets_open_answers_end_and_exits_with_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_everything_leave_that_is_written() {
+    let mut company = Company::open(&[]).await;
+    let paragraph =
+        |n| format!("这是第{n}个不长不短的段落，它有几句话。每句话都完整。读起来应当顺畅，不会断在半句上。");
+    company.model.push(ModelReply::Answer((0..60).map(paragraph).collect::<Vec<_>>().join("\n\n")));
+    company.wecom.trouble(|trouble| trouble.delay_answers(Duration::from_millis(100)));
+    company.start().await;
+    assert!(company.wecom.say("zhangsan", "写长").await.accepted());
+    company.until("SELECT COUNT(*) FROM turn WHERE state = 'answered'", 1).await;
+    let count = |sql: &str| company.database().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let waiting = count("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'");
+    assert!(waiting > 2, "{waiting} parts wait behind the one under way");
+    assert!(company.terminate().await.success());
+    assert_eq!(
+        company
+            .database()
+            .query_row("SELECT COUNT(*) FROM outbox WHERE state <> 'sent'", [], |row| row.get::<_, i64>(0))
+            .unwrap(),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_past_its_deadline_loses_nothing() {
     let mut company = Company::open(&[("QIMATE_SERVER__STOP_TIMEOUT_SECONDS", "1")]).await;
     company.model.push(ModelReply::Hang);

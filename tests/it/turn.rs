@@ -361,6 +361,66 @@ async fn an_answer_that_a_crash_cut_off_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_message_that_breaks_every_worker_ends_in_an_honest_sentence_behind_what_was_said() {
+    let logs = Logs::capture();
+    let mut app = App::start().await;
+    let before = "这是第一段，已经完整地写好了。\n\n第二段写到".to_owned();
+    app.model.push(ModelReply::Held { before, gate: Gate::new(), after: String::new() });
+    app.say("zhangsan", "讲讲").await;
+    app.texts("zhangsan", 1).await;
+    app.drop_everything().await;
+    // As if the process had died of it fifty times.
+    app.database().execute("UPDATE inbox SET claims = 50", []).unwrap();
+    app.launch().await;
+    let texts = app.texts("zhangsan", 2).await;
+    assert!(texts[1].contains("没能回答"), "{texts:?}");
+    let reference = texts[1].rsplit(' ').next().unwrap();
+    assert_eq!(
+        logs.with(&["gave up a message after 50 attempts", reference]).len(),
+        1,
+        "{reference}: {:?}",
+        logs.with(&["gave up"])
+    );
+    app.settled().await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM turn WHERE state = 'failed'"), 1);
+}
+
+#[tokio::test]
+async fn a_member_is_told_when_words_come_and_nothing_of_them_can_be_said_yet() {
+    let app = App::start_with(|config| config.chat.progressive = false).await;
+    let gate = Gate::new();
+    app.model.push(ModelReply::Held { before: "第一".to_owned(), gate: gate.clone(), after: "段。".to_owned() });
+    app.say("zhangsan", "想一想").await;
+    within(app.model.wait_load(|load| load.in_flight == 1)).await;
+    app.advance_to_sleeper(19.5..=20.0).await;
+    assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"]);
+    gate.open();
+    assert_eq!(app.texts("zhangsan", 2).await[1], "第一段。");
+    app.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_of_questions_leaves_no_hole_in_any_conversation() {
+    let app = App::start().await;
+    app.model.set_script(echo);
+    for n in 0..10 {
+        for member in 0..30 {
+            app.say(&format!("m{member}"), &format!("q{n}")).await;
+        }
+    }
+    while app.count("SELECT COUNT(*) FROM inbox WHERE state = 'open'") > 0 {
+        tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+    }
+    for request in app.model.requests() {
+        let questions = request.contents("user");
+        let expected: Vec<_> = (0..questions.len()).map(|n| format!("q{n}")).collect();
+        assert_eq!(questions, expected);
+    }
+    let mut app = app;
+    app.drop_everything().await;
+}
+
+#[tokio::test]
 async fn an_answer_that_a_crash_cut_off_before_its_first_part_is_written_anew() {
     let mut app = App::start().await;
     app.model.push(ModelReply::Stall("还没写完第一段".to_owned()));
