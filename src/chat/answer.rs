@@ -1,5 +1,7 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
+use std::pin::pin;
+
 use tracing::warn;
 
 use super::{
@@ -95,10 +97,14 @@ impl Answerer {
     ) -> Written {
         let mut live = Live::resume(self.settings.progressive, turn.parts);
         let mut slow = SlowNotice::new(self, claim, turn.parts > 0);
-        let outcome = tokio::select! {
-            biased;
-            () = running.stopped() => Err(Outcome::Stopped),
-            begun = slow.beside(self.begin(claim, &turn, exchanges)) => begun,
+        // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
+        let outcome = {
+            let begin = pin!(self.begin(claim, &turn, exchanges));
+            tokio::select! {
+                biased;
+                () = running.stopped() => Err(Outcome::Stopped),
+                begun = slow.beside(begin) => begun,
+            }
         };
         let mut stream = match outcome {
             Ok(stream) => stream,
@@ -106,10 +112,11 @@ impl Answerer {
         };
         let outcome = loop {
             // Only the wait for the model is given up when the member says stop: a commit is always seen through.
+            let next = pin!(stream.next());
             let next = tokio::select! {
                 biased;
                 () = running.stopped() => break Outcome::Stopped,
-                next = slow.beside(stream.next()) => next,
+                next = slow.beside(next) => next,
             };
             match next {
                 Some(Ok(Delta::Text(text))) => {
@@ -185,8 +192,7 @@ impl<'a> SlowNotice<'a> {
     }
 
     /// Runs `work`; says the sentence beside it when its time comes.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
+    async fn beside<T>(&mut self, mut work: impl Future<Output = T> + Unpin) -> T {
         if let (true, Some(limit)) = (self.pending, self.answerer.settings.slow_notice) {
             let due = self.answerer.clock.sleep_until(self.claim.received_at + limit);
             tokio::select! {

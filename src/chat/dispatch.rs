@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -59,6 +59,11 @@ pub async fn dispatch<T, C, R, H>(
     // While stopping: nothing was ready when last asked. Whoever ends after that may have made something ready.
     let mut drained = false;
     while open || !at_work.is_empty() {
+        // All that have ended, before the next claim: else each claim would be for one hand.
+        while let Some(ended) = at_work.try_join_next() {
+            drained = false;
+            report(name, ended);
+        }
         let free = hands - at_work.len();
         let stopping = stop.is_cancelled();
         if stopping && (on_stop == OnStop::Leave || drained && at_work.is_empty()) {
@@ -92,15 +97,19 @@ pub async fn dispatch<T, C, R, H>(
         tokio::select! {
             Some(ended) = at_work.join_next(), if !at_work.is_empty() => {
                 drained = false;
-                if let Err(panic) = ended {
-                    error!(queue = name, %panic, "a worker broke");
-                }
+                report(name, ended);
             }
             () = ready(), if open => ask_at = Some(clock.now()),
             () = until(clock, ask_at), if open && !stopping && free > 0 => {}
             () = stop.cancelled(), if open && !stopping => {}
             else => return,
         }
+    }
+}
+
+fn report(name: &str, ended: Result<(), JoinError>) {
+    if let Err(panic) = ended {
+        error!(queue = name, %panic, "a worker broke");
     }
 }
 

@@ -17,6 +17,8 @@ use crate::{
 
 /// Text that all cached conversations may hold together.
 const CAPACITY_BYTES: u64 = 8 * 1024 * 1024;
+/// What an entry costs beside its text, as measured over ten thousand members.
+const OVERHEAD_BYTES: usize = 1536;
 /// A conversation that rests this long is read again when it goes on.
 const AT_HAND: Duration = Duration::from_secs(30 * 60);
 /// Bytes of text that are kept for each token of the context budget: a token of any language is rarely longer.
@@ -37,7 +39,7 @@ impl Memory {
         let cache = Cache::builder()
             .max_capacity(CAPACITY_BYTES)
             .weigher(|lane: &Lane, conversation: &Arc<Conversation>| {
-                u32::try_from(lane.as_str().len() + text_bytes(conversation) + 256).unwrap_or(u32::MAX)
+                u32::try_from(lane.as_str().len() + text_bytes(conversation) + OVERHEAD_BYTES).unwrap_or(u32::MAX)
             })
             .time_to_idle(AT_HAND)
             .build();

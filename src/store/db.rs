@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{Error, migrate};
@@ -300,6 +300,8 @@ fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, E
     let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(64);
+    // Otherwise a statement with `LIMIT ?` is planned again each time that a value is bound: a fifth of the writer's time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         conn.execute_batch("PRAGMA cache_size = -1024")?;
         return Ok(conn);
