@@ -21,7 +21,7 @@ use crate::{
     meter::Meter,
     net,
     store::Store,
-    web::{self, Callback, Web},
+    web::{self, Callback, Readiness, Web},
     wecom::{
         self,
         crypto::{CallbackToken, EncodingAesKey},
@@ -74,7 +74,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         intake,
         clock.clone(),
     );
-    let web = Web { callback: Arc::new(callback), store: store.clone() };
+    let readiness = Readiness::new(store.clone(), clock.clone());
+    let web = Web { callback: Arc::new(callback), readiness: Arc::new(readiness) };
     let turns =
         Turns::new(store.clone(), clock.clone(), config.chat.clone(), config.llm.system_prompt.clone(), stops, meter);
     let delivery = Delivery::new(store.clone(), clock.clone(), wecom, config.wecom.max_concurrent_sends);

@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use axum::{Router, routing};
 
-pub use self::callback::Callback;
-use crate::store::Store;
+pub use self::{callback::Callback, health::Readiness};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub struct Web {
     /// The callback's keys, and where its events go.
     pub callback: Arc<Callback>,
     /// For the health checks.
-    pub store: Store,
+    pub readiness: Arc<Readiness>,
 }
 
 /// All endpoints. `callback_path` answers with and without a trailing slash.
