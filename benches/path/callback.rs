@@ -42,7 +42,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(2000);
 const WARM_UP: Duration = Duration::from_millis(300);
 /// As many as no daemon takes in a round; should one, its round ends early.
-const CALLBACKS: usize = 60_000;
+const CALLBACKS: usize = 120_000;
 
 pub(crate) async fn run() -> anyhow::Result<Vec<Figure>> {
     let bare = BareHandler::start().await?;

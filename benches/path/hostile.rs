@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
@@ -47,6 +48,7 @@ pub(crate) async fn run() -> anyhow::Result<Vec<Figure>> {
     ];
     let beside = ask_calmly(&mut company, "beside").await?;
     let rss_after = company.daemon.rss_mib()?;
+    ensure!(company.model.in_flight() == HUNG, "the hung calls did not hang until the end");
     for body in large {
         body.await?;
     }
