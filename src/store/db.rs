@@ -300,7 +300,7 @@ fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, E
     let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(64);
-    // Otherwise a statement with `LIMIT ?` is planned again each time that a value is bound: a fifth of the writer's time.
+    // Otherwise a statement with `LIMIT ?` is planned again each time that a value is bound.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         conn.execute_batch("PRAGMA cache_size = -1024")?;
