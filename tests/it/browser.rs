@@ -1,6 +1,6 @@
 //! The sandbox's page in a real browser, with the real daemon behind it.
 
-use std::{process::Stdio, time::Duration};
+use std::{io::Write, process::Stdio, time::Duration};
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -23,7 +23,8 @@ fn browser_is_there() -> bool {
         return true;
     }
     assert!(std::env::var_os("QIMATE_TEST_ALL").is_none(), "chromium and chromedriver are needed here");
-    println!("skipped: chromium and chromedriver are not installed");
+    // Past the test harness, which keeps what a passing test prints to itself.
+    let _ = std::io::stderr().write_all(b"skipped: a_person_tries_the_sandbox needs chromium and chromedriver\n");
     false
 }
 
