@@ -62,7 +62,11 @@ impl Company {
 
     /// Starts the daemon and waits until it is ready.
     pub async fn start(&mut self) {
-        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        self.start_by(self.command(&["serve"])).await;
+    }
+
+    async fn start_by(&mut self, mut command: Command) {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
         within_seconds(30, async {
@@ -325,6 +329,44 @@ async fn a_database_that_cannot_be_written_refuses_callbacks_and_recovers_by_its
     assert!(company.wecom.say("zhangsan", "二").await.accepted());
     company.wecom.wait_delivered(|all| !all.is_empty()).await;
     assert_eq!(company.ready().await.0, 200);
+}
+
+/// The operating system refuses every write, as it does where a file system went read-only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_refuses_writes_refuses_callbacks_and_recovers_by_itself() {
+    let tool = |program: &str| std::process::Command::new(program).arg("--version").output().is_ok();
+    if !tool("prlimit") || !tool("env") {
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), b"skipped: a disk that refuses writes needs prlimit\n");
+        return;
+    }
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    let mut command = Command::new("env");
+    // Beyond its file size limit a process gets a signal that ends it, or, where that is ignored, an error.
+    command.args(["--ignore-signal=XFSZ", env!("CARGO_BIN_EXE_qimate"), "serve"]);
+    command.env_clear().envs(company.variables()).env("PATH", "/usr/bin:/bin").current_dir(company.dir.path());
+    command.kill_on_drop(true);
+    company.start_by(command).await;
+    assert!(company.wecom.say("zhangsan", "一").await.accepted());
+    company.until("SELECT COUNT(*) FROM outbox WHERE state = 'sent'", 1).await;
+
+    let pid = company.daemon.as_ref().unwrap().id().unwrap().to_string();
+    let limit = |limit: &str| {
+        let limit = format!("--fsize={limit}");
+        assert!(std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    };
+    limit("0:unlimited");
+    // The second's grace of the check before.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let (status, reason) = company.ready().await;
+    assert_eq!(status, 503, "{reason}");
+    let receipt = company.wecom.say("zhangsan", "二").await;
+    assert!(!receipt.accepted() && receipt.attempts.len() == 3, "{receipt:?}");
+    limit("unlimited");
+    assert_eq!(company.ready().await.0, 200);
+    assert!(company.wecom.say("zhangsan", "三").await.accepted());
+    company.wecom.wait_delivered(|all| all.len() >= 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
