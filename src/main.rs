@@ -87,7 +87,9 @@ async fn main() -> ExitCode {
     let loaded = match Config::load(cli.config.as_deref(), &environment) {
         Ok(loaded) => loaded,
         Err(faults) => {
-            eprintln!("{faults}");
+            eprintln!(
+                "{faults}\n\n`qimate demo` tries Qimate without any of this; config.example.toml explains every setting."
+            );
             return ExitCode::from(MISCONFIGURED);
         }
     };

@@ -586,4 +586,12 @@ async fn no_text_of_a_member_or_a_model_is_in_the_log() {
     let ours: Vec<_> = logs.with(&["机密内容"]).into_iter().filter(|line| line.contains("qimate")).collect();
     assert!(ours.is_empty(), "{ours:?}");
     assert!(!logs.with(&["answered zhangsan"]).is_empty());
+    // Whatever a library says at trace: no secret is in it, not even the one that WeCom wants in a URL.
+    let secrets = app.wecom.settings();
+    for secret in [&secrets.secret, &secrets.callback_token, &secrets.encoding_aes_key] {
+        let lines = logs.with(&[secret.expose()]);
+        assert!(lines.is_empty(), "{lines:?}");
+    }
+    let lines = logs.with(&["access_token="]);
+    assert!(lines.is_empty(), "{lines:?}");
 }
