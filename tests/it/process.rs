@@ -177,7 +177,7 @@ async fn killed_at_any_instant_it_loses_nothing_and_says_nothing_twice() {
         company.start().await;
         let mut saying = tokio::task::JoinSet::new();
         for n in 0..12_u64 {
-            let (wecom, member) = (company.wecom.clone(), format!("m{}", n % 4));
+            let (wecom, member) = (company.wecom.clone(), format!("m{round}-{}", n % 4));
             let pause = Duration::from_millis(dice.below(60));
             let question = format!("〔{round}-{n}〕");
             saying.spawn(async move {
@@ -196,23 +196,25 @@ async fn killed_at_any_instant_it_loses_nothing_and_says_nothing_twice() {
         }
     }
     company.start().await;
-    company.until("SELECT COUNT(*) FROM inbox WHERE state = 'open'", 0).await;
-    // The pace holds back what is beyond 28 messages a minute and member; it is committed, which is what counts here.
-    let conn = company.database();
-    let mut said = conn.prepare("SELECT member, content FROM outbox ORDER BY seq").unwrap();
-    let said: Vec<(String, String)> =
-        said.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let owed = "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
+                     + (SELECT COUNT(*) FROM outbox WHERE state <> 'sent')";
+    company.until(owed, 0).await;
+    let shown = company.wecom.delivered();
     assert!(acknowledged.len() as u64 > rounds, "too few were acknowledged to mean anything: {}", acknowledged.len());
     for (member, question) in &acknowledged {
-        let texts: Vec<_> = said.iter().filter(|(to, _)| to == member).map(|(_, text)| text.as_str()).collect();
+        let texts: Vec<_> = shown.iter().filter(|one| one.member == *member).map(|one| one.content.as_str()).collect();
         let all = texts.join("\n");
-        for piece in ["的第一段", "的第二段", "的第三段，完。"] {
-            let times = all.matches(&format!("{question}{piece}")).count();
-            assert_eq!(times, 1, "seed {seed}: {question}{piece} to {member}");
-        }
+        let places: Vec<_> = ["的第一段", "的第二段", "的第三段，完。"]
+            .iter()
+            .map(|piece| {
+                let piece = format!("{question}{piece}");
+                assert_eq!(all.matches(&piece).count(), 1, "seed {seed}: {piece} to {member}");
+                all.find(&piece)
+            })
+            .collect();
+        assert!(places.is_sorted(), "seed {seed}: {question} to {member} out of order");
     }
     // And nobody saw anything twice.
-    let shown = company.wecom.delivered();
     let mut seen = std::collections::HashSet::new();
     for message in &shown {
         assert!(seen.insert((message.member.clone(), message.content.clone())), "seed {seed}: twice: {message:?}");
