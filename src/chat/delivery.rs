@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{
+    cause::chain,
     dispatch::{OnStop, Queue, dispatch},
     gate::Gate,
     persist::persist,
@@ -238,16 +239,4 @@ fn backoff(attempts: u32) -> Duration {
         .build()
         .nth(attempts.saturating_sub(1).min(16) as usize)
         .unwrap_or(LONGEST)
-}
-
-/// An error with what caused it, for one line of the log.
-fn chain(error: &SendError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -10,6 +10,7 @@ pub mod intake;
 pub mod dispatch;
 
 pub mod answer;
+mod cause;
 pub mod command;
 pub mod context;
 pub mod live;

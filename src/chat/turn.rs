@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use super::{
     answer::{self, Answerer},
+    cause::chain,
     command::Command,
     memory::Memory,
     persist::persist,
@@ -223,6 +224,6 @@ fn state_of(outcome: &answer::Outcome, charge: Charge) -> TurnState {
             TurnState::Failed { reason: "the provider's content filter held the answer back".to_owned(), usage }
         }
         answer::Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },
-        answer::Outcome::Model(error) => TurnState::Failed { reason: error.to_string(), usage },
+        answer::Outcome::Model(error) => TurnState::Failed { reason: chain(error), usage },
     }
 }

@@ -249,7 +249,8 @@ impl Daemon {
             } else {
                 String::new()
             };
-            let failed = line.contains(" ERROR ") || line.starts_with("ERROR");
+            // What an administrator would have to look at.
+            let failed = [" ERROR ", " WARN "].iter().any(|level| line.contains(level));
             self.0.journal.record(Entry::new(Kind::Log, title.clone(), title).detail(detail).failed(failed));
             let mut last_lines = lock(&self.0.last_lines);
             last_lines.push_back(line);

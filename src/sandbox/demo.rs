@@ -290,6 +290,11 @@ impl<'a> Teller<'a> {
         if step.kind == Kind::Log && !step.failed {
             return;
         }
+        if step.kind == Kind::Log {
+            let line = if step.detail.is_empty() { &step.title_zh } else { &step.detail };
+            println!("{:>7} ms ✗ {line}", self.since(step.at));
+            return;
+        }
         let mark = if step.failed { "✗" } else { "·" };
         let took = step.duration_ms.map(|took| format!("  ({took} ms)")).unwrap_or_default();
         println!("{:>7} ms {mark} {} · {}{took}", self.since(step.at), step.title_zh, step.title_en);
