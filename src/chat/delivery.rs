@@ -149,7 +149,7 @@ impl Delivery {
         attempt: Attempt,
         at: Timestamp,
     ) -> Result<(), LeaseLost> {
-        persist(&self.clock, || self.store.retry(claim, reason, attempt, at, self.clock.now())).await
+        persist(&self.clock, || self.store.retry(claim, reason, attempt, at)).await
     }
 
     /// Closes the gate when nothing of the application gets through, and opens it when WeCom has answered about the

@@ -14,6 +14,9 @@ const FIRST: Duration = Duration::from_secs(2);
 /// The longest that it stays closed by itself: what an administrator mended is felt within this.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// The longest that it stays closed because WeCom asks for it.
+const LONGEST_BLOCK: Duration = Duration::from_secs(3600);
+
 /// Open, closed until a time, or waiting for the one that was let through.
 #[derive(Debug)]
 pub struct Gate {
@@ -91,13 +94,16 @@ impl Gate {
     pub fn close(&self, for_at_least: Duration) -> (Timestamp, bool) {
         let now = self.clock.now();
         let mut state = self.lock();
+        // What WeCom asks for doubles too, when it asks again: its longest block lasts an hour (page 90312).
+        let longest = if for_at_least > LONGEST { LONGEST_BLOCK } else { LONGEST };
         let (pause, was_open) = match *state {
             State::Open => (FIRST, true),
-            State::Probing { pause } => ((pause * 2).min(LONGEST), false),
+            State::Probing { pause } => ((pause * 2).min(longest), false),
             State::Closed { until, .. } if until >= now + for_at_least => return (until, false),
             State::Closed { pause, .. } => (pause, false),
         };
-        let until = now + pause.max(for_at_least);
+        let pause = pause.max(for_at_least);
+        let until = now + pause;
         *state = State::Closed { until, pause };
         // Whoever waits must learn the new time.
         self.opened.notify_one();
@@ -150,8 +156,16 @@ mod tests {
     #[test]
     fn it_stays_closed_as_long_as_wecom_asks() {
         let manual = ManualClock::new(Timestamp::from_secs(1_700_000_000));
-        let clock = Clock::Manual(manual);
+        let clock = Clock::Manual(manual.clone());
         let gate = Gate::new(clock.clone());
-        assert_eq!(gate.close(Duration::from_secs(60)), (clock.now() + Duration::from_secs(60), true));
+        let minute = Duration::from_secs(60);
+        assert_eq!(gate.close(minute), (clock.now() + minute, true));
+        // Asked again each time that one tries: up to an hour.
+        for minutes in [2, 4, 8, 16, 32, 60, 60] {
+            let (_, again_at) = gate.allows(1);
+            manual.advance(again_at.expect("closed").since(clock.now()));
+            assert_eq!(gate.allows(1).0, 1);
+            assert_eq!(gate.close(minute).0, clock.now() + minute * minutes);
+        }
     }
 }

@@ -40,7 +40,7 @@ pub enum SendError {
     /// Let nobody of the application send for a while. This message was not delivered.
     #[error("WeCom wants fewer calls (errcode {errcode}); again in {} s", after.as_secs())]
     SlowDown {
-        /// How long at least; WeCom's block may last up to an hour, so wait longer when it comes again.
+        /// How long at least. WeCom's block may last up to an hour: wait longer when it comes again.
         after: Duration,
         /// What WeCom said.
         errcode: Errcode,
@@ -117,8 +117,9 @@ impl From<Refusal> for SendError {
         let errcode = refusal.errcode;
         match errcode.class() {
             Class::SlowDown => Self::SlowDown { after: SLOW_DOWN, errcode },
-            // A fresh access token that is stale again is WeCom's trouble, not the message's.
-            Class::TokenStale | Class::Busy | Class::Ok => Self::Busy { errcode },
+            // A fresh access token that is stale again is WeCom's trouble with everybody's messages.
+            Class::TokenStale => Self::SlowDown { after: SLOW_DOWN, errcode },
+            Class::Busy | Class::Ok => Self::Busy { errcode },
             Class::Unknown => Self::Unknown { refusal },
             Class::IpRefused => Self::IpRefused { address: refusal.address },
             Class::Misconfigured => Self::Misconfigured { refusal },
@@ -133,7 +134,11 @@ impl From<TokenError> for SendError {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Unreachable(cause) => Self::Unreachable { cause },
-            TokenError::Refused(refusal) => refusal.into(),
+            // And whatever the reason is, it is none of the message's: it waits.
+            TokenError::Refused(refusal) => match refusal.errcode.class() {
+                Class::SlowDown | Class::TokenStale | Class::Busy | Class::IpRefused => refusal.into(),
+                _ => Self::Misconfigured { refusal },
+            },
         }
     }
 }
@@ -266,7 +271,7 @@ mod tests {
 
             setting.wecom.next_send(Reply::errcode(errcode));
             let error = setting.sent(Reply::errcode(errcode)).await;
-            assert!(matches!(error, SendError::Busy { .. }), "{error:?}");
+            assert!(matches!(error, SendError::SlowDown { .. }), "{error:?}");
             assert_eq!((setting.wecom.posts().len(), setting.wecom.gettokens()), (4, 3), "{errcode}");
         }
     }

@@ -240,7 +240,7 @@ const fn stands(error: &TokenError) -> Duration {
         TokenError::Unreachable(_) => Duration::ZERO,
         TokenError::Refused(refusal) => match refusal.errcode.class() {
             Class::SlowDown => SLOW_DOWN,
-            Class::Busy | Class::Unknown => Duration::ZERO,
+            Class::Busy => Duration::ZERO,
             _ => REFUSAL_STANDS,
         },
     }

@@ -15,6 +15,7 @@ use qimate::{
         Store,
         conversation::TurnRecord,
         inbox::{Accepted, Disposition, Ending, Inbound},
+        outbox::Attempt,
     },
 };
 use rusqlite::Connection;
@@ -218,4 +219,66 @@ async fn what_follows_a_commit_follows_it_although_the_caller_has_gone() {
     // The dispatcher is awake, and there is something to claim.
     store.inbox_ready().await;
     assert_eq!(claim(&store, T0).await.seq, 1);
+}
+
+#[tokio::test]
+async fn what_may_have_arrived_counts_from_its_first_attempt() {
+    let (store, _dir) = fresh();
+    accept(&store, event("a", 1), T0).await;
+    let inbound = claim(&store, T0).await;
+    store.finish(&inbound, Ending::Says(vec![part("回答")]), T0).await.unwrap().unwrap();
+    let sent = store.claim_outbound(1, after(5)).await.unwrap().claims.pop().unwrap();
+    // The disk was full for five hours: only now can it be written that nobody knows.
+    store.retry(&sent, "lost", Attempt::Unsure, after(18_000)).await.unwrap().unwrap();
+    let again = store.claim_outbound(1, after(18_000)).await.unwrap().claims.pop().unwrap();
+    assert_eq!(again.unsure_since, Some(after(5)));
+    assert_eq!(again.message, sent.message, "and says the same");
+}
+
+#[tokio::test]
+async fn dead_letters_that_come_back_do_not_hide_a_message_under_way() {
+    let (store, _dir) = fresh();
+    for n in 0..20 {
+        accept(&store, event("a", n), T0).await;
+        let inbound = claim(&store, T0).await;
+        store.finish(&inbound, Ending::Says(vec![part(&format!("回答{n}"))]), T0).await.unwrap().unwrap();
+    }
+    for n in 0..19 {
+        let dead = store.claim_outbound(1, after(10 * n)).await.unwrap().claims.pop().unwrap();
+        store.give_up(&dead, "no", after(10 * n)).await.unwrap().unwrap();
+    }
+    let last = store.claim_outbound(1, after(300)).await.unwrap().claims.pop().unwrap();
+    assert_eq!(store.retry_dead_letters(None, after(300)).await.unwrap(), 19);
+    store.delivered(&last, "m", after(300)).await.unwrap().unwrap();
+    let mut contents = Vec::new();
+    let mut now = after(400);
+    while let Some(next) = store.claim_outbound(1, now).await.unwrap().claims.pop() {
+        contents.push(next.message.content());
+        store.delivered(&next, "m", now).await.unwrap().unwrap();
+        now = now + Duration::from_secs(10);
+    }
+    let again = contents.join(" ").matches(&last.message.content()).count();
+    assert_eq!(again, 0, "it had been delivered: {contents:?}");
+}
+
+#[tokio::test]
+async fn any_number_of_unreadable_answers_holds_nobody_up() {
+    let (store, dir) = fresh();
+    let conn = Connection::open(dir.path().join("qimate.db")).unwrap();
+    for n in 0..40 {
+        let format = if n == 39 { "text" } else { "hologram" };
+        conn.execute(
+            "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at)
+             VALUES ('ww1/1/x', ?1, 0, 'ww1', 1, 'x', ?2, '早', 'waiting', 0)",
+            rusqlite::params![n, format],
+        )
+        .unwrap();
+    }
+    conn.execute("INSERT INTO outbox_lane VALUES ('ww1/1/x', 0, NULL)", []).unwrap();
+    let mut claims = Vec::new();
+    for _ in 0..4 {
+        claims.extend(store.claim_outbound(8, T0).await.unwrap().claims);
+    }
+    assert_eq!(claims.len(), 1);
+    assert_eq!(store.dead_letters().await.unwrap().len(), 39);
 }

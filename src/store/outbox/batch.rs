@@ -50,8 +50,12 @@ pub(super) fn next_message(conn: &Connection, lane: &str, lease: i64, now: Times
         Pace::Wait { until } => return Ok(Next::RestUntil(until)),
         Pace::Now { merge } => merge,
     };
-    let mut rows = waiting(conn, lane, now)?.into_iter();
-    let Some(head) = rows.next() else { return Ok(Next::Nothing) };
+    let Waiting { readable, set_aside } = waiting(conn, lane, now)?;
+    let mut rows = readable.into_iter();
+    let Some(head) = rows.next() else {
+        // More may wait behind what was set aside.
+        return Ok(if set_aside { Next::RestUntil(now) } else { Next::Nothing });
+    };
 
     // Tried before: the same rows again. Never tried: those that fit, if it is to be merged.
     let (mut part, mut last) = (head.part.clone(), head.seq);
@@ -79,9 +83,15 @@ pub(super) fn next_message(conn: &Connection, lane: &str, lease: i64, now: Times
     })))
 }
 
+/// The first rows that wait on a lane, and whether some of them had to be set aside.
+struct Waiting {
+    readable: Vec<Row>,
+    set_aside: bool,
+}
+
 /// The first rows that wait on a lane. One that this version cannot read (a newer one wrote it) becomes a dead letter,
 /// so that it holds nobody up.
-fn waiting(conn: &Connection, lane: &str, now: Timestamp) -> Result<Vec<Row>, rusqlite::Error> {
+fn waiting(conn: &Connection, lane: &str, now: Timestamp) -> Result<Waiting, rusqlite::Error> {
     let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
     let mut select = conn.prepare_cached(
         "SELECT seq, cause, corp, agent, member, format, content, batch, repetition, attempts, unsure_since, created_at
@@ -94,12 +104,13 @@ fn waiting(conn: &Connection, lane: &str, now: Timestamp) -> Result<Vec<Row>, ru
             Err(error) => unreadable.push((row.get::<_, i64>(0)?, error)),
         }
     }
+    let set_aside = !unreadable.is_empty();
     for (seq, error) in unreadable {
         error!(outbox.seq = seq, %error, "set aside an answer that this version cannot read");
         conn.prepare_cached("UPDATE outbox SET state = 'dead', reason = 'unreadable', ended_at = ?2 WHERE seq = ?1")?
             .execute(params![seq, now.as_millis()])?;
     }
-    Ok(readable)
+    Ok(Waiting { readable, set_aside })
 }
 
 /// Binds the rows from `head` to `last` into one message and numbers it among the equal messages before it.

@@ -201,7 +201,6 @@ impl Store {
         reason: &str,
         attempt: Attempt,
         at: Timestamp,
-        now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, lease, batch, reason) = (claim.lane.clone(), claim.lease, claim.batch, reason.to_owned());
         let work = move |conn: &Connection| {
@@ -210,15 +209,11 @@ impl Store {
             }
             set_free(conn, lane.as_str(), lease, Some(at))?;
             conn.prepare_cached(
-                "UPDATE outbox SET reason = ?2, unsure_since = COALESCE(unsure_since, ?3), attempts = attempts - ?4
+                "UPDATE outbox SET reason = ?2, attempts = attempts - ?4,
+                     unsure_since = CASE WHEN ?3 THEN COALESCE(unsure_since, attempted_at) ELSE unsure_since END
                  WHERE seq = ?1",
             )?
-            .execute(params![
-                batch,
-                reason,
-                (attempt == Attempt::Unsure).then_some(now.as_millis()),
-                attempt == Attempt::Blocked,
-            ])?;
+            .execute(params![batch, reason, attempt == Attempt::Unsure, attempt == Attempt::Blocked])?;
             Ok(Ok(()))
         };
         self.db.write_then(work, self.wake_outbox()).await
@@ -237,11 +232,12 @@ impl Store {
             if !is_held(conn, &lane, lease)? {
                 return Ok(Err(LeaseLost));
             }
-            // A message is made of neighbours: looking further would read all that waits for a flooded member.
+            // A message is made of neighbours from its first row on: looking further would read all that waits for a
+            // flooded member.
             conn.prepare_cached(
                 "UPDATE outbox SET state = ?3, msg_id = ?4, reason = COALESCE(?5, reason), ended_at = ?6
-                 WHERE seq IN (SELECT seq FROM outbox WHERE lane = ?1 AND state = 'waiting' ORDER BY seq LIMIT ?7)
-                   AND batch = ?2",
+                 WHERE batch = ?2 AND seq IN
+                     (SELECT seq FROM outbox WHERE lane = ?1 AND state = 'waiting' AND seq >= ?2 ORDER BY seq LIMIT ?7)",
             )?
             .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis(), MERGE_ROWS])?;
             let more = conn
