@@ -276,6 +276,19 @@ mod tests {
         }
     }
 
+    /// Whatever `gettoken` says, it says it of the application: no message is given up for it.
+    #[tokio::test]
+    async fn a_refused_access_token_is_never_held_against_a_message() {
+        for errcode in [40001, 42009, 46004, 50002, 610_001] {
+            let setting = Setting::new().await;
+            setting.wecom.next_gettoken(Reply::errcode(errcode));
+            let error = setting.send().await.expect_err("no token");
+            assert!(matches!(error, SendError::Misconfigured { .. }), "{errcode}: {error:?}");
+            assert!(setting.send().await.is_err(), "{errcode}: it stands for a while");
+            assert_eq!((setting.wecom.gettokens(), setting.wecom.posts().len()), (1, 0), "{errcode}");
+        }
+    }
+
     #[tokio::test]
     async fn each_errcode_becomes_what_the_caller_can_do() {
         let setting = Setting::new().await;
