@@ -4,16 +4,18 @@
 //!
 //! 1. `server`: where things are wired, started and stopped
 //! 2. `web`: what the network sees; `sandbox`: WeCom on your desk
-//! 3. `chat`: what the bot does
-//! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model
+//! 3. `chat`: what the bot does; `doctor`: what is wrong with the set-up, and how to mend it
+//! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model; `alert`: who is told when something is wrong
 //! 5. `store`: what is durable; `llm`: the model's protocol
 //! 6. `config`: what an administrator sets
 //! 7. `model`: nouns without I/O
-//! 8. `clock`, `net`, `secret`: time, outgoing HTTP and secrets, as everybody uses them
+//! 8. `clock`, `metrics`, `net`, `secret`: time, figures, outgoing HTTP and secrets, as everybody uses them
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod chat;
 pub mod config;
+pub mod doctor;
 pub mod llm;
 pub mod meter;
 pub mod model;
@@ -24,5 +26,6 @@ pub mod web;
 pub mod wecom;
 
 pub mod clock;
+pub mod metrics;
 pub mod net;
 pub mod secret;

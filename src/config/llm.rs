@@ -6,7 +6,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{
     fault::Wrong,
-    reader::{NOT_SET, Reader, Reported, any, credential},
+    reader::{NOT_SET, Reader, Reported, any, credential, texts},
     setting::Value,
     url,
 };
@@ -105,24 +105,8 @@ fn base_url(text: &str) -> Result<String, Wrong> {
     Ok(url)
 }
 
-/// A table from a file, or JSON from a variable.
 fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
-    let pairs: BTreeMap<String, String> = match value {
-        Value::Table(table) => table
-            .iter()
-            .map(|(name, value)| match value {
-                Value::Text(text) => Ok((name.clone(), text.clone())),
-                _ => Err(Wrong::new(
-                    "holds a value that is not text",
-                    "expected every value in quotes, and other keys of [llm] above [llm.extra_headers]",
-                )),
-            })
-            .collect::<Result<_, _>>()?,
-        // The parser's own message would quote the text.
-        Value::Untyped(json) => serde_json::from_str(json)
-            .map_err(|_| Wrong::new("is not a JSON object of texts", "expected such as {\"X-Team\":\"sales\"}"))?,
-        other => return Err(other.unexpected("a section [llm.extra_headers]")),
-    };
+    let pairs = texts(value, "llm.extra_headers")?;
     let mut headers = BTreeMap::new();
     for (name, value) in pairs {
         // Neither is quoted: whoever writes "X-Key: secret" as a name would find the secret in the log.

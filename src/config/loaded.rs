@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Chat, Config, Environment, Faults, Llm, Log, Server, Storage, Wecom, layers,
+    Alerts, Chat, Config, Environment, Faults, Llm, Log, Server, Storage, Tls, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -48,12 +48,23 @@ impl Config {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let server = Server::read(reader);
+        let tls = Tls::read(reader);
         let wecom = Wecom::read(reader);
         let llm = Llm::read(reader);
         let chat = Chat::read(reader);
         let storage = Storage::read(reader);
+        let alerts = Alerts::read(reader);
         let log = Log::read(reader);
-        Ok(Self { server: server?, wecom: wecom?, llm: llm?, chat: chat?, storage: storage?, log: log? })
+        Ok(Self {
+            server: server?,
+            tls: tls?,
+            wecom: wecom?,
+            llm: llm?,
+            chat: chat?,
+            storage: storage?,
+            alerts: alerts?,
+            log: log?,
+        })
     }
 }
 

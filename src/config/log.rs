@@ -23,13 +23,16 @@ pub struct Log {
     pub format: LogFormat,
     /// A `tracing` filter, such as `info` or `info,qimate::chat=debug`.
     pub level: String,
+    /// Whether the text of messages may be logged (at debug).
+    pub message_text: bool,
 }
 
 impl Log {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let format = reader.choice("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
         let level = reader.text("log.level", filter);
-        Ok(Self { format: format?, level: level? })
+        let message_text = reader.flag("log.message_text");
+        Ok(Self { format: format?, level: level?, message_text: message_text? })
     }
 }
 

@@ -8,6 +8,7 @@
 //! it for the section's file. To add a key: a line with its comment in `config.example.toml`, a field in the section's
 //! struct, a line in the section's `read`. A test compares the example with what is read.
 
+pub mod alerts;
 pub mod chat;
 mod environment;
 mod fault;
@@ -24,11 +25,13 @@ pub mod storage;
 mod suggest;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod url;
 mod variable;
 pub mod wecom;
 
 pub use self::{
+    alerts::Alerts,
     chat::Chat,
     environment::{Environment, OpenAi},
     fault::{Fault, Faults},
@@ -37,6 +40,7 @@ pub use self::{
     log::Log,
     server::Server,
     storage::Storage,
+    tls::Tls,
     wecom::Wecom,
 };
 
@@ -45,6 +49,8 @@ pub use self::{
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[wecom]`
     pub wecom: Wecom,
     /// `[llm]`
@@ -53,6 +59,8 @@ pub struct Config {
     pub chat: Chat,
     /// `[storage]`
     pub storage: Storage,
+    /// `[alerts]`
+    pub alerts: Alerts,
     /// `[log]`
     pub log: Log,
 }

@@ -3,7 +3,7 @@
 //! Knows the kinds of values, not the keys. A section first takes all its values and only then looks at them, so that
 //! all faults are told at once.
 
-use std::{fmt::Display, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use super::{
     fault::{Fault, Wrong},
@@ -60,6 +60,12 @@ impl<'a> Reader<'a> {
             let remedy = format!("set it in [{section}] or as {} to {hint}", variable_of(key));
             self.faults.push(Fault::at(key, Wrong::new("is missing", remedy)));
         }
+        Reported
+    }
+
+    /// Reports that `key` contradicts another one.
+    pub(super) fn contradiction(&mut self, key: &'static str, wrong: Wrong) -> Reported {
+        self.faults.push(Fault::at(key, wrong));
         Reported
     }
 
@@ -213,5 +219,35 @@ pub(super) fn credential(text: &str) -> Result<Secret<String>, Wrong> {
         Ok(Secret::new(text.to_owned()))
     } else {
         Err(Wrong::new("holds a space or a letter that is not ASCII", "expected it as it was issued"))
+    }
+}
+
+/// A secret that people choose for us: long enough that nobody finds it by trying.
+pub(super) fn key(text: &str, least: usize) -> Result<Secret<String>, Wrong> {
+    if !(least..=256).contains(&text.chars().count()) {
+        let right = format!("expected {least} to 256 letters, digits and signs, such as `openssl rand -hex 24` makes");
+        return Err(Wrong::new(format!("has {} characters", text.chars().count()), right));
+    }
+    credential(text)
+}
+
+/// `name = "text"` lines: a table from a file, or JSON from a variable.
+pub(super) fn texts(value: &Value, section: &'static str) -> Result<BTreeMap<String, String>, Wrong> {
+    match value {
+        Value::Table(table) => table
+            .iter()
+            .map(|(name, value)| match value {
+                Value::Text(text) => Ok((name.clone(), text.clone())),
+                _ => Err(Wrong::new(
+                    "holds a value that is not text",
+                    format!("expected every value in quotes, and the keys of the section above [{section}]"),
+                )),
+            })
+            .collect(),
+        // The parser's own message would quote the text.
+        Value::Untyped(json) if json.trim().is_empty() => Ok(BTreeMap::new()),
+        Value::Untyped(json) => serde_json::from_str(json)
+            .map_err(|_| Wrong::new("is not a JSON object of texts", "expected such as {\"name\":\"text\"}")),
+        other => Err(other.unexpected("a section of its own")),
     }
 }

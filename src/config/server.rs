@@ -1,11 +1,14 @@
-//! `[server]`: where Qimate listens and how it stops.
+//! `[server]`: where Qimate listens, what it is called from outside, and how it stops.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
     fault::Wrong,
-    reader::{Reader, Reported},
+    reader::{NOT_SET, Reader, Reported, key, texts},
+    setting::Value,
+    url,
 };
+use crate::secret::Secret;
 
 /// The section's values.
 #[derive(Clone, Debug)]
@@ -14,6 +17,14 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The path of the callback, beginning with `/`, without a trailing one.
     pub callback_path: String,
+    /// What the server is reached by from outside: scheme, host and port.
+    pub public_url: Option<String>,
+    /// Where metrics and the like are answered without a key.
+    pub operations_listen: Option<SocketAddr>,
+    /// With it, they are answered on `listen` too.
+    pub operator_key: Option<Secret<String>>,
+    /// The files by which WeCom checks a domain: name and content.
+    pub domain_files: BTreeMap<String, String>,
     /// How long open turns and deliveries may go on after the first stop signal.
     pub stop_timeout: Duration,
 }
@@ -22,13 +33,25 @@ impl Server {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let listen = reader.text("server.listen", address);
         let callback_path = reader.text("server.callback_path", path);
+        let public_url = reader.optional_text("server.public_url", url::origin);
+        let operations_listen = reader.optional_text("server.operations_listen", address);
+        let operator_key = reader.optional_text("server.operator_key", |text| key(text, 24));
         let stop_timeout = reader.whole("server.stop_timeout_seconds", 1..=3600);
-        Ok(Self { listen: listen?, callback_path: callback_path?, stop_timeout: Duration::from_secs(stop_timeout?) })
+        let domain_files = reader.take("server.domain_files", |value| domain_files(value).map(named));
+        Ok(Self {
+            listen: listen?,
+            callback_path: callback_path?,
+            public_url: public_url?,
+            operations_listen: operations_listen?,
+            operator_key: operator_key?,
+            domain_files: domain_files?,
+            stop_timeout: Duration::from_secs(stop_timeout?),
+        })
     }
 }
 
 /// Paths that the server answers itself.
-const RESERVED: [&str; 2] = ["/healthz", "/readyz"];
+const RESERVED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/status"];
 
 fn address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| Wrong::new("is not an address with a port", "expected such as 0.0.0.0:8080 or [::]:8080"))
@@ -47,9 +70,37 @@ fn path(text: &str) -> Result<String, Wrong> {
     }
     let path = format!("/{segments}");
     if RESERVED.contains(&path.as_str()) {
-        return Err(Wrong::new("is taken by a health check", RIGHT));
+        return Err(Wrong::new("is taken by Qimate itself", RIGHT));
     }
     Ok(path)
+}
+
+/// Only names that WeCom gives such files: nobody gets a web server by this key.
+fn domain_files(value: &Value) -> Result<BTreeMap<String, String>, Wrong> {
+    const LONGEST: usize = 1024;
+    let mut files = BTreeMap::new();
+    for (name, content) in texts(value, "server.domain_files")? {
+        let middle = name.strip_prefix("WW_verify_").and_then(|rest| rest.strip_suffix(".txt"));
+        if !middle.is_some_and(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())) {
+            return Err(Wrong::new(
+                "holds a name that WeCom does not give",
+                "expected names such as WW_verify_AbC123.txt, as downloaded",
+            ));
+        }
+        let content = content.trim().to_owned();
+        if content.is_empty() || content.len() > LONGEST || content.chars().any(char::is_control) {
+            return Err(Wrong::new("holds a file without its content", "expected the one line that the file holds"));
+        }
+        files.insert(name, content);
+    }
+    Ok(files)
+}
+
+/// The names are shown; the contents say nothing to a reader.
+fn named(files: BTreeMap<String, String>) -> (BTreeMap<String, String>, String) {
+    let names: Vec<_> = files.keys().map(String::as_str).collect();
+    let shown = if names.is_empty() { NOT_SET.to_owned() } else { names.join(", ") };
+    (files, shown)
 }
 
 #[cfg(test)]
@@ -64,6 +115,23 @@ mod tests {
         for bad in ["/", "wxcomapp", "/a?b", "/a#b", "/{a}", "/a//b", "/a//", "/../a", "/应用", "/healthz", "/readyz/"]
         {
             assert!(path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_wecoms_own_files_are_taken() {
+        let files = |json: &str| domain_files(&Value::Untyped(json.to_owned())).ok();
+        assert_eq!(files("").map(|files| files.len()), Some(0));
+        let taken = files(r#"{"WW_verify_AbC123.txt":" AbC123\n"}"#).expect("taken");
+        assert_eq!(taken.get("WW_verify_AbC123.txt").map(String::as_str), Some("AbC123"));
+        for bad in [
+            r#"{"robots.txt":"x"}"#,
+            r#"{"WW_verify_../x.txt":"x"}"#,
+            r#"{"WW_verify_.txt":"x"}"#,
+            r#"{"WW_verify_a.txt":""}"#,
+            r#"["WW_verify_a.txt"]"#,
+        ] {
+            assert!(files(bad).is_none(), "{bad}");
         }
     }
 }

@@ -25,6 +25,21 @@ pub(super) fn api(text: &str) -> Result<String, Wrong> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// A server's address from outside: scheme, host and port, without a trailing slash.
+pub(super) fn origin(text: &str) -> Result<String, Wrong> {
+    const RIGHT: &str = "expected such as https://qimate.example.com, without the path";
+    let url = api(text)?;
+    match Url::parse(&url) {
+        Ok(parsed) if matches!(parsed.path(), "" | "/") => Ok(url),
+        _ => Err(Wrong::new("has a path", RIGHT)),
+    }
+}
+
+/// Any address over HTTP, secret parts and all.
+pub(super) fn any_http(text: &str) -> Result<String, Wrong> {
+    with_scheme(text, &["http", "https"], "expected a URL such as https://hooks.example.com/qimate").map(String::from)
+}
+
 /// A proxy's address, maybe with a user and a password.
 pub(super) fn proxy(text: &str) -> Result<Proxy, Wrong> {
     const RIGHT: &str = "expected http://, https://, socks5:// or socks5h://, then host:port or \

@@ -26,6 +26,10 @@ pub struct Wecom {
     pub callback_token: Secret<String>,
     /// The callback's EncodingAESKey: 43 letters and digits.
     pub encoding_aes_key: Secret<String>,
+    /// The Token of before, while it is being changed.
+    pub previous_callback_token: Option<Secret<String>>,
+    /// The EncodingAESKey of before, while it is being changed.
+    pub previous_encoding_aes_key: Option<Secret<String>>,
     /// Where the API is, without `/cgi-bin` and without a trailing slash.
     pub api_base: String,
     /// The proxy for every call to the API. May hold a password.
@@ -38,6 +42,8 @@ pub struct Wecom {
 
 impl Wecom {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let previous_callback_token = reader.optional_text("wecom.previous_callback_token", callback_token);
+        let previous_encoding_aes_key = reader.optional_text("wecom.previous_encoding_aes_key", encoding_aes_key);
         let corp_id = reader.required(
             "wecom.corp_id",
             "your enterprise's id (我的企业 → 企业信息 → 企业ID)",
@@ -66,6 +72,8 @@ impl Wecom {
             secret: secret?,
             callback_token: callback_token?,
             encoding_aes_key: encoding_aes_key?,
+            previous_callback_token: previous_callback_token?,
+            previous_encoding_aes_key: previous_encoding_aes_key?,
             api_base: api_base?,
             proxy: proxy?,
             timeout: Duration::from_secs(timeout?),

@@ -121,6 +121,7 @@ impl Stage {
         let mut set = |name: &str, value: &str| environment.push((name.into(), value.into()));
         let EmulatorSettings { corp_id, agent_id, secret, callback_token, encoding_aes_key } = emulator.settings();
         set("QIMATE_SERVER__LISTEN", &listen.to_string());
+        set("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0");
         set("QIMATE_SERVER__CALLBACK_PATH", CALLBACK_PATH);
         set("QIMATE_WECOM__CORP_ID", corp_id.as_str());
         set("QIMATE_WECOM__AGENT_ID", &agent_id.to_string());

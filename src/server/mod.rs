@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::mpsc};
-use tracing::info;
+use tracing::{info, warn};
 
 pub use self::lifecycle::Stop;
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     llm,
     meter::Meter,
+    metrics::Metrics,
     net,
     store::Store,
     web::{self, Callback, Readiness, Web},
@@ -38,6 +39,8 @@ pub struct Server {
     store: Store,
     listener: TcpListener,
     router: axum::Router,
+    /// For the people who run Qimate; `None` where they have no address of their own.
+    operations: Option<(TcpListener, axum::Router)>,
     turns: Arc<Turns>,
     delivery: Arc<Delivery>,
     notices: Notices,
@@ -75,14 +78,47 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         clock.clone(),
     );
     let readiness = Readiness::new(store.clone(), clock.clone());
-    let web = Web { callback: Arc::new(callback), readiness: Arc::new(readiness) };
+    let metrics = Arc::new(Metrics::new());
+    let web = Web {
+        callback: Arc::new(callback),
+        readiness: Arc::new(readiness),
+        metrics: Arc::clone(&metrics),
+        operator_key: config.server.operator_key.clone(),
+    };
     let turns =
         Turns::new(store.clone(), clock.clone(), config.chat.clone(), config.llm.system_prompt.clone(), stops, meter);
     let delivery = Delivery::new(store.clone(), clock.clone(), wecom, config.wecom.max_concurrent_sends);
     let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), told);
+    let operations = match config.server.operations_listen {
+        Some(address) => {
+            listen_for_operators(address).await.map(|listener| (listener, web::operations_router(web.clone())))
+        }
+        None => None,
+    };
     let router = web::router(web, &config.server.callback_path);
     info!(address = %listener.local_addr()?, path = %config.server.callback_path, "listening");
-    Ok(Server { config, clock, store, listener, router, turns: Arc::new(turns), delivery: Arc::new(delivery), notices })
+    Ok(Server {
+        config,
+        clock,
+        store,
+        listener,
+        router,
+        operations,
+        turns: Arc::new(turns),
+        delivery: Arc::new(delivery),
+        notices,
+    })
+}
+
+/// Employees come first: where the operators' address is taken, as by a second instance, the company is served without.
+async fn listen_for_operators(address: SocketAddr) -> Option<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            warn!(%error, %address, "cannot listen for operators (server.operations_listen); metrics are not answered");
+            None
+        }
+    }
 }
 
 impl Server {
@@ -92,5 +128,10 @@ impl Server {
     /// The system does not say.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where it answers the people who run it.
+    pub fn operations_addr(&self) -> Option<SocketAddr> {
+        self.operations.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 }

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::Error;
 
 /// Every migration, oldest first. The version of a database is how many of them it has.
-pub(super) const ALL: &[&str] = &[include_str!("migrations/0001_main_path.sql")];
+pub(super) const ALL: &[&str] =
+    &[include_str!("migrations/0001_main_path.sql"), include_str!("migrations/0002_operations.sql")];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put
 /// beside it first (`qimate-before-v3.db`).

@@ -5,12 +5,14 @@
 mod callback;
 mod error;
 mod health;
+mod operations;
 
 use std::sync::Arc;
 
-use axum::{Router, routing};
+use axum::{Router, middleware, routing};
 
 pub use self::{callback::Callback, health::Readiness};
+use crate::{metrics::Metrics, secret::Secret};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -19,16 +21,33 @@ pub struct Web {
     pub callback: Arc<Callback>,
     /// For the health checks.
     pub readiness: Arc<Readiness>,
+    /// For the people who run Qimate.
+    pub metrics: Arc<Metrics>,
+    /// What opens their pages on the main address.
+    pub operator_key: Option<Secret<String>>,
 }
 
-/// All endpoints. `callback_path` answers with and without a trailing slash.
+/// The main address. `callback_path` answers with and without a trailing slash.
 pub fn router(web: Web, callback_path: &str) -> Router {
     let callback = routing::get(callback::verify).post(callback::receive);
-    let mut router =
-        Router::new().route("/healthz", routing::get(health::healthz)).route("/readyz", routing::get(health::readyz));
+    let mut router = health();
     let path = callback_path.trim_end_matches('/');
     if !path.is_empty() {
         router = router.route(path, callback.clone());
     }
-    router.route(&format!("{path}/"), callback).with_state(web)
+    let guarded = operations().layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
+    router.route(&format!("{path}/"), callback).merge(guarded).with_state(web)
+}
+
+/// The address for the people who run Qimate.
+pub fn operations_router(web: Web) -> Router {
+    health().merge(operations()).with_state(web)
+}
+
+fn health() -> Router<Web> {
+    Router::new().route("/healthz", routing::get(health::healthz)).route("/readyz", routing::get(health::readyz))
+}
+
+fn operations() -> Router<Web> {
+    Router::new().route("/metrics", routing::get(operations::metrics))
 }

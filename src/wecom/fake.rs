@@ -129,6 +129,8 @@ impl FakeWecom {
             secret: Secret::new(SECRET.to_owned()),
             callback_token: Secret::default(),
             encoding_aes_key: Secret::default(),
+            previous_callback_token: None,
+            previous_encoding_aes_key: None,
             api_base: self.base.clone(),
             proxy: None,
             timeout: Duration::from_secs(10),

@@ -11,21 +11,23 @@ const FLOORS: &[&[&str]] = &[
     &["main"],
     &["server"],
     &["web", "sandbox"],
-    &["chat"],
-    &["wecom", "meter"],
+    &["chat", "doctor"],
+    &["wecom", "meter", "alert"],
     &["store", "llm"],
     &["config"],
     &["model"],
     &["net"],
-    &["clock", "secret"],
+    &["clock", "secret", "metrics"],
 ];
 
 /// Arrows that the floors would allow and the house does not: who, and what of the crate it must not use.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // It plays WeCom from outside: of the protocol it may use the cryptography, of us nothing else.
-    ("sandbox", &["chat", "store", "meter", "llm", "config"]),
+    ("sandbox", &["chat", "doctor", "store", "meter", "alert", "llm", "config"]),
     ("wecom", &["store", "llm"]),
     ("meter", &["store"]),
+    ("alert", &["llm"]),
+    ("doctor", &["meter", "alert"]),
     ("store", &["llm"]),
     ("web", &["llm", "meter"]),
 ];
@@ -36,6 +38,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("quick_xml", &["wecom"]),
     ("rusqlite", &["store"]),
+    ("prometheus_client", &["metrics"]),
     ("tiktoken_rs", &["llm"]),
     ("anyhow", &["main", "server", "sandbox"]),
 ];

@@ -38,6 +38,7 @@ pub struct App {
 
 struct Running {
     address: SocketAddr,
+    operations: SocketAddr,
     stop: Stop,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -69,10 +70,11 @@ impl App {
         assert!(self.running.is_none(), "it is running");
         let server = server::build(self.config.clone(), Clock::Manual(self.clock.clone())).await.unwrap();
         let address = server.local_addr().unwrap();
+        let operations = server.operations_addr().unwrap();
         let stop = Stop::new();
         let task = tokio::spawn(server.run(stop.clone()));
         self.wecom.set_callback_url(format!("http://{address}/wxcomapp"));
-        self.running = Some(Running { address, stop, task });
+        self.running = Some(Running { address, operations, stop, task });
     }
 
     /// Stops the daemon as SIGTERM does, and waits until it is gone.
@@ -97,6 +99,12 @@ impl App {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
+    }
+
+    /// The same, on the operators' address.
+    pub fn operations_url(&self, path: &str) -> String {
+        let running = self.running.as_ref().expect("it is running");
+        format!("http://{}{path}", running.operations)
     }
 
     /// A member writes, and WeCom is told yes.
@@ -175,6 +183,7 @@ pub fn variables(wecom: &Emulator, model: &DemoModel, dir: &Path, more: &[(&str,
     let app = wecom.settings();
     let ours = [
         ("QIMATE_SERVER__LISTEN", "127.0.0.1:0".to_owned()),
+        ("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0".to_owned()),
         ("QIMATE_WECOM__CORP_ID", app.corp_id.to_string()),
         ("QIMATE_WECOM__AGENT_ID", app.agent_id.to_string()),
         ("QIMATE_WECOM__SECRET", app.secret.expose().clone()),

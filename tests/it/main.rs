@@ -9,6 +9,7 @@ mod callback;
 mod delivery;
 mod harness;
 mod network;
+mod operations;
 mod process;
 mod store;
 mod turn;

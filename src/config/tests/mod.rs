@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Config, Environment, Faults, Loaded, chat::Language, file, layers::EXAMPLE, variable::variable_of};
+use super::{Config, Environment, Faults, Loaded, Tls, chat::Language, file, layers::EXAMPLE, variable::variable_of};
 use crate::model::id::AgentId;
 
 mod secrets;
@@ -96,13 +96,14 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, wecom, llm, chat, storage, log } = good(&[]).config;
+    let Config { server, tls, wecom, llm, chat, storage, alerts, log } = good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
     assert_eq!((wecom.agent_id, wecom.proxy), (AgentId::new(1_000_002), None));
     assert_eq!((llm.temperature, llm.reasoning_effort, llm.max_output_tokens), (None, None, None));
     assert_eq!((chat.idle, chat.welcome), (Some(Duration::from_secs(3600)), None));
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
-    assert_eq!(log.level, "info");
+    assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
+    assert_eq!((log.level.as_str(), log.message_text), ("info", false));
 }
 
 #[test]
@@ -334,7 +335,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     let told = Config::load(Some(&path), &environment).expect_err("faults").to_string();
     insta::assert_snapshot!(told.replace(&*path.to_string_lossy(), "config.toml"), @r#"
     server.listen: is a number; expected text in quotes (from config.toml:2)
-    server.callback_path: is taken by a health check; expected such as /wxcomapp (from config.toml:3)
+    server.callback_path: is taken by Qimate itself; expected such as /wxcomapp (from config.toml:3)
     wecom.agent_id: is not a whole number; expected digits only, such as 1000002 (from config.toml:5)
     wecom.callback_token: holds something else than letters and digits; expected 1 to 32 letters and digits, the same as in WeCom's console (from QIMATE_WECOM__CALLBACK_TOKEN)
     wecom.encoding_aes_key: has 5 characters; expected exactly 43 letters and digits, the same as in WeCom's console (from QIMATE_WECOM__ENCODING_AES_KEY)
@@ -343,7 +344,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     llm.model: is empty; expected a value, or no such line, for the default (from config.toml:8)
     llm.temperature: is 3; expected a number from 0 to 2, or "" (from config.toml:9)
     llm.max_retries: is not a whole number; expected digits only (from QIMATE_LLM__MAX_RETRIES)
-    llm.extra_headers: holds a value that is not text; expected every value in quotes, and other keys of [llm] above [llm.extra_headers] (from config.toml:10)
+    llm.extra_headers: holds a value that is not text; expected every value in quotes, and the keys of the section above [llm.extra_headers] (from config.toml:10)
     chat.language: is none of the choices; expected "zh" or "en" (from config.toml:12)
     chat.max_concurrent_turns: is 0; expected a whole number from 1 to 10000 (from QIMATE_CHAT__MAX_CONCURRENT_TURNS)
     chat.progressive: is text; expected true or false without quotes (from config.toml:13)

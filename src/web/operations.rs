@@ -1,0 +1,36 @@
+//! What the people who run Qimate look at: metrics and the like.
+//!
+//! Answered without a key on `server.operations_listen`, which is not for the public, and on the main address to whoever
+//! has the operator key. To strangers on the main address these pages are not there.
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use subtle::ConstantTimeEq;
+
+use super::Web;
+
+/// Lets through who has the operator key; to all others there is nothing.
+pub(super) async fn with_the_operator_key(State(web): State<Web>, request: Request, next: Next) -> Response {
+    if has_the_operator_key(&web, &request) { next.run(request).await } else { StatusCode::NOT_FOUND.into_response() }
+}
+
+fn has_the_operator_key(web: &Web, request: &Request) -> bool {
+    let Some(key) = &web.operator_key else { return false };
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given =
+        given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    given.is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(key.expose().as_bytes()).into())
+}
+
+/// Every figure, for Prometheus.
+pub(super) async fn metrics(State(web): State<Web>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match web.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
