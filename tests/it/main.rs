@@ -7,6 +7,7 @@ mod architecture;
 mod browser;
 mod callback;
 mod delivery;
+mod docs;
 mod harness;
 mod network;
 mod operations;
