@@ -11,7 +11,7 @@ use std::{
 use super::{
     environment::Environment,
     fault::{Fault, Wrong},
-    file, legacy,
+    file, legacy, platform,
     setting::{Origin, Setting, Value},
     suggest::nearest,
     variable,
@@ -56,7 +56,7 @@ pub(super) fn gather(explicit: Option<&Path>, environment: &Environment, faults:
         take_file(&mut settings, &path, origin.as_ref(), faults);
     }
     take_variables(&mut settings, environment, faults);
-    take_legacy(&mut settings, environment, faults);
+    take_other_names(&mut settings, environment, faults);
     take_port(&mut settings, environment, faults);
     settings
 }
@@ -143,8 +143,9 @@ fn take(settings: &mut Settings, key: &str, value: Result<String, Wrong>, origin
     settings.set(key, value, origin);
 }
 
-fn take_legacy(settings: &mut Settings, environment: &Environment, faults: &mut Vec<Fault>) {
-    for name in legacy::NAMES {
+/// Names that are not ours, where nobody set the key.
+fn take_other_names(settings: &mut Settings, environment: &Environment, faults: &mut Vec<Fault>) {
+    for name in legacy::NAMES.iter().chain(platform::NAMES) {
         if !settings.is_default(name.key) {
             continue;
         }
@@ -164,7 +165,7 @@ fn either_case<'a>(environment: &'a Environment, name: &str) -> Option<(String, 
 
 /// Puts the platform's port, or that of a deployment of old, in the place of the address's.
 fn take_port(settings: &mut Settings, environment: &Environment, faults: &mut Vec<Fault>) {
-    let platforms = || Some(("PORT".to_owned(), environment.get("PORT")?));
+    let platforms = || Some((platform::PORT.to_owned(), environment.get(platform::PORT)?));
     let of_old = || either_case(environment, legacy::PORT).filter(|_| settings.is_default(LISTEN));
     let Some((variable, port)) = platforms().or_else(of_old) else { return };
     let Some(Setting { value, origin }) = settings.get(LISTEN) else { return };

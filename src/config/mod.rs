@@ -18,6 +18,7 @@ mod legacy;
 pub mod llm;
 mod loaded;
 pub mod log;
+mod platform;
 mod reader;
 pub mod server;
 mod setting;

@@ -282,6 +282,36 @@ fn the_platforms_port_wins_and_the_address_stays() {
 }
 
 #[test]
+fn on_railway_the_volume_and_the_domain_are_known_unless_somebody_says_otherwise() {
+    let railway = [("RAILWAY_VOLUME_MOUNT_PATH", "/data"), ("RAILWAY_PUBLIC_DOMAIN", "qimate.up.railway.app")];
+    let loaded = good(&railway);
+    let row = |origin: &str, value: &str| (origin.to_owned(), value.to_owned());
+    assert_eq!(described(&loaded, "storage.data_dir"), row("RAILWAY_VOLUME_MOUNT_PATH", "/data"));
+    let url = "https://qimate.up.railway.app";
+    assert_eq!(described(&loaded, "server.public_url"), row("RAILWAY_PUBLIC_DOMAIN", url));
+    assert_eq!(loaded.config.storage.data_dir, Path::new("/data"));
+    assert_eq!(loaded.config.server.public_url.as_deref(), Some(url));
+
+    let ours =
+        [("QIMATE_STORAGE__DATA_DIR", "/data/qimate"), ("QIMATE_SERVER__PUBLIC_URL", "https://qimate.example.com")];
+    let loaded = good(&[railway, ours].concat());
+    assert_eq!(described(&loaded, "storage.data_dir"), row("QIMATE_STORAGE__DATA_DIR", "/data/qimate"));
+    let url = "https://qimate.example.com";
+    assert_eq!(described(&loaded, "server.public_url"), row("QIMATE_SERVER__PUBLIC_URL", url));
+    // A file says otherwise too.
+    let (_directory, path) = with_file("[storage]\ndata_dir = \"elsewhere\"\n");
+    let loaded = Config::load(Some(&path), &variables(&railway)).expect("configuration");
+    assert_eq!(loaded.config.storage.data_dir, Path::new("elsewhere"));
+
+    assert_eq!(described(&good(&[]), "server.public_url"), row("default", "(not set)"));
+    assert_eq!(
+        faults(&[("RAILWAY_PUBLIC_DOMAIN", "a b")]),
+        "server.public_url: is not a usable URL; expected a URL such as https://api.example.com/v1 \
+         (from RAILWAY_PUBLIC_DOMAIN)"
+    );
+}
+
+#[test]
 fn unknown_names_are_faults_with_the_nearest_known_one() {
     let (_directory, path) = with_file("[wecom]\ncorpid = \"ww1\"\n[openai]\napi_key = \"k\"\nflavour = 1\n");
     let environment = variables(&[
