@@ -7,6 +7,7 @@ mod architecture;
 mod browser;
 mod callback;
 mod delivery;
+mod deployment;
 mod docs;
 mod harness;
 mod network;

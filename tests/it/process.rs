@@ -47,7 +47,13 @@ impl Company {
         Self { wecom, model, dir, port, more, daemon: None }
     }
 
-    fn variables(&self) -> BTreeMap<String, String> {
+    /// The port of the daemon's main address.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The environment of the daemon and of every command.
+    pub fn variables(&self) -> BTreeMap<String, String> {
         let mut variables = harness::variables(&self.wecom, &self.model, self.dir.path(), &[]);
         variables.insert("QIMATE_SERVER__LISTEN".to_owned(), format!("127.0.0.1:{}", self.port));
         variables.extend(self.more.iter().cloned());
@@ -65,7 +71,8 @@ impl Company {
         self.start_by(self.command(&["serve"])).await;
     }
 
-    async fn start_by(&mut self, mut command: Command) {
+    /// Starts the daemon by this command and waits until it is ready.
+    pub async fn start_by(&mut self, mut command: Command) {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
@@ -96,8 +103,18 @@ impl Company {
         within_seconds(40, child.wait()).await.unwrap()
     }
 
+    /// Waits for the end that somebody else brought about.
+    pub async fn ended(&mut self) -> ExitStatus {
+        within_seconds(40, self.daemon.take().expect("it runs").wait()).await.unwrap()
+    }
+
     pub async fn run(&self, arguments: &[&str]) -> Output {
         within_seconds(30, self.command(arguments).output()).await.unwrap()
+    }
+
+    /// The daemon's process.
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().and_then(Child::id).expect("it runs")
     }
 
     async fn ready(&self) -> (u16, String) {
@@ -123,7 +140,8 @@ impl Company {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody has, a moment ago.
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

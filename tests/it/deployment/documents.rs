@@ -1,0 +1,58 @@
+//! What administrators read names files and commands that exist.
+
+use std::fs;
+
+use super::{read, root, written_for_administrators};
+
+/// Guides that exist in two languages.
+const GUIDES: [&str; 2] = ["docs/deployment", "docs/railway"];
+
+#[test]
+fn links_lead_to_files() {
+    let mut wrong = Vec::new();
+    for guide in GUIDES {
+        for file in [format!("{guide}.md"), format!("{guide}.zh-CN.md")] {
+            let text = read(&file);
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+                let path = link.split('#').next().unwrap_or_default();
+                let there = path.is_empty() || link.starts_with("https://") || root().join("docs").join(path).exists();
+                if !there {
+                    wrong.push(format!("{file}: {link}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The code of the two languages is the same: nobody corrects a command in one of them only.
+#[test]
+fn both_languages_show_the_same_commands() {
+    for guide in GUIDES {
+        let blocks = |file: String| {
+            let text = read(&file);
+            let blocks: Vec<_> = text.split("```").skip(1).step_by(2).map(str::to_owned).collect();
+            assert!(!blocks.is_empty(), "{file}");
+            let plain = |block: &String| -> String {
+                let lines = block.lines().filter(|line| !line.trim_start().starts_with('#'));
+                lines.map(|line| line.split("  #").next().unwrap_or_default().trim_end()).collect::<Vec<_>>().join("\n")
+            };
+            blocks.iter().map(plain).collect::<Vec<_>>()
+        };
+        assert_eq!(blocks(format!("{guide}.md")), blocks(format!("{guide}.zh-CN.md")), "{guide}");
+    }
+}
+
+#[test]
+fn files_of_deploy_that_are_named_exist() {
+    for file in written_for_administrators() {
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        for named in text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_./".contains(c))) {
+            let Some(path) = named.strip_prefix("deploy/").map(|rest| rest.trim_end_matches('.')) else { continue };
+            // `.env` is the administrator's own.
+            if !path.is_empty() && path != ".env" {
+                assert!(root().join("deploy").join(path).exists(), "{}: {named}", file.display());
+            }
+        }
+    }
+}
