@@ -47,6 +47,11 @@ impl Company {
         Self { wecom, model, dir, port, more, daemon: None }
     }
 
+    /// Adds a variable to what the next start, and every command, is given.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.more.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The port of the daemon's main address.
     pub const fn port(&self) -> u16 {
         self.port

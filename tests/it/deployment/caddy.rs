@@ -20,7 +20,13 @@ use crate::{
     process::{Company, free_port},
 };
 
-/// Caddy with the file as it stands, for one address without and one with TLS.
+/// What stands in front of Qimate.
+const FILE: &str = "deploy/Caddyfile";
+
+/// What stands between Qimate and WeCom.
+const RELAY: &str = "deploy/relay.Caddyfile";
+
+/// Caddy with one of the files as it stands, for one address without and one with TLS.
 struct Caddy {
     plain: u16,
     tls: u16,
@@ -28,19 +34,19 @@ struct Caddy {
 }
 
 impl Caddy {
-    async fn start(dir: &Path, upstream: u16, callback_path: Option<&str>) -> Self {
+    async fn start(dir: &Path, file: &str, upstream: u16, more: &[(&str, &str)]) -> Self {
         let (plain, tls) = (free_port(), free_port());
         // A test must not listen on port 80, and not add a certificate authority to the machine.
         let here = "{\n\tauto_https disable_redirects\n\tskip_install_trust\n";
-        let file = dir.join("Caddyfile");
-        std::fs::write(&file, read("deploy/Caddyfile").replacen("{\n", here, 1)).unwrap();
+        let copy = dir.join("Caddyfile");
+        std::fs::write(&copy, read(file).replacen("{\n", here, 1)).unwrap();
         let mut command = tokio::process::Command::new("caddy");
-        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file).env_clear();
+        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&copy).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", dir).env("XDG_DATA_HOME", dir).env("XDG_CONFIG_HOME", dir);
         command.env("DOMAIN", format!("http://127.0.0.1:{plain}, https://localhost:{tls}"));
         command.env("UPSTREAM", format!("127.0.0.1:{upstream}"));
-        command.envs(callback_path.map(|path| ("CALLBACK_PATH", path)));
+        command.envs(more.iter().copied());
         command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let process = command.spawn().unwrap();
         let caddy = Self { plain, tls, _process: process };
@@ -114,7 +120,7 @@ async fn only_what_wecom_and_a_watcher_ask_for_passes() {
     }
     let dir = tempfile::tempdir().unwrap();
     let (upstream, mut requests) = anything().await;
-    let caddy = Caddy::start(dir.path(), upstream, Some("/callback")).await;
+    let caddy = Caddy::start(dir.path(), FILE, upstream, &[("CALLBACK_PATH", "/callback")]).await;
     let client = client();
     let passes = ["/callback", "/callback?msg_signature=a&nonce=b", "/callback/", "/healthz", "/WW_verify_AbC123.txt"];
     for path in passes {
@@ -162,7 +168,7 @@ async fn behind_caddy_a_message_is_answered_and_a_restart_refuses_none() {
     let mut company = Company::open(&[("QIMATE_SERVER__OPERATOR_KEY", KEY)]).await;
     company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
     let dir = tempfile::tempdir().unwrap();
-    let caddy = Caddy::start(dir.path(), company.port(), None).await;
+    let caddy = Caddy::start(dir.path(), FILE, company.port(), &[]).await;
     company.wecom.set_callback_url(caddy.url("/wxcomapp"));
     company.start().await;
     assert!(company.wecom.say("zhangsan", "一").await.accepted());
@@ -185,21 +191,49 @@ async fn behind_caddy_a_message_is_answered_and_a_restart_refuses_none() {
     within_seconds(60, company.wecom.wait_delivered(|all| all.len() == 2)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn through_the_relay_a_message_is_answered_and_without_its_word_nothing_is_there() {
+    if !caddy_is_there("through_the_relay_a_message_is_answered_and_without_its_word_nothing_is_there") {
+        return;
+    }
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    let api = company.wecom.api_base();
+    let port = api.rsplit(':').next().unwrap().parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Caddy::start(dir.path(), RELAY, port, &[("WORD", "a-long-random-word")]).await;
+    company.set("QIMATE_WECOM__API_BASE", &relay.url("/a-long-random-word"));
+    company.start().await;
+    assert!(company.wecom.say("zhangsan", "喂").await.accepted());
+    within_seconds(60, company.wecom.wait_delivered(|all| all.len() == 1)).await;
+
+    let calls = company.wecom.counters().gettoken;
+    for path in ["/cgi-bin/gettoken?corpid=ww1&corpsecret=x", "/another-word/cgi-bin/gettoken", "/"] {
+        assert_eq!(client().get(relay.url(path)).send().await.unwrap().status(), 404, "{path}");
+    }
+    assert_eq!(company.wecom.counters().gettoken, calls, "WeCom was asked nothing");
+}
+
 #[test]
-fn caddy_takes_the_file_as_it_stands() {
-    if !caddy_is_there("caddy_takes_the_file_as_it_stands") {
+fn caddy_takes_the_files_as_they_stand() {
+    if !caddy_is_there("caddy_takes_the_files_as_they_stand") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let caddy = |arguments: &[&str]| {
-        let mut command = Command::new("caddy");
-        command.args(arguments).arg(root().join("deploy/Caddyfile")).env("DOMAIN", "qimate.example.com");
-        output_of(command.env("HOME", dir.path()))
-    };
-    assert_eq!(caddy(&["fmt"]), read("deploy/Caddyfile"));
-    let adapted = caddy(&["adapt", "--validate", "--adapter", "caddyfile", "--config"]);
-    for wanted in ["qimate:8080", "/wxcomapp", "qimate.example.com"] {
-        assert!(adapted.contains(wanted), "{wanted}: {adapted}");
+    let wanted = [
+        (FILE, &["qimate:8080", "/wxcomapp", "qimate.example.com"][..]),
+        (RELAY, &["qyapi.weixin.qq.com:443", "/word/*", "qimate.example.com"]),
+    ];
+    for (file, words) in wanted {
+        let caddy = |arguments: &[&str]| {
+            let mut command = Command::new("caddy");
+            command.args(arguments).arg(root().join(file)).env("DOMAIN", "qimate.example.com").env("WORD", "word");
+            output_of(command.env("HOME", dir.path()))
+        };
+        assert_eq!(caddy(&["fmt"]), read(file));
+        let adapted = caddy(&["adapt", "--validate", "--adapter", "caddyfile", "--config"]);
+        for word in words {
+            assert!(adapted.contains(word), "{word}: {adapted}");
+        }
     }
-    assert!(!adapted.contains("\"level\":\"warn\""), "{adapted}");
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fs};
 use super::{read, written_for_administrators};
 
 /// Read by tests and benchmarks only.
-const FOR_TESTS: [&str; 4] = ["QIMATE_TEST_ALL", "QIMATE_KILL_ROUNDS", "QIMATE_KILL_SEED", "QIMATE_CONFIG"];
+const FOR_TESTS: [&str; 5] =
+    ["QIMATE_TEST_ALL", "QIMATE_UPDATE_DOCS", "QIMATE_KILL_ROUNDS", "QIMATE_KILL_SEED", "QIMATE_CONFIG"];
 
 /// `QIMATE_SECTION__KEY` for every key of the example.
 pub(super) fn variables() -> BTreeSet<String> {
