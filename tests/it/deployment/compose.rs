@@ -20,6 +20,7 @@ fn qimate_runs_as_the_image_and_the_program_want_it() {
         let qimate = &compose["services"]["qimate"];
         assert_eq!(qimate["build"]["dockerfile"], "deploy/Dockerfile", "{file}");
         assert_eq!(qimate["build"]["context"], "..", "{file}");
+        assert_eq!(qimate["build"]["target"], "qimate", "{file}: without a shell");
         assert_eq!(strings(&qimate["volumes"]), [format!("qimate-data:{}", image.data_dir())], "{file}");
         assert!(compose["volumes"].as_object().unwrap().contains_key("qimate-data"), "{file}");
         let grace = qimate["stop_grace_period"].as_str().unwrap().strip_suffix('s').unwrap().parse::<u64>().unwrap();

@@ -7,15 +7,29 @@ use super::{read, root, written_for_administrators};
 /// Guides that exist in two languages.
 const GUIDES: [&str; 2] = ["docs/deployment", "docs/railway"];
 
+/// The anchors that GitHub gives a page's headings.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let slug = |heading: &str| {
+        let kept =
+            heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    headings.map(slug).collect()
+}
+
 #[test]
-fn links_lead_to_files() {
+fn links_lead_to_pages_and_headings() {
     let mut wrong = Vec::new();
     for guide in GUIDES {
         for file in [format!("{guide}.md"), format!("{guide}.zh-CN.md")] {
             let text = read(&file);
             for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-                let path = link.split('#').next().unwrap_or_default();
-                let there = path.is_empty() || link.starts_with("https://") || root().join("docs").join(path).exists();
+                let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+                let page = if path.is_empty() { root().join(&file) } else { root().join("docs").join(path) };
+                let there = link.starts_with("https://")
+                    || fs::read_to_string(page)
+                        .is_ok_and(|page| anchor.is_empty() || anchors(&page).iter().any(|known| known == anchor));
                 if !there {
                     wrong.push(format!("{file}: {link}"));
                 }

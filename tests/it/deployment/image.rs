@@ -41,9 +41,15 @@ impl Dockerfile {
         self.stages.iter().flatten().map(|(keyword, rest)| (keyword.as_str(), rest.as_str()))
     }
 
+    /// The stage of this name.
+    fn stage(&self, name: &str) -> &[(String, String)] {
+        let suffix = format!(" AS {name}");
+        self.stages.iter().find(|stage| stage[0].1.ends_with(&suffix)).expect(name)
+    }
+
     /// The one instruction of this kind in the stage that becomes the image.
     fn last(&self, keyword: &str) -> &str {
-        let stage = self.stages.last().expect("a stage");
+        let stage = self.stage("qimate");
         let found: Vec<_> = stage.iter().filter(|(k, _)| k == keyword).map(|(_, rest)| rest.as_str()).collect();
         assert_eq!(found.len(), 1, "{keyword}");
         found[0]
@@ -51,8 +57,11 @@ impl Dockerfile {
 
     /// Where the data is in the image: the directory that belongs to its user.
     pub(super) fn data_dir(&self) -> String {
-        let stage = self.stages.last().expect("a stage");
-        let given = stage.iter().find(|(keyword, rest)| keyword == "COPY" && rest.contains("--chown=")).expect("/data");
+        let given = self
+            .stage("qimate")
+            .iter()
+            .find(|(keyword, rest)| keyword == "COPY" && rest.contains("--chown="))
+            .expect("/data");
         given.1.rsplit(' ').next().expect("a path").to_owned()
     }
 
@@ -95,6 +104,28 @@ fn the_image_is_what_the_program_expects() {
     assert!(!image.all().any(|(keyword, _)| keyword == "VOLUME"), "Railway refuses it");
     assert!(!image.all().any(|(_, rest)| rest.contains("--mount")), "Railway refuses them");
     assert!(!read("deploy/Dockerfile").starts_with("# syntax="), "no frontend is fetched");
+}
+
+/// Railway builds the last stage. `railway ssh` runs what it is told in a shell.
+#[test]
+fn for_railway_there_is_a_shell_in_which_commands_are_run() {
+    const STORY: &str = "for_railway_there_is_a_shell_in_which_commands_are_run";
+    let image = Dockerfile::read();
+    let stage: Vec<_> = image.stages.last().unwrap().iter().map(|(k, rest)| (k.as_str(), rest.as_str())).collect();
+    assert_eq!(stage, [("FROM", "qimate AS railway"), ("COPY", "--from=libraries /usr/bin/dash /bin/sh")]);
+    if !may_mount(STORY) || !installed("dash", STORY) || !installed("readelf", STORY) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = image_root(dir.path());
+    fs::create_dir(root.join("bin")).unwrap();
+    fs::copy("/usr/bin/dash", root.join("bin/sh")).unwrap();
+    let mut chroot = Command::new("chroot");
+    chroot
+        .arg(&root)
+        .args(["/bin/sh", "-c", "/usr/local/bin/qimate help dead-letters"])
+        .env("PATH", "/usr/sbin:/usr/bin");
+    assert!(output_of(&mut chroot).contains("retry"));
 }
 
 #[test]
@@ -158,6 +189,14 @@ fn a_linter_finds_nothing() {
     }
 }
 
+/// The root directory of an image with this build's program.
+fn image_root(dir: &Path) -> PathBuf {
+    let root = dir.join("root");
+    let program = env!("CARGO_BIN_EXE_qimate");
+    output_of(Command::new(super::root().join("deploy/image-root")).arg(program).arg("").arg(&root));
+    root
+}
+
 /// The image's root directory with this build's program, as a container engine sets it up: read-only but for `/data`,
 /// with the engine's `hosts` and `resolv.conf`.
 struct Container {
@@ -170,9 +209,7 @@ struct Container {
 impl Container {
     fn new(dir: &Path, company: &Company, name_server: &str) -> Self {
         let image = Dockerfile::read();
-        let root = dir.join("root");
-        let program = env!("CARGO_BIN_EXE_qimate");
-        output_of(Command::new(super::root().join("deploy/image-root")).arg(program).arg("").arg(&root));
+        let root = image_root(dir);
         fs::create_dir(root.join(image.data_dir().trim_start_matches('/'))).unwrap();
         fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
         fs::write(root.join("etc/resolv.conf"), format!("nameserver {name_server}\n")).unwrap();
