@@ -113,6 +113,33 @@ fn systemd_finds_no_fault_and_little_exposure() {
     output_of(command.args(["security", "--no-pager", "--offline=yes", "--threshold=15"]).arg(root().join(FILE)));
 }
 
+/// What the guide adds for HTTPS without a proxy.
+#[test]
+fn systemd_takes_what_the_guide_adds_for_https() {
+    if !installed("systemd-analyze", "systemd_takes_what_the_guide_adds_for_https") {
+        return;
+    }
+    let guide = read("docs/deployment.md");
+    let (added, _) = guide.split_once("```ini\n").unwrap().1.split_once("```").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let unit = dir.path().join("qimate.service");
+    let text = read(FILE).replace("/usr/local/bin/qimate", env!("CARGO_BIN_EXE_qimate"));
+    fs::write(&unit, text).unwrap();
+    let more = dir.path().join("qimate.service.d");
+    fs::create_dir(&more).unwrap();
+    fs::write(more.join("override.conf"), added).unwrap();
+    let said = output_of(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
+    assert_eq!(said, "");
+    for wanted in
+        ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "PrivateUsers=no"]
+    {
+        assert!(added.contains(wanted), "{wanted}: a port below 1024 needs it");
+    }
+    for name in added.lines().filter_map(|line| line.strip_prefix("LoadCredential=")?.split_once(':')) {
+        assert!(added.contains(&format!("={CREDENTIALS}{}\n", name.0)), "{}", name.0);
+    }
+}
+
 /// The system calls of a set, and of the sets in it.
 fn calls_of(set: &str) -> BTreeSet<String> {
     let text = output_of(Command::new("systemd-analyze").args(["syscall-filter", "--no-pager", set]));
