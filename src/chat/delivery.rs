@@ -17,6 +17,7 @@ use super::{
     dispatch::{OnStop, Queue, dispatch},
     gate::Gate,
     persist::persist,
+    way::{Block, Way, Ways},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -47,12 +48,19 @@ pub struct Delivery {
     gate: Gate,
     hands: usize,
     reported: Mutex<HashSet<String>>,
+    ways: Ways,
 }
 
 impl Delivery {
     /// Sends through `wecom`, at most `hands` messages at a time.
     pub fn new(store: Store, clock: Clock, wecom: Client, hands: usize) -> Self {
-        Self { store, gate: Gate::new(clock.clone()), clock, wecom, hands, reported: Mutex::default() }
+        let (gate, ways) = (Gate::new(clock.clone()), Ways::new(clock.clone()));
+        Self { store, gate, clock, wecom, hands, reported: Mutex::default(), ways }
+    }
+
+    /// Whether messages get through to WeCom, as far as the last attempts tell.
+    pub fn way(&self) -> Way {
+        self.ways.get()
     }
 
     /// Works until `stop`.
@@ -104,6 +112,7 @@ impl Delivery {
         let error = match sent {
             Ok(delivered) => {
                 self.gate.open();
+                self.ways.open();
                 return self.accept_answer(claim, &delivered).await;
             }
             Err(error) => error,
@@ -155,6 +164,10 @@ impl Delivery {
     /// Closes the gate when nothing of the application gets through, and opens it when WeCom has answered about the
     /// message itself. Returns until when it is closed.
     fn move_gate(&self, error: &SendError) -> Option<Timestamp> {
+        match Block::of(error) {
+            Some(reason) => self.ways.close(reason),
+            None => self.ways.open(),
+        }
         let at_least = match error {
             SendError::SlowDown { after, .. } => *after,
             SendError::IpRefused { .. } | SendError::Misconfigured { .. } | SendError::Unreachable { .. } => {

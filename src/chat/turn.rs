@@ -10,6 +10,7 @@ use super::{
     cause::chain,
     command::Command,
     memory::Memory,
+    outcomes::{End, Outcomes},
     persist::persist,
     render::render,
     stops::Stops,
@@ -49,6 +50,7 @@ pub struct Turns {
     stops: Stops,
     memory: Memory,
     answerer: Answerer,
+    outcomes: Outcomes,
 }
 
 impl Turns {
@@ -63,7 +65,12 @@ impl Turns {
     ) -> Self {
         let memory = Memory::new(store.clone(), &settings);
         let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter);
-        Self { store, clock, settings, stops, memory, answerer }
+        Self { store, clock, settings, stops, memory, answerer, outcomes: Outcomes::default() }
+    }
+
+    /// How the last questions ended.
+    pub fn outcomes(&self) -> Outcomes {
+        self.outcomes.clone()
     }
 
     /// Handles a claim to its end, whatever happens: while the store cannot be used it waits, and a worker that breaks
@@ -145,6 +152,9 @@ impl Turns {
         turn.exchange.answer.push_str(&rest);
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         turn.state = state_of(&outcome, charge);
+        if let Some(end) = End::of(&outcome) {
+            self.outcomes.add(self.clock.now(), end);
+        }
         self.log(claim, &turn, &outcome);
         // Before the lane is free: the next message may be taken the moment it is.
         self.memory.add(&claim.lane, &conversation, turn.exchange.clone(), self.clock.now()).await;
@@ -185,6 +195,7 @@ impl Turns {
         };
         error!(turn.id = %id, turn.reference = %id.reference(), inbox.seq = claim.seq,
             "gave up a message after {} attempts", claim.claims - 1);
+        self.outcomes.add(self.clock.now(), End::OtherwiseFailed);
         let question = match &claim.event.kind {
             EventKind::Text { content } => content.clone(),
             _ => String::new(),

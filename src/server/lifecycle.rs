@@ -19,6 +19,9 @@ const FOREIGN_CHANGES: Duration = Duration::from_secs(1);
 /// How often what is old is deleted.
 const PRUNE: Duration = Duration::from_secs(3600);
 
+/// How long it may take to remember that the process was stopped.
+const LAST_WORD: Duration = Duration::from_secs(3);
+
 /// How a server is told to stop. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
@@ -85,7 +88,8 @@ impl Server {
     /// # Errors
     /// A part ended that must not: the process should end too, and be started again.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let Self { config, clock, store, listener, router, operations, turns, delivery, notices } = self;
+        let Self { config, clock, store, listener, router, operations, turns, delivery, notices, watch, webhook } =
+            self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
 
@@ -97,10 +101,14 @@ impl Server {
         }
         parts.spawn(delivery.run(turns_ended.clone()));
         parts.spawn(notices.run(stop.soft.clone()));
+        parts.spawn(watch.run(stop.soft.clone()));
+        if let Some(webhook) = webhook {
+            parts.spawn(webhook.run(stop.soft.clone()));
+        }
         parts.spawn(watch_commands(store.clone(), clock.clone(), stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         parts.spawn({
-            let (clock, stop) = (clock.clone(), stop.soft.clone());
+            let (store, clock, stop) = (store.clone(), clock.clone(), stop.soft.clone());
             let queue = Queue { name: "inbox", hands: config.chat.max_concurrent_turns, on_stop: OnStop::Leave };
             async move {
                 let claim = |limit| store.claim_inbound(limit, clock.now());
@@ -125,6 +133,10 @@ impl Server {
                     break;
                 }
             }
+        }
+        // A disk that hangs does not hold the process up.
+        if !matches!(tokio::time::timeout(LAST_WORD, store.end_run(clock.now())).await, Ok(Ok(()))) {
+            warn!("could not remember this stop; the next start will take it for a crash");
         }
         info!("stopped");
         Ok(())

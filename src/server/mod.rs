@@ -5,15 +5,21 @@ pub mod commands;
 mod lifecycle;
 mod listen;
 pub mod telemetry;
+mod watch;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::mpsc};
 use tracing::{info, warn};
 
 pub use self::lifecycle::Stop;
+use self::watch::Watch;
 use crate::{
+    alert::{
+        alerts::{Alerts, Audience},
+        webhook::{Webhook, webhook},
+    },
     chat::{delivery::Delivery, intake::Intake, notices::Notices, stops::Stops, turn::Turns},
     clock::Clock,
     config::Config,
@@ -21,7 +27,7 @@ use crate::{
     meter::Meter,
     metrics::Metrics,
     net,
-    store::Store,
+    store::{Store, alerts::Operators},
     web::{self, Callback, Readiness, Web},
     wecom::{
         self,
@@ -31,6 +37,8 @@ use crate::{
 
 /// Members who can wait to be told that they wait.
 const BACKLOG_NOTICES: usize = 1024;
+/// How long the webhook for alerts may take to be connected to.
+const WEBHOOK_CONNECT: Duration = Duration::from_secs(5);
 
 /// A daemon that listens and is ready to run.
 pub struct Server {
@@ -44,6 +52,8 @@ pub struct Server {
     turns: Arc<Turns>,
     delivery: Arc<Delivery>,
     notices: Notices,
+    watch: Watch,
+    webhook: Option<Webhook>,
 }
 
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
@@ -88,6 +98,10 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let turns =
         Turns::new(store.clone(), clock.clone(), config.chat.clone(), config.llm.system_prompt.clone(), stops, meter);
     let delivery = Delivery::new(store.clone(), clock.clone(), wecom, config.wecom.max_concurrent_sends);
+    let (turns, delivery) = (Arc::new(turns), Arc::new(delivery));
+    let (alerts, webhook) = alerts(&config, &store, &clock).await?;
+    let (parts, outcomes) = (Arc::clone(&delivery), turns.outcomes());
+    let watch = Watch::new(store.clone(), clock.clone(), config.storage.clone(), parts, outcomes, alerts);
     let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), told);
     let operations = match config.server.operations_listen {
         Some(address) => {
@@ -97,17 +111,20 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     };
     let router = web::router(web, &config.server.callback_path);
     info!(address = %listener.local_addr()?, path = %config.server.callback_path, "listening");
-    Ok(Server {
-        config,
-        clock,
-        store,
-        listener,
-        router,
-        operations,
-        turns: Arc::new(turns),
-        delivery: Arc::new(delivery),
-        notices,
-    })
+    Ok(Server { config, clock, store, listener, router, operations, turns, delivery, notices, watch, webhook })
+}
+
+/// The alerts, and what posts them where a webhook is set.
+async fn alerts(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<(Alerts, Option<Webhook>)> {
+    let Config { wecom, server, alerts, .. } = config;
+    let instance = server.public_url.clone().unwrap_or_else(|| format!("{}/{}", wecom.corp_id, wecom.agent_id));
+    let http = net::http_client(None, WEBHOOK_CONNECT).context("alerts.webhook_url")?;
+    let (hook, webhook) = webhook(http, alerts, instance, clock.clone()).unzip();
+    let members = alerts.operators.clone();
+    let operators = Operators { corp: wecom.corp_id.clone(), agent: wecom.agent_id, members };
+    let audience = Audience { operators, hook, language: config.chat.language };
+    let alerts = Alerts::open(store.clone(), alerts.clone(), audience, clock.now());
+    Ok((alerts.await.context("cannot read the database")?, webhook))
 }
 
 /// Employees come first: where the operators' address is taken, as by a second instance, the company is served without.

@@ -4,6 +4,7 @@
 //! `model`. To store something new, add a migration, and a file with one function for each question that is asked of
 //! it; every writing function is one job of the writer (`Db::write`), so it is one transaction.
 
+pub mod alerts;
 pub mod conversation;
 pub mod db;
 pub mod dead_letters;
@@ -11,6 +12,7 @@ pub mod inbox;
 mod migrate;
 pub mod outbox;
 mod prune;
+pub mod vitals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -43,7 +43,7 @@ pub struct OutboundClaim {
     pub created_at: Timestamp,
     /// When the first attempt was made whose outcome is not known.
     pub unsure_since: Option<Timestamp>,
-    /// The inbox row that it answers.
+    /// The inbox row that it answers; below zero: the alert that it is about.
     pub cause: i64,
     batch: i64,
     lease: i64,
@@ -58,6 +58,10 @@ pub(super) struct Recipient {
 }
 
 impl Recipient {
+    pub(super) const fn new(corp: CorpId, agent: AgentId, member: MemberId) -> Self {
+        Self { corp, agent, member }
+    }
+
     pub(super) fn of(event: &Event) -> Self {
         Self { corp: event.corp.clone(), agent: event.agent, member: event.from.clone() }
     }
@@ -82,7 +86,8 @@ pub(super) fn insert(
     Ok(())
 }
 
-fn insert_part(
+/// Puts one part into the outbox, unless it is there.
+pub(super) fn insert_part(
     conn: &Connection,
     lane: &Lane,
     to: &Recipient,

@@ -1,0 +1,127 @@
+//! What the watcher saw, in plain values: all that an alert is decided from.
+
+use crate::clock::Timestamp;
+
+/// Everything at one moment. What cannot be found out is as it was found last.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When it was seen.
+    pub now: Timestamp,
+    /// Since when this process runs.
+    pub started_at: Timestamp,
+    /// Whether the process before ended without being told to.
+    pub crashed: bool,
+    /// Whether messages get through to WeCom.
+    pub wecom: Wecom,
+    /// How the last questions ended, oldest first.
+    pub answers: Vec<Answer>,
+    /// Since when the question waits that has waited longest for a worker.
+    pub inbox_waiting_since: Option<Timestamp>,
+    /// Since when the message waits that has waited longest to be sent while WeCom took messages.
+    pub outbox_waiting_since: Option<Timestamp>,
+    /// Free bytes on the disk of the database; `None`: the system does not say.
+    pub disk_free: Option<u64>,
+    /// How large the database is; `None`: its size is not limited.
+    pub size: Option<Size>,
+    /// Whether the database can be written.
+    pub database: Database,
+    /// Messages to members that were given up within [`DEAD_LETTER_NEWS`](super::judge::DEAD_LETTER_NEWS) and are still
+    /// there; `None`: none.
+    pub dead_letters: Option<DeadLetters>,
+}
+
+/// Whether messages get through to WeCom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wecom {
+    /// They do, or nothing says that they do not.
+    Works {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// They do not.
+    Blocked {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        reason: Block,
+    },
+}
+
+/// Why nothing gets through to WeCom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// WeCom refuses the application.
+    Refused {
+        /// WeCom's number for it.
+        errcode: i64,
+        /// What mends it, in a few English words.
+        remedy: Option<&'static str>,
+    },
+    /// WeCom does not trust the address.
+    Address(Option<String>),
+    /// WeCom does not answer.
+    Unreachable,
+    /// WeCom wants fewer calls.
+    SlowDown,
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub end: End,
+}
+
+/// How a question ended, as far as alerts care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The model answered.
+    Answered,
+    /// The model refused the API key.
+    KeyRefused,
+    /// The account has nothing left.
+    NoCredit,
+    /// The settings make no request that the model takes.
+    Misconfigured,
+    /// The model could not be reached, failed, or refused for another reason.
+    ModelFailed,
+    /// Something else kept the answer away: the model gave no word, or a worker broke.
+    OtherwiseFailed,
+}
+
+/// Whether the database can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// It can.
+    Writable {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It cannot.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// What the store says.
+        error: String,
+    },
+}
+
+/// How large the database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes in use.
+    pub used: u64,
+    /// Bytes that it may have.
+    pub limit: u64,
+}
+
+/// Messages that were given up lately, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// How many.
+    pub count: u64,
+    /// When the last was given up.
+    pub newest_at: Timestamp,
+}

@@ -1,0 +1,171 @@
+//! Looks at the parts every fifteen seconds and shows the alerts what it saw. Translates, and decides nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    alert::{
+        alerts::Alerts,
+        judge::DEAD_LETTER_NEWS,
+        observation::{Answer, Block, Database, DeadLetters, End, Observation, Size, Wecom},
+    },
+    chat::{
+        delivery::Delivery,
+        outcomes::{self, Outcomes},
+        way::{self, Way},
+    },
+    clock::{Clock, Timestamp},
+    config,
+    store::{
+        Store,
+        vitals::{LastRun, Vitals},
+    },
+};
+
+/// How often it looks.
+const PAUSE: Duration = Duration::from_secs(15);
+/// How long a look at the disk or the database may take on the machine's own clock: a disk that hangs is a disk that
+/// fails, and must not keep the others from being told.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Watches over the parts.
+pub(super) struct Watch {
+    store: Store,
+    clock: Clock,
+    storage: config::Storage,
+    delivery: Arc<Delivery>,
+    outcomes: Outcomes,
+    alerts: Alerts,
+    started_at: Timestamp,
+    crashed: bool,
+    database: Database,
+    vitals: Vitals,
+}
+
+impl Watch {
+    /// Shows `alerts` what it sees of the others.
+    pub(super) fn new(
+        store: Store,
+        clock: Clock,
+        storage: config::Storage,
+        delivery: Arc<Delivery>,
+        outcomes: Outcomes,
+        alerts: Alerts,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            store,
+            clock,
+            storage,
+            delivery,
+            outcomes,
+            alerts,
+            started_at: now,
+            crashed: false,
+            database: Database::Writable { since: now },
+            vitals: Vitals::default(),
+        }
+    }
+
+    /// Works until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            begun = self.store.begin_run(self.started_at) => match begun {
+                Ok(last) => self.crashed = last == LastRun::Crashed,
+                Err(error) => warn!(%error, "could not remember this start; the next one will not know how it ended"),
+            }
+        }
+        loop {
+            let pause = self.clock.now() + PAUSE;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.look() => {}
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.clock.sleep_until(pause) => {}
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        self.look_at_the_database().await;
+        let now = self.clock.now();
+        let (wecom, open_since) = match self.delivery.way() {
+            Way::Open { since } => (Wecom::Works { since }, since),
+            Way::Blocked { since, reason } => (Wecom::Blocked { since, reason: translated(reason) }, now),
+        };
+        let Vitals { inbox_waiting_since, outbox_waiting_since, dead_letters, dead_letter_at, used } = self.vitals;
+        let mib = 1024 * 1024;
+        let seen = Observation {
+            now,
+            started_at: self.started_at,
+            crashed: self.crashed,
+            wecom,
+            answers: self.outcomes.recent().into_iter().map(|(at, end)| Answer { at, end: judged(end) }).collect(),
+            // What waited while nobody could work waits, for this, since somebody can.
+            inbox_waiting_since: inbox_waiting_since.map(|since| since.max(self.started_at)),
+            outbox_waiting_since: outbox_waiting_since.map(|since| since.max(open_since)),
+            disk_free: self.disk_free().await,
+            size: self.storage.max_size_mib.map(|limit| Size { used, limit: limit.saturating_mul(mib) }),
+            database: self.database.clone(),
+            dead_letters: dead_letter_at.map(|newest_at| DeadLetters { count: dead_letters, newest_at }),
+        };
+        self.alerts.look(&seen).await;
+    }
+
+    async fn look_at_the_database(&mut self) {
+        let written = tokio::time::timeout(DISK_PATIENCE, self.store.check_writable()).await;
+        let now = self.clock.now();
+        let error = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("a write took more than {} s", DISK_PATIENCE.as_secs())),
+        };
+        self.database = match (error, &self.database) {
+            (None, Database::Writable { since }) => Database::Writable { since: *since },
+            (None, Database::Failing { .. }) => Database::Writable { since: now },
+            (Some(error), Database::Failing { since, .. }) => Database::Failing { since: *since, error },
+            (Some(error), Database::Writable { .. }) => Database::Failing { since: now, error },
+        };
+        match tokio::time::timeout(DISK_PATIENCE, self.store.vitals(now - DEAD_LETTER_NEWS)).await {
+            Ok(Ok(vitals)) => self.vitals = vitals,
+            Ok(Err(error)) => debug!(%error, "could not look at the queues"),
+            Err(_) => debug!("could not look at the queues in time"),
+        }
+    }
+
+    /// Free bytes on the disk of the database; `None` where the system does not say, or not in time.
+    async fn disk_free(&self) -> Option<u64> {
+        let dir = self.storage.data_dir.clone();
+        // On a network's disk this can hang.
+        let asked = tokio::task::spawn_blocking(move || fs4::available_space(&dir));
+        tokio::time::timeout(DISK_PATIENCE, asked).await.ok()?.ok()?.ok()
+    }
+}
+
+fn translated(reason: way::Block) -> Block {
+    match reason {
+        way::Block::Refused { errcode, remedy } => Block::Refused { errcode, remedy },
+        way::Block::Address(address) => Block::Address(address),
+        way::Block::Unreachable => Block::Unreachable,
+        way::Block::SlowDown => Block::SlowDown,
+    }
+}
+
+const fn judged(end: outcomes::End) -> End {
+    match end {
+        outcomes::End::Answered => End::Answered,
+        outcomes::End::KeyRefused => End::KeyRefused,
+        outcomes::End::NoCredit => End::NoCredit,
+        outcomes::End::Misconfigured => End::Misconfigured,
+        outcomes::End::ModelFailed => End::ModelFailed,
+        outcomes::End::OtherwiseFailed => End::OtherwiseFailed,
+    }
+}
