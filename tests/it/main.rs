@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "one binary: its modules are public to each other only")]
 
+mod alerts;
 mod architecture;
 mod browser;
 mod callback;
@@ -10,6 +11,7 @@ mod delivery;
 mod deployment;
 mod docs;
 mod harness;
+mod hook;
 mod network;
 mod operations;
 mod process;
