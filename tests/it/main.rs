@@ -13,6 +13,7 @@ mod docs;
 mod harness;
 mod hook;
 mod network;
+mod observations;
 mod operations;
 mod process;
 mod store;
