@@ -280,7 +280,7 @@ impl Alerts {
     fn message(&self, place: usize, alert: &Alert, now: Timestamp) -> Option<AlertMessage> {
         let (row, language) = (&alert.row, self.audience.language);
         let (text, ends) = match row.state {
-            AlertState::Raised if row.withheld == Withheld::No => {
+            AlertState::Raised if row.withheld == Withheld::No && !alert.condition.is_told_afterwards() => {
                 (texts::raised(&row.detail, &row.remedy, now.since(row.since), language), false)
             }
             AlertState::Resolved => {

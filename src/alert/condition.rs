@@ -90,6 +90,12 @@ impl Condition {
         matches!(self, Self::WecomRefused | Self::WecomAddress | Self::WecomUnreachable | Self::WecomSlowDown)
     }
 
+    /// Whether the operators hear of it only when it is over: their messages go through the outbox to WeCom, and one or
+    /// the other is what fails.
+    pub const fn is_told_afterwards(self) -> bool {
+        self.concerns_wecom() || matches!(self, Self::DatabaseUnwritable)
+    }
+
     /// Whether it is the model that fails, so that failed answers are explained.
     pub const fn concerns_the_model(self) -> bool {
         matches!(self, Self::ModelKey | Self::ModelCredit | Self::ModelSettings | Self::ModelFailing)

@@ -166,7 +166,8 @@ impl Delivery {
     fn move_gate(&self, error: &SendError) -> Option<Timestamp> {
         match Block::of(error) {
             Some(reason) => self.ways.close(reason),
-            None => self.ways.open(),
+            None if error.is_sure() => self.ways.open(),
+            None => self.ways.doubt(),
         }
         let at_least = match error {
             SendError::SlowDown { after, .. } => *after,

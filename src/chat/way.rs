@@ -1,7 +1,10 @@
 //! Whether messages get through to WeCom and, where they do not, why and since when: for whoever watches over the whole.
 //! The gate decides who may try; this only remembers what came of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     clock::{Clock, Timestamp},
@@ -44,7 +47,7 @@ pub enum Block {
 }
 
 impl Block {
-    /// Why nothing gets through; `None` where WeCom has answered about the message itself.
+    /// Why nothing gets through; `None` where WeCom has answered about the message itself, or not at all.
     pub(super) fn of(error: &SendError) -> Option<Self> {
         Some(match error {
             SendError::SlowDown { .. } => Self::SlowDown,
@@ -52,8 +55,9 @@ impl Block {
             SendError::Misconfigured { refusal } => {
                 Self::Refused { errcode: refusal.errcode.0, remedy: refusal.errcode.remedy() }
             }
-            SendError::Unreachable { .. } | SendError::Unsure { .. } => Self::Unreachable,
-            SendError::Busy { .. }
+            SendError::Unreachable { .. } => Self::Unreachable,
+            SendError::Unsure { .. }
+            | SendError::Busy { .. }
             | SendError::Unknown { .. }
             | SendError::BadRecipient { .. }
             | SendError::Refused { .. } => return None,
@@ -61,40 +65,99 @@ impl Block {
     }
 }
 
+/// How long WeCom may leave us in doubt, with no answer to anything, before that is a block: one lost answer is none.
+const DOUBT: Duration = Duration::from_secs(60);
+
 /// Remembers it.
 #[derive(Debug)]
 pub(super) struct Ways {
     clock: Clock,
-    way: Mutex<Way>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    way: Way,
+    /// Since when no attempt got an answer that tells anything; only while the way is open.
+    doubt: Option<Timestamp>,
 }
 
 impl Ways {
     pub(super) fn new(clock: Clock) -> Self {
-        let way = Mutex::new(Way::Open { since: clock.now() });
-        Self { clock, way }
+        let way = Way::Open { since: clock.now() };
+        Self { clock, state: Mutex::new(State { way, doubt: None }) }
     }
 
     pub(super) fn get(&self) -> Way {
-        self.lock().clone()
-    }
-
-    pub(super) fn open(&self) {
-        let mut way = self.lock();
-        if matches!(*way, Way::Blocked { .. }) {
-            *way = Way::Open { since: self.clock.now() };
+        let state = self.lock();
+        match state.doubt {
+            Some(since) if self.is_long(since) => Way::Blocked { since, reason: Block::Unreachable },
+            _ => state.way.clone(),
         }
     }
 
-    pub(super) fn close(&self, reason: Block) {
-        let mut way = self.lock();
-        let since = match *way {
-            Way::Open { .. } => self.clock.now(),
-            Way::Blocked { since, .. } => since,
-        };
-        *way = Way::Blocked { since, reason };
+    /// WeCom answered.
+    pub(super) fn open(&self) {
+        let mut state = self.lock();
+        let was_in_doubt = state.doubt.take().is_some_and(|since| self.is_long(since));
+        if was_in_doubt || matches!(state.way, Way::Blocked { .. }) {
+            state.way = Way::Open { since: self.clock.now() };
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Way> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing gets through.
+    pub(super) fn close(&self, reason: Block) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let since = match state.way {
+            Way::Open { .. } => state.doubt.take().unwrap_or(now),
+            Way::Blocked { since, .. } => since,
+        };
+        state.way = Way::Blocked { since, reason };
+    }
+
+    /// An attempt got no answer that tells anything.
+    pub(super) fn doubt(&self) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if matches!(state.way, Way::Open { .. }) {
+            state.doubt.get_or_insert(now);
+        }
+    }
+
+    fn is_long(&self, since: Timestamp) -> bool {
+        self.clock.now().since(since) >= DOUBT
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn one_lost_answer_is_no_block_and_a_minute_of_silence_is() {
+        let manual = ManualClock::new(Timestamp::from_secs(1_700_000_000));
+        let start = Timestamp::from_secs(1_700_000_000);
+        let ways = Ways::new(Clock::Manual(manual.clone()));
+        ways.doubt();
+        manual.advance(DOUBT / 2);
+        ways.open();
+        assert_eq!(ways.get(), Way::Open { since: start }, "as if nothing had been");
+
+        ways.doubt();
+        manual.advance(DOUBT / 2);
+        ways.doubt();
+        manual.advance(DOUBT / 2);
+        let silent_since = start + DOUBT / 2;
+        assert_eq!(ways.get(), Way::Blocked { since: silent_since, reason: Block::Unreachable });
+        ways.close(Block::SlowDown);
+        assert_eq!(ways.get(), Way::Blocked { since: silent_since, reason: Block::SlowDown });
+        ways.open();
+        assert_eq!(ways.get(), Way::Open { since: silent_since + DOUBT });
     }
 }

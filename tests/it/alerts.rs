@@ -341,11 +341,53 @@ async fn a_killed_process_is_told_by_the_next() {
 }
 
 #[tokio::test]
+async fn answers_that_wait_too_long_are_an_alert() {
+    let hook = Hook::start().await;
+    let app = watched(&hook, |_| {}).await;
+    // WeCom answers, so it is no outage; it only takes nothing.
+    app.wecom.trouble(|trouble| trouble.fail_sends(Some(-1)));
+    app.model.push(answer("好"));
+    app.say("zhangsan", "喂").await;
+    look_for(&app, 345).await;
+    assert_eq!(hook.posts(1).await[0]["condition"], "outbox_waiting");
+    app.wecom.trouble(|trouble| trouble.fail_sends(None));
+    look_for(&app, 90).await;
+    app.settled().await;
+    look(&app).await;
+    hook.posts(2).await;
+    assert_eq!(hook.seen(), states(&[("outbox_waiting", "raised"), ("outbox_waiting", "resolved")]));
+    app.texts("boss", 2).await;
+    app.settled().await;
+}
+
+#[tokio::test]
 async fn a_disk_that_fills_up_is_told() {
     let hook = Hook::start().await;
     let app = watched(&hook, |config| config.alerts.disk_free_mib = u64::MAX).await;
     assert_eq!(hook.posts(1).await[0]["condition"], "disk_space");
     assert!(app.texts("boss", 1).await[0].contains("MiB"));
+    app.settled().await;
+}
+
+#[tokio::test]
+async fn a_database_that_fills_up_is_told_and_that_it_is_full_at_the_webhook_at_once() {
+    let hook = Hook::start().await;
+    let app = watched(&hook, |config| config.storage.max_size_mib = Some(16)).await;
+    let others = app.database();
+    others.execute_batch("CREATE TABLE others (page BLOB); INSERT INTO others VALUES (zeroblob(15 << 20))").unwrap();
+    look(&app).await;
+    assert_eq!(hook.posts(1).await[0]["condition"], "database_size");
+    assert!(app.texts("boss", 1).await[0].contains("16 MiB"));
+    app.settled().await;
+
+    others.execute_batch("INSERT INTO others VALUES (zeroblob(2 << 20))").unwrap();
+    look_for(&app, 30).await;
+    assert_eq!(hook.posts(2).await[1]["condition"], "database_unwritable");
+    others.execute_batch("DROP TABLE others").unwrap();
+    look_for(&app, 90).await;
+    let texts = app.texts("boss", 3).await;
+    assert!(texts[1].starts_with("【恢复】数据库") && texts[2].starts_with("【恢复】数据库"), "{texts:?}");
+    assert_eq!(hook.posts(4).await.len(), 4);
     app.settled().await;
 }
 

@@ -158,7 +158,7 @@ async fn each_condition_is_raised_once_and_ends_once_over_a_restart() {
             let (detail, remedy) = (post["detail"].as_str().unwrap(), post["remedy"].as_str().unwrap());
             assert!(!detail.is_empty() && !remedy.is_empty() && post["instance"] == "here", "{post}");
             // Neither about WeCom nor where the outbox cannot be written.
-            let now = usize::from(!condition.concerns_wecom() && condition != Condition::DatabaseUnwritable);
+            let now = usize::from(!condition.is_told_afterwards());
             texts += now;
             assert_eq!(desk.texts().len(), texts, "{condition:?}: {:?}", desk.texts().last());
             if now == 1 {
