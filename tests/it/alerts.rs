@@ -8,6 +8,7 @@ use qimate::{
     config::Config,
     model::id::MemberId,
     sandbox::model::{Gate, ModelReply},
+    secret::Secret,
 };
 
 use crate::{
@@ -146,6 +147,19 @@ async fn whatever_keeps_wecom_from_taking_messages_is_posted_with_its_name() {
         assert!(app.texts("boss", 1).await[0].starts_with("【恢复】"), "{condition}");
         app.settled().await;
     }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_posted_although_no_access_token_was_ever_had() {
+    let hook = Hook::start().await;
+    let mut app = watched(&hook, |config| config.wecom.secret = Secret::new("wrong".to_owned())).await;
+    app.model.push(answer("好"));
+    app.say("zhangsan", "喂").await;
+    within(app.clock.sleeper_within(Duration::from_millis(1500)..=Duration::from_secs(2))).await;
+    look(&app).await;
+    let post = &hook.posts(1).await[0];
+    assert!(post["detail"].as_str().unwrap().contains("40001") && post["condition"] == "wecom_refused", "{post}");
+    app.stop().await;
 }
 
 #[tokio::test]
