@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, env, ffi::OsString, fmt, path::PathBuf};
 
-use super::fault::Wrong;
+use super::{fault::Wrong, variable};
 use crate::secret::Secret;
 
 /// The environment variables, and the directory in which `config.toml` is looked for.
@@ -56,6 +56,13 @@ impl Environment {
             .iter()
             .filter_map(named)
             .collect()
+    }
+
+    /// The file that is read when the command line names none, whether it is there or not: what `QIMATE_CONFIG` names,
+    /// else `config.toml`.
+    pub fn config_file(&self) -> PathBuf {
+        let named = self.get(variable::CONFIG).and_then(Result::ok).map(PathBuf::from);
+        named.or_else(|| self.usual_file()).unwrap_or_else(|| PathBuf::from("config.toml"))
     }
 
     /// The names of all variables.

@@ -30,6 +30,16 @@ impl Fault {
         Self { place: place.into(), wrong, origin: None }
     }
 
+    /// The key, variable or spot in a file that it is about.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What is wrong and what would be right, without the place.
+    pub fn sentence(&self) -> String {
+        format!("{}; {}", self.wrong.problem, self.wrong.remedy)
+    }
+
     /// The same, saying where the value came from.
     pub(super) fn coming_from(self, origin: &Origin) -> Self {
         Self { origin: Some(origin.to_string()), ..self }

@@ -40,7 +40,8 @@ impl Settings {
         self.by_key.keys().map(String::as_str)
     }
 
-    fn set(&mut self, key: &str, value: Value, origin: Origin) {
+    /// Puts a value in the place of the one before.
+    pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
         self.by_key.insert(key.to_owned(), Setting { value, origin });
     }
 
@@ -51,14 +52,30 @@ impl Settings {
 
 /// Gathers the values. `explicit` is the file of `--config`.
 pub(super) fn gather(explicit: Option<&Path>, environment: &Environment, faults: &mut Vec<Fault>) -> Settings {
+    let file = which_file(explicit, environment, faults);
+    gather_from(file, environment, faults)
+}
+
+/// The same with a file that is known already, and who named it; or without any.
+pub(super) fn gather_from(
+    file: Option<(PathBuf, Option<Origin>)>,
+    environment: &Environment,
+    faults: &mut Vec<Fault>,
+) -> Settings {
     let mut settings = defaults(faults);
-    if let Some((path, origin)) = which_file(explicit, environment, faults) {
+    if let Some((path, origin)) = file {
         take_file(&mut settings, &path, origin.as_ref(), faults);
     }
     take_variables(&mut settings, environment, faults);
     take_other_names(&mut settings, environment, faults);
     take_port(&mut settings, environment, faults);
     settings
+}
+
+/// Every key, in the order of the example.
+pub(super) fn keys_in_order() -> Vec<String> {
+    let entries = file::parse("config.example.toml", EXAMPLE, &mut Vec::new()).unwrap_or_default();
+    entries.into_iter().map(|(key, _)| key).collect()
 }
 
 fn defaults(faults: &mut Vec<Fault>) -> Settings {

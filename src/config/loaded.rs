@@ -46,7 +46,7 @@ impl Config {
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let server = Server::read(reader);
         let tls = Tls::read(reader);
         let wecom = Wecom::read(reader);

@@ -10,6 +10,7 @@
 
 pub mod alerts;
 pub mod chat;
+mod draft;
 mod environment;
 mod fault;
 mod file;
@@ -34,6 +35,7 @@ pub mod wecom;
 pub use self::{
     alerts::Alerts,
     chat::Chat,
+    draft::Draft,
     environment::{Environment, OpenAi},
     fault::{Fault, Faults},
     llm::Llm,

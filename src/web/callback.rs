@@ -144,7 +144,7 @@ pub(super) async fn receive(
 }
 
 /// A query that cannot be read has no parameters: what is missing is then said by name.
-fn query(uri: &Uri) -> CallbackQuery {
+pub(super) fn query(uri: &Uri) -> CallbackQuery {
     Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
 }
 

@@ -6,12 +6,17 @@ mod callback;
 mod error;
 mod health;
 mod operations;
+mod verification;
 
 use std::sync::Arc;
 
 use axum::{Router, middleware, routing};
 
-pub use self::{callback::Callback, health::Readiness};
+pub use self::{
+    callback::Callback,
+    health::Readiness,
+    verification::{Expected, Knock, verification_router},
+};
 use crate::{metrics::Metrics, secret::Secret};
 
 /// What handlers share.
