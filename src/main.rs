@@ -4,12 +4,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use qimate::{
     clock::Clock,
     config::{Config, Environment, Loaded, OpenAi},
-    sandbox::demo,
-    server::{self, Stop, commands, telemetry},
+    sandbox::{demo, set_up},
+    server::{self, Stop, commands, init, telemetry},
 };
 
 /// 企伴 Qimate: an AI colleague inside WeCom for every employee.
@@ -27,6 +27,8 @@ struct Cli {
 enum Command {
     /// Serve the company (the default).
     Serve,
+    /// Set Qimate up: asks for what is needed, writes the configuration, and waits for WeCom's verification.
+    Init(Box<InitFlags>),
     /// Try Qimate on this machine: WeCom and, without OPENAI_API_KEY, the model are played.
     Demo {
         /// Say this, print the exchange, and end.
@@ -35,6 +37,9 @@ enum Command {
         /// The port of the page, on loopback; the next free one where it is taken.
         #[arg(long, default_value_t = 8787)]
         port: u16,
+        /// Practise the set-up: plays WeCom's console and starts no daemon; you do, with `qimate init`.
+        #[arg(long, conflicts_with = "say")]
+        set_up: bool,
     },
     /// Show every setting with its value and where it came from; secrets are starred. Exits 2 when something is wrong.
     CheckConfig,
@@ -67,6 +72,96 @@ enum DeadLetters {
     },
 }
 
+/// Answers that `init` need not ask for. Others can see the secrets among them in the list of processes: where that
+/// matters, set them as variables (QIMATE_WECOM__SECRET) or type them.
+#[derive(Debug, Args)]
+struct InitFlags {
+    /// The language of the assistant: zh or en.
+    #[arg(long, value_enum)]
+    language: Option<Language>,
+    /// wecom.corp_id
+    #[arg(long, value_name = "ID")]
+    corp_id: Option<String>,
+    /// wecom.agent_id
+    #[arg(long, value_name = "NUMBER")]
+    agent_id: Option<String>,
+    /// wecom.secret
+    #[arg(long)]
+    secret: Option<String>,
+    /// wecom.callback_token
+    #[arg(long)]
+    token: Option<String>,
+    /// wecom.encoding_aes_key
+    #[arg(long, value_name = "KEY")]
+    aes_key: Option<String>,
+    /// wecom.api_base, where it is not WeCom's own
+    #[arg(long, value_name = "URL")]
+    api_base: Option<String>,
+    /// llm.base_url
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// llm.api_key
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    /// llm.model
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// server.public_url
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// server.listen
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Draw a new Token and EncodingAESKey without asking.
+    #[arg(long, conflicts_with_all = ["token", "aes_key"])]
+    generate: bool,
+    /// Show Token and EncodingAESKey at the end without asking.
+    #[arg(long)]
+    show_keys: bool,
+    /// Replace an existing file without asking; a backup is kept.
+    #[arg(long)]
+    overwrite: bool,
+    /// End when the file is written: do not call WeCom, and do not wait for it.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Language {
+    Zh,
+    En,
+}
+
+impl InitFlags {
+    fn options(self, config: Option<PathBuf>) -> init::Options {
+        let given = [
+            ("wecom.corp_id", self.corp_id),
+            ("wecom.agent_id", self.agent_id),
+            ("wecom.secret", self.secret),
+            ("wecom.callback_token", self.token),
+            ("wecom.encoding_aes_key", self.aes_key),
+            ("wecom.api_base", self.api_base),
+            ("llm.base_url", self.base_url),
+            ("llm.api_key", self.api_key),
+            ("llm.model", self.model),
+            ("server.public_url", self.public_url),
+            ("server.listen", self.listen),
+        ];
+        init::Options {
+            config,
+            language: self.language.map(|language| match language {
+                Language::Zh => init::Language::Zh,
+                Language::En => init::Language::En,
+            }),
+            given: given.into_iter().filter_map(|(key, text)| Some((key, text?))).collect(),
+            overwrite: self.overwrite,
+            generate: self.generate,
+            show_keys: self.show_keys,
+            no_wait: self.no_wait,
+        }
+    }
+}
+
 /// What a wrong configuration ends with; clap ends so on wrong flags.
 const MISCONFIGURED: u8 = 2;
 
@@ -75,7 +170,13 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::of_process();
     let command = cli.command.unwrap_or(Command::Serve);
-    if let Command::Demo { say, port } = command {
+    if let Command::Init(flags) = command {
+        return exit(init::run(flags.options(cli.config), &environment).await);
+    }
+    if let Command::Demo { port, set_up: true, .. } = command {
+        return exit(set_up::run(port).await);
+    }
+    if let Command::Demo { say, port, .. } = command {
         let real_model = environment.openai().map(|OpenAi { api_key, base_url, model }| demo::RealModel {
             api_key,
             base_url,
@@ -88,7 +189,7 @@ async fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(faults) => {
             eprintln!(
-                "{faults}\n\n`qimate demo` tries Qimate without any of this; config.example.toml explains every setting."
+                "{faults}\n\n`qimate init` asks for all of it and writes the file; `qimate demo` tries Qimate without; config.example.toml explains every setting."
             );
             return ExitCode::from(MISCONFIGURED);
         }
@@ -101,7 +202,7 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(config).await,
         // Handled before there is a configuration.
-        Command::Demo { .. } => Ok(()),
+        Command::Init(_) | Command::Demo { .. } => Ok(()),
         Command::CheckConfig => {
             print!("{}", loaded.describe());
             Ok(())

@@ -54,9 +54,7 @@ impl Draft {
 
     /// Whether a variable sets `key`: it will win over the file that is written.
     pub fn is_variable(&self, key: &str) -> bool {
-        self.settings
-            .get(key)
-            .is_some_and(|setting| matches!(&setting.origin, Origin::Named(name) if name != ANSWER))
+        self.settings.get(key).is_some_and(|setting| matches!(&setting.origin, Origin::Named(name) if name != ANSWER))
     }
 
     /// Takes an answer; `""` for: not set.

@@ -57,6 +57,8 @@ impl fmt::Display for Fault {
     }
 }
 
+impl std::error::Error for Fault {}
+
 /// Why a value was not taken. Both halves are ours: neither quotes text that somebody wrote.
 #[derive(Debug)]
 pub(super) struct Wrong {

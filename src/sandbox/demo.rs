@@ -184,27 +184,16 @@ impl Stage {
     }
 
     async fn serve_phone(&self, port: u16) -> Result<()> {
-        let phone = self.open_phone(port).await?;
+        let parts = PhoneParts {
+            emulator: self.emulator.clone(),
+            model: self.demo_model.clone(),
+            model_name: self.model_name.clone(),
+            daemon: Some(self.daemon.clone()),
+        };
+        let phone = open_phone(parts, port).await?;
         println!("  打开 · open      {}", phone.url());
         println!("  结束 · to end    Ctrl-C");
         std::future::pending().await
-    }
-
-    async fn open_phone(&self, port: u16) -> Result<Phone> {
-        let mut last = port;
-        loop {
-            let parts = PhoneParts {
-                emulator: self.emulator.clone(),
-                model: self.demo_model.clone(),
-                model_name: self.model_name.clone(),
-                daemon: Some(self.daemon.clone()),
-            };
-            match Phone::start(parts, last).await {
-                Ok(phone) => return Ok(phone),
-                Err(Error::Listen(_)) if last < port.saturating_add(MORE_PORTS) => last += 1,
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// One question with its answer, told as it happens.
@@ -325,7 +314,20 @@ impl<'a> Teller<'a> {
     }
 }
 
-fn bare(url: &str) -> &str {
+/// Opens the page on `port`, or on the next free one.
+pub(super) async fn open_phone(parts: PhoneParts, port: u16) -> Result<Phone> {
+    let mut last = port;
+    loop {
+        match Phone::start(parts.clone(), last).await {
+            Ok(phone) => return Ok(phone),
+            Err(Error::Listen(_)) if last < port.saturating_add(MORE_PORTS) => last += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A URL without its scheme: not to be taken for a link.
+pub(super) fn bare(url: &str) -> &str {
     url.trim_start_matches("http://")
 }
 
@@ -337,7 +339,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Waits for Ctrl-C or, where there are signals, for a polite request to end.
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -48,6 +48,8 @@ pub enum Kind {
     Log,
     /// A trouble was switched on or off.
     Trouble,
+    /// Something was changed in WeCom's console.
+    Console,
 }
 
 /// One step that was recorded.

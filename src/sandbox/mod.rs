@@ -15,6 +15,7 @@ mod envelope;
 pub mod journal;
 pub mod model;
 pub mod phone;
+pub mod set_up;
 pub mod trouble;
 
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ async fn serve(router: Router, port: u16) -> Result<Served, Error> {
     let address = listener.local_addr().map_err(Error::Listen)?;
     let task = tokio::spawn(async move {
         // Fails only when the listener does, and then nobody can be told but those who call.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await;
     });
     Ok(Served { address, task })
 }

@@ -5,6 +5,7 @@
 //! what they say. To add a switch, give it a name in `Switch`, follow the compiler, and add its words to
 //! `page/words.js` and a line to `page/index.html`.
 
+mod console;
 mod events;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 use super::{
     Error, Served,
     daemon::{Daemon, DaemonStatus},
-    emulator::Emulator,
+    emulator::{Emulator, console::ConsoleView},
     journal::{Entry, Kind},
     model::DemoModel,
     serve,
@@ -70,7 +71,13 @@ impl Phone {
             .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
             .route("/words.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/words.js"))))
             .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("page/style.css"))))
+            .route("/console.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/console.js"))))
+            .route("/console.css", get(|| asset("text/css; charset=utf-8", include_str!("page/console.css"))))
             .route("/api/state", get(state))
+            .route("/api/console/secret", post(console::secret))
+            .route("/api/console/callback", post(console::callback))
+            .route("/api/console/trusted-ips", post(console::trusted_ips))
+            .route("/api/console/visible", post(console::visible))
             .route("/api/events", get(events::events))
             .route("/api/say", post(say))
             .route("/api/enter", post(enter))
@@ -112,6 +119,8 @@ struct Status {
     daemon: Option<DaemonStatus>,
     model: ModelStatus,
     trouble: Switches,
+    /// What WeCom's console shows, where the set-up is practised.
+    console: Option<ConsoleView>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -148,7 +157,17 @@ impl Desk {
             daemon: daemon.as_ref().map(Daemon::status),
             model: ModelStatus { name: model_name.clone(), demo: model.is_some(), writing },
             trouble,
+            console: emulator.console(),
         }
+    }
+
+    /// Refuses what a member cannot do who does not see the application, or while WeCom has nowhere to send it.
+    fn open_to(&self, member: &MemberId) -> Result<(), (StatusCode, Json<Value>)> {
+        if self.parts.emulator.console().is_none() || self.parts.emulator.can_write(member.as_str()) {
+            return Ok(());
+        }
+        let why = "WeCom does not let this member write: set up the callback, and the visible range";
+        Err(refuse(StatusCode::CONFLICT, why))
     }
 
     /// Turns a switch; false when there is nothing to turn.
@@ -236,6 +255,7 @@ async fn say(State(desk): Shared, Json(Say { member, text }): Json<Say>) -> Answ
     if text.trim().is_empty() || text.len() > LONGEST_MESSAGE {
         return Err(refuse(StatusCode::BAD_REQUEST, "a message holds 1 to 8192 bytes that are not all blank"));
     }
+    desk.open_to(&member)?;
     let emulator = desk.parts.emulator.clone();
     // A page that is closed does not take back what was written.
     let said = tokio::spawn(async move { emulator.say(member.as_str(), &text).await });
@@ -251,6 +271,7 @@ struct Enter {
 
 async fn enter(State(desk): Shared, Json(Enter { member }): Json<Enter>) -> Answer {
     let member = parse_member(&member)?;
+    desk.open_to(&member)?;
     let emulator = desk.parts.emulator.clone();
     let entered = tokio::spawn(async move { emulator.event(member.as_str(), "enter_agent").await });
     let receipt = entered.await.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the event was not sent"))?;

@@ -44,6 +44,11 @@ impl Stop {
         self.soft.cancel();
     }
 
+    /// Waits until somebody asks to stop.
+    pub async fn requested(&self) {
+        self.soft.cancelled().await;
+    }
+
     /// Asks to stop when the process gets SIGTERM or SIGINT (Ctrl-C).
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! whole configuration.
 
 pub mod commands;
+pub mod init;
 mod lifecycle;
 mod listen;
 pub mod telemetry;

@@ -1,12 +1,18 @@
 //! The API that the daemon calls: `gettoken`, `message/send`, `agent/get`. HTTP 200 whatever happens; the truth is in
 //! `errcode`.
 
-use std::{collections::HashMap, convert::Infallible, io, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{Query, State},
+    extract::{ConnectInfo, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,10 +27,12 @@ use super::{
 };
 use crate::sandbox::journal::{Entry, Kind};
 
-/// The address that WeCom says the call came from: from a range that is kept for documentation.
+/// The address that WeCom says the call came from where there is no console to enter it in: from a range that is kept
+/// for documentation.
 const FROM_IP: &str = "203.0.113.7";
 
 type Parameters = Query<HashMap<String, String>>;
+type Caller = ConnectInfo<SocketAddr>;
 
 pub(super) fn router(cloud: Arc<Cloud>) -> Router {
     Router::new()
@@ -34,7 +42,11 @@ pub(super) fn router(cloud: Arc<Cloud>) -> Router {
         .with_state(cloud)
 }
 
-async fn gettoken(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters) -> Response {
+async fn gettoken(
+    State(cloud): State<Arc<Cloud>>,
+    ConnectInfo(caller): Caller,
+    Query(parameters): Parameters,
+) -> Response {
     cloud.state().counters.gettoken += 1;
     if let Err(response) = cloud.in_good_order().await {
         return response;
@@ -54,7 +66,7 @@ async fn gettoken(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters
             cloud.journal.star(&value);
             json!({"errcode": 0, "errmsg": "ok", "access_token": value, "expires_in": life.as_secs()})
         }
-        Err(refusal) => cloud.refused(refusal),
+        Err(refusal) => cloud.refused(refusal, caller.ip()),
     };
     let request = format!(
         "GET /cgi-bin/gettoken?corpid={}&corpsecret=***",
@@ -64,12 +76,17 @@ async fn gettoken(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters
     Json(answer).into_response()
 }
 
-async fn message_send(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters, body: Bytes) -> Response {
+async fn message_send(
+    State(cloud): State<Arc<Cloud>>,
+    ConnectInfo(caller): Caller,
+    Query(parameters): Parameters,
+    body: Bytes,
+) -> Response {
     cloud.state().counters.sends += 1;
     if let Err(response) = cloud.in_good_order().await {
         return response;
     }
-    let (outcome, lost) = cloud.take(parameters.get("access_token").map(String::as_str), &body);
+    let (outcome, lost) = cloud.take(parameters.get("access_token").map(String::as_str), caller.ip(), &body);
 
     let (answer, zh, en) = match outcome {
         Ok(Taken { msgid, invalid, fate }) => {
@@ -85,7 +102,7 @@ async fn message_send(State(cloud): State<Arc<Cloud>>, Query(parameters): Parame
             };
             (answer, zh, en)
         }
-        Err(refusal) => (cloud.refused(refusal), "发送消息：被拒绝", "sent a message: refused"),
+        Err(refusal) => (cloud.refused(refusal, caller.ip()), "发送消息：被拒绝", "sent a message: refused"),
     };
     let request = format!(
         "POST /cgi-bin/message/send{}\n{}",
@@ -99,27 +116,36 @@ async fn message_send(State(cloud): State<Arc<Cloud>>, Query(parameters): Parame
     if lost { cut_connection() } else { Json(answer).into_response() }
 }
 
-async fn agent_get(State(cloud): State<Arc<Cloud>>, Query(parameters): Parameters) -> Response {
+async fn agent_get(
+    State(cloud): State<Arc<Cloud>>,
+    ConnectInfo(caller): Caller,
+    Query(parameters): Parameters,
+) -> Response {
     if let Err(response) = cloud.in_good_order().await {
         return response;
     }
     let now = cloud.clock.now();
     let agent = cloud.settings.agent_id.get();
     let access_token = parameters.get("access_token").map(String::as_str);
-    let checked = cloud.state().authorise(access_token, now).and_then(|()| match parameters.get("agentid") {
-        None => Err(Refusal(41011)),
-        Some(id) if id.parse() == Ok(agent) => Ok(()),
-        Some(id) if id.parse::<u64>().is_ok() => Err(Refusal(301002)),
-        Some(_) => Err(Refusal(40056)),
-    });
+    let checked =
+        cloud.state().authorise(access_token, caller.ip(), now).and_then(|()| match parameters.get("agentid") {
+            None => Err(Refusal(41011)),
+            Some(id) if id.parse() == Ok(agent) => Ok(()),
+            Some(id) if id.parse::<u64>().is_ok() => Err(Refusal(301002)),
+            Some(_) => Err(Refusal(40056)),
+        });
+    let visible = cloud.state().visible().map(<[String]>::to_vec);
+    // Without a console, everybody: the first department is the whole enterprise.
+    let departments = if visible.is_some() { vec![] } else { vec![1] };
+    let users: Vec<_> = visible.iter().flatten().map(|member| json!({"userid": member})).collect();
     let answer = match checked {
         Ok(()) => json!({
             "errcode": 0, "errmsg": "ok", "agentid": agent, "name": "企伴", "square_logo_url": "",
-            "description": "Qimate", "allow_userinfos": {"user": []}, "allow_partys": {"partyid": [1]},
+            "description": "Qimate", "allow_userinfos": {"user": users}, "allow_partys": {"partyid": departments},
             "allow_tags": {"tagid": []}, "close": 0, "redirect_domain": "", "report_location_flag": 0,
             "isreportenter": 1, "home_url": "",
         }),
-        Err(refusal) => cloud.refused(refusal),
+        Err(refusal) => cloud.refused(refusal, caller.ip()),
     };
     let request = format!("GET /cgi-bin/agent/get?access_token=***&agentid={agent}");
     cloud.record(Kind::Send, "查询应用信息", "asked about the application", &request, &answer);
@@ -154,10 +180,10 @@ impl Cloud {
     }
 
     /// Decides about a send; the second value says whether its answer is to be lost.
-    fn take(&self, access_token: Option<&str>, body: &[u8]) -> (Result<Taken, Refusal>, bool) {
+    fn take(&self, access_token: Option<&str>, from: IpAddr, body: &[u8]) -> (Result<Taken, Refusal>, bool) {
         let now = self.clock.now();
         let state = &mut *self.state();
-        let outcome = state.authorise(access_token, now).and_then(|()| {
+        let outcome = state.authorise(access_token, from, now).and_then(|()| {
             if let Some(errcode) = state.trouble.take_send_failure() {
                 return Err(Refusal(errcode));
             }
@@ -169,11 +195,12 @@ impl Cloud {
     }
 
     /// A refusal in WeCom's words.
-    fn refused(&self, Refusal(errcode): Refusal) -> Value {
+    fn refused(&self, Refusal(errcode): Refusal, caller: IpAddr) -> Value {
         let hint = self.clock.now().as_millis();
         let text = Refusal(errcode).text();
+        let from = if self.state().console.is_some() { caller.to_string() } else { FROM_IP.to_owned() };
         let errmsg = format!(
-            "{text}, hint: [{hint}203011307], from ip: {FROM_IP}, more info at \
+            "{text}, hint: [{hint}203011307], from ip: {from}, more info at \
              https://open.work.weixin.qq.com/devtool/query?e={errcode}"
         );
         json!({"errcode": errcode, "errmsg": errmsg})

@@ -1,6 +1,6 @@
 //! The way in: WeCom tells the daemon what a member did (page 90238), and checks the callback's URL (page 90930).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Url, header};
 
@@ -8,7 +8,7 @@ use super::Emulator;
 use crate::{
     clock::Timestamp,
     sandbox::{
-        envelope::{Envelope, cdata},
+        envelope::{Envelope, Seal, cdata},
         journal::{Entry, Kind},
         random,
     },
@@ -133,10 +133,16 @@ impl Emulator {
 
     /// What the console does when the URL is saved: whether the daemon gives back exactly what was encrypted for it.
     pub async fn verify_url(&self) -> bool {
+        let Some((url, seal)) = self.callback() else { return false };
+        self.verify_with(&url, &seal).await
+    }
+
+    /// The same for a URL and keys that are not saved.
+    pub(super) async fn verify_with(&self, url: &str, seal: &Seal) -> bool {
         // Longer than any integer type: it must be treated as text.
         let echo = format!("{:023}", u64::from_be_bytes(random()));
-        let envelope = self.cloud.seal.seal(&echo, self.cloud.clock.now().as_secs());
-        let Some(url) = self.callback_url(&envelope, &[("echostr", &envelope.encrypt)]) else { return false };
+        let envelope = seal.seal(&echo, self.cloud.clock.now().as_secs());
+        let Some(url) = signed_url(url, &envelope, &[("echostr", &envelope.encrypt)]) else { return false };
         let started = self.cloud.clock.now();
         let fetched = async {
             let response = self.cloud.http.get(url.clone()).send().await.ok()?;
@@ -161,11 +167,11 @@ impl Emulator {
 
     async fn attempt(&self, inner_xml: &str, number: u32) -> Attempt {
         let started = self.cloud.clock.now();
-        let envelope = self.cloud.seal.seal(inner_xml, started.as_secs());
-        let body = self.cloud.seal.body(&envelope);
-        let Some(url) = self.callback_url(&envelope, &[]) else {
-            return Attempt { outcome: Outcome::Unreachable, took: Duration::ZERO };
-        };
+        let unreachable = Attempt { outcome: Outcome::Unreachable, took: Duration::ZERO };
+        let Some((url, seal)) = self.callback() else { return unreachable };
+        let envelope = seal.seal(inner_xml, started.as_secs());
+        let body = seal.body(&envelope);
+        let Some(url) = signed_url(&url, &envelope, &[]) else { return unreachable };
         let (zh, en) = match number {
             1 => ("加密、签名并送出".to_owned(), "encrypted, signed and sent".to_owned()),
             _ => (format!("第 {number} 次送出同一回调"), format!("sent the same callback, try {number}")),
@@ -199,11 +205,13 @@ impl Emulator {
         attempt
     }
 
-    fn callback_url(&self, envelope: &Envelope, more: &[(&str, &str)]) -> Option<Url> {
-        let base = self.cloud.state().callback_url.clone()?;
-        let Envelope { msg_signature, timestamp, nonce, .. } = envelope;
-        let signed = [("msg_signature", msg_signature.as_str()), ("timestamp", timestamp), ("nonce", nonce)];
-        Url::parse_with_params(&base, signed.iter().chain(more)).ok()
+    /// Where callbacks go, and what they are sealed with.
+    fn callback(&self) -> Option<(String, Arc<Seal>)> {
+        let state = self.cloud.state();
+        if state.console.is_some() {
+            return state.saved_callback();
+        }
+        Some((state.callback_url.clone()?, Arc::clone(&self.cloud.seal)))
     }
 
     fn inner_xml(&self, member: &str, create_time: Timestamp, msgtype: &str, fields: &str) -> String {
@@ -215,6 +223,12 @@ impl Emulator {
             create_time.as_secs()
         )
     }
+}
+
+fn signed_url(base: &str, envelope: &Envelope, more: &[(&str, &str)]) -> Option<Url> {
+    let Envelope { msg_signature, timestamp, nonce, .. } = envelope;
+    let signed = [("msg_signature", msg_signature.as_str()), ("timestamp", timestamp), ("nonce", nonce)];
+    Url::parse_with_params(base, signed.iter().chain(more)).ok()
 }
 
 /// The beginning of a text, on one line.

@@ -1,12 +1,14 @@
 //! WeCom's cloud: the API that the daemon calls, and the callbacks that call the daemon.
 //!
 //! Rules of WeCom stand in [`message`] (what one request may say) and in `state` (what follows from the requests
-//! before it); `api` puts them on HTTP, [`callback`] is the way in. Nobody here knows who the daemon is: it is a URL.
+//! before it); `api` puts them on HTTP, [`callback`] is the way in, [`console`] is where an administrator sets up both.
+//! Nobody here knows who the daemon is: it is a URL.
 //!
 //! To add an API call, add its handler to `api`; to add a kind of callback, add a function to [`callback`].
 
 mod api;
 pub mod callback;
+pub mod console;
 pub mod message;
 mod state;
 
@@ -119,7 +121,8 @@ pub struct Emulator {
 #[derive(Debug)]
 struct Cloud {
     settings: EmulatorSettings,
-    seal: Seal,
+    /// What callbacks are sealed with, unless the console says otherwise.
+    seal: Arc<Seal>,
     clock: Clock,
     http: Client,
     journal: Journal,
@@ -153,7 +156,7 @@ impl Emulator {
         }
         let cloud = Arc::new(Cloud {
             settings,
-            seal,
+            seal: Arc::new(seal),
             clock,
             http,
             journal,

@@ -4,11 +4,13 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
     time::Duration,
 };
 
 use super::{
     Counters, Delivered, Line,
+    console::Console,
     message::{Refusal, SendRequest},
 };
 use crate::{
@@ -40,6 +42,8 @@ pub(super) struct State {
     pub(super) last_seq: u64,
     pub(super) counters: Counters,
     pub(super) trouble: Trouble,
+    /// `None`: everything was set up from the start.
+    pub(super) console: Option<Console>,
     messages: u64,
     access_token: Option<AccessToken>,
     retired: HashSet<String>,
@@ -88,8 +92,8 @@ impl State {
         (value, ACCESS_TOKEN_LIFE)
     }
 
-    /// Whether a call with this access token may go on.
-    pub(super) fn authorise(&mut self, given: Option<&str>, now: Timestamp) -> Result<(), Refusal> {
+    /// Whether a call with this access token, from this address, may go on.
+    pub(super) fn authorise(&mut self, given: Option<&str>, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
         self.meet_fate();
         let given = given.filter(|given| !given.is_empty()).ok_or(Refusal(41001))?;
         match &self.access_token {
@@ -98,13 +102,12 @@ impl State {
             _ if self.retired.contains(given) => return Err(Refusal(42001)),
             _ => return Err(Refusal(40014)),
         }
-        if self.trouble.refuse_ip { Err(Refusal(60020)) } else { Ok(()) }
+        if self.trouble.refuse_ip || !self.trusts(from) { Err(Refusal(60020)) } else { Ok(()) }
     }
 
     /// Takes a request, and shows it to those whom WeCom would show it to.
     pub(super) fn take(&mut self, request: SendRequest, now: Timestamp) -> Result<Taken, Refusal> {
-        let (invalid, valid): (Vec<_>, Vec<_>) =
-            request.to.iter().cloned().partition(|to| self.trouble.unknown_members.contains(&to.to_lowercase()));
+        let (invalid, valid): (Vec<_>, Vec<_>) = request.to.iter().cloned().partition(|to| !self.sees(to));
         if valid.is_empty() {
             return Err(Refusal(81013));
         }
@@ -191,6 +194,8 @@ impl State {
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_secs(1_700_000_000 + secs)
     }
@@ -212,22 +217,22 @@ mod tests {
             (life, state.access_token(at(200))),
             (ACCESS_TOKEN_LIFE, (first.clone(), Duration::from_secs(7000)))
         );
-        assert_eq!(state.authorise(None, at(0)), Err(Refusal(41001)));
-        assert_eq!(state.authorise(Some("forged"), at(0)), Err(Refusal(40014)));
-        assert_eq!(state.authorise(Some(&first), at(7199)), Ok(()));
-        assert_eq!(state.authorise(Some(&first), at(7200)), Err(Refusal(42001)));
+        assert_eq!(state.authorise(None, HERE, at(0)), Err(Refusal(41001)));
+        assert_eq!(state.authorise(Some("forged"), HERE, at(0)), Err(Refusal(40014)));
+        assert_eq!(state.authorise(Some(&first), HERE, at(7199)), Ok(()));
+        assert_eq!(state.authorise(Some(&first), HERE, at(7200)), Err(Refusal(42001)));
 
         let (second, _) = state.access_token(at(7200));
         assert_ne!(first, second);
-        assert_eq!(state.authorise(Some(&first), at(7200)), Err(Refusal(42001)));
+        assert_eq!(state.authorise(Some(&first), HERE, at(7200)), Err(Refusal(42001)));
         state.trouble.expire_access_token();
-        assert_eq!(state.authorise(Some(&second), at(7200)), Err(Refusal(42001)));
+        assert_eq!(state.authorise(Some(&second), HERE, at(7200)), Err(Refusal(42001)));
         let (third, _) = state.access_token(at(7200));
         state.trouble.forget_access_token();
-        assert_eq!(state.authorise(Some(&third), at(7200)), Err(Refusal(40014)));
+        assert_eq!(state.authorise(Some(&third), HERE, at(7200)), Err(Refusal(40014)));
         let (fourth, _) = state.access_token(at(7200));
         state.trouble.refuse_ip(true);
-        assert_eq!(state.authorise(Some(&fourth), at(7200)), Err(Refusal(60020)));
+        assert_eq!(state.authorise(Some(&fourth), HERE, at(7200)), Err(Refusal(60020)));
     }
 
     #[test]
