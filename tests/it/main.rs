@@ -16,5 +16,6 @@ mod network;
 mod observations;
 mod operations;
 mod process;
+mod setup;
 mod store;
 mod turn;

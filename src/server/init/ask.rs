@@ -87,7 +87,7 @@ impl Asker<'_> {
             self.say(zh, en);
             if question.key == BASE_URL {
                 for (number, provider) in PROVIDERS.iter().enumerate() {
-                    self.terminal.say(&format!("  {}  {:<14} {}", number + 1, provider.name, provider.base_url));
+                    self.terminal.say(&format!("  {}  {:<50} {}", number + 1, provider.base_url, provider.name));
                 }
             }
         }

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 /// The directory cannot be written to; the old file is then as it was.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<Option<PathBuf>> {
     // A link stays one: what it points to is replaced.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
     let backup = match fs::read(&path) {
         Ok(old) => Some(back_up(&path, &old)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
