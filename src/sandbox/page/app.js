@@ -1,6 +1,7 @@
 // The phone and the journal. What is shown comes from /api/state once and from /api/events afterwards; everything is
 // numbered, so what comes twice is shown once. Texts go into the page as text, never as HTML.
 
+import { drawConsole, whyClosed } from './console.js';
 import { WORDS } from './words.js';
 
 const PEOPLE = [
@@ -146,8 +147,9 @@ function become(id) {
   unread.delete(id.toLowerCase());
   drawPeople();
   drawChat();
+  fitField();
   // Opening the chat is an event in WeCom too.
-  call('enter', { member: id }).catch(() => {});
+  if (!whyClosed(status?.console, language, id)) call('enter', { member: id }).catch(() => {});
   if (matchMedia('(hover: hover)').matches) $('text').focus();
 }
 
@@ -172,7 +174,7 @@ const time = (at) => new Date(at).toLocaleTimeString(language === 'zh' ? 'zh-CN'
 function drawChat() {
   chat.replaceChildren();
   const mine = lines.filter(isMine);
-  if (mine.length === 0) chat.append(element('p', 'empty', word('empty')));
+  if (mine.length === 0) chat.append(element('p', 'empty', whyClosed(status?.console, language, me)?.note ?? word('empty')));
   let before = null;
   for (const line of mine) {
     appendLine(line, before, false);
@@ -262,7 +264,8 @@ function release(key) {
 
 function drawTyping() {
   const typing = waiting.has(me.toLowerCase());
-  $('chat-note').textContent = word(typing ? 'typing' : 'note');
+  const closed = whyClosed(status?.console, language, me);
+  $('chat-note').textContent = closed?.short ?? word(typing ? 'typing' : 'note');
   const shown = chat.querySelector('.typing');
   if (!typing) shown?.remove();
   if (typing && !shown) {
@@ -301,7 +304,9 @@ const field = $('text');
 function fitField() {
   field.style.height = 'auto';
   field.style.height = `${Math.min(field.scrollHeight, 96)}px`;
-  $('send').disabled = field.value.trim() === '';
+  field.disabled = whyClosed(status?.console, language, me) !== null;
+  $('send').disabled = field.disabled || field.value.trim() === '';
+  for (const chip of $('chips').children) chip.disabled = field.disabled;
 }
 field.addEventListener('input', fitField);
 field.addEventListener('keydown', (event) => {
@@ -414,6 +419,11 @@ function light(step) {
 
 function drawStatus() {
   if (!status) return;
+  drawConsole(status.console, language, call);
+  drawTyping();
+  fitField();
+  const empty = chat.querySelector('.empty');
+  if (empty) empty.textContent = whyClosed(status.console, language, me)?.note ?? word('empty');
   const { daemon, model, trouble } = status;
   for (const input of document.querySelectorAll('[data-trouble]')) {
     input.checked = trouble[input.dataset.trouble];

@@ -59,7 +59,7 @@ export const WORDS = {
     chips: ['你好', '写一首长诗', '/help', '/new', '/stop'],
     kinds: {
       callback: '消息', envelope: '密文', acknowledged: '应答', access_token: '令牌', send: '发送',
-      model_request: '提问', model_stream: '模型', daemon: '进程', log: '日志', trouble: '捣乱',
+      model_request: '提问', model_stream: '模型', daemon: '进程', log: '日志', trouble: '捣乱', console: '后台',
     },
   },
   en: {
@@ -120,7 +120,7 @@ export const WORDS = {
     chips: ['Hello', 'A long poem', '/help', '/new', '/stop'],
     kinds: {
       callback: 'Message', envelope: 'Sealed', acknowledged: 'Answer', access_token: 'Token', send: 'Send',
-      model_request: 'Ask', model_stream: 'Model', daemon: 'Process', log: 'Log', trouble: 'Trouble',
+      model_request: 'Ask', model_stream: 'Model', daemon: 'Process', log: 'Log', trouble: 'Trouble', console: 'Console',
     },
   },
 };

@@ -42,9 +42,9 @@ impl Asker<'_> {
                     for (key, secret) in [(TOKEN, generate::token()?), (AES_KEY, generate::encoding_aes_key()?)] {
                         let variable = self.variable_of(key);
                         self.draft.answer(key, secret.expose())?;
-                        self.say("  ✓ 已生成", "  ✓ generated");
                         variable.iter().for_each(|variable| self.warn_of(variable));
                     }
+                    self.say("  ✓ 已生成", "  ✓ generated");
                     drawn = true;
                 }
                 AES_KEY if drawn => {}
