@@ -101,6 +101,7 @@ pub async fn run(options: Options, environment: &Environment) -> anyhow::Result<
         return Ok(());
     }
     check_secret(&terminal, &config, language).await?;
+    terminal.leave_interrupts();
     if wait::for_verification(&terminal, &config, &path, language).await? {
         say_what_is_next(&terminal, &path, language);
     }

@@ -1,22 +1,47 @@
 //! Questions and answers: at a terminal, with secrets that do not show, or line by line from a pipe.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context, bail};
+use tokio::task::JoinHandle;
 
 use super::Language;
+
+/// What a shell expects of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
 
 /// Where the answers come from.
 #[derive(Debug)]
 pub(super) struct Terminal {
     is_terminal: bool,
     language: Language,
+    /// Whether the terminal shows nothing at the moment. Whoever ends the process now would leave it so.
+    is_hidden: Arc<AtomicBool>,
+    /// Ends the process on Ctrl-C while a person is asked.
+    interrupt: Option<JoinHandle<()>>,
 }
 
 impl Terminal {
     /// Looks whether a person types or a pipe brings the lines.
     pub(super) fn new(language: Language) -> Self {
-        Self { is_terminal: io::stdin().is_terminal(), language }
+        let is_terminal = io::stdin().is_terminal();
+        let is_hidden = Arc::new(AtomicBool::new(false));
+        let interrupt = is_terminal.then(|| tokio::spawn(end_on_interrupt(Arc::clone(&is_hidden))));
+        Self { is_terminal, language, is_hidden, interrupt }
+    }
+
+    /// Leaves Ctrl-C to others: there are no more questions.
+    pub(super) fn leave_interrupts(&mut self) {
+        if let Some(task) = self.interrupt.take() {
+            task.abort();
+        }
     }
 
     /// Says something, with a line end.
@@ -43,7 +68,10 @@ impl Terminal {
             return self.ask(prompt);
         }
         self.prompt(prompt);
-        let text = rpassword::read_password().context(self.language.pick("没有读到输入", "nothing could be read"))?;
+        self.is_hidden.store(true, Ordering::SeqCst);
+        let text = rpassword::read_password();
+        self.is_hidden.store(false, Ordering::SeqCst);
+        let text = text.context(self.language.pick("没有读到输入", "nothing could be read"))?;
         Ok(text.trim().to_owned())
     }
 
@@ -82,6 +110,17 @@ impl Terminal {
                 "the input ended before everything was answered; nothing was written"
             )),
             _ => Ok(line.trim().to_owned()),
+        }
+    }
+}
+
+/// While a secret is read, Ctrl-C is a character of the terminal's: reading ends with an error, and the terminal shows
+/// again what is typed. At any other time there is nothing to put right.
+async fn end_on_interrupt(is_hidden: Arc<AtomicBool>) {
+    while tokio::signal::ctrl_c().await.is_ok() {
+        if !is_hidden.load(Ordering::SeqCst) {
+            println!();
+            process::exit(INTERRUPTED);
         }
     }
 }
