@@ -9,7 +9,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::harness::{within, within_seconds};
+use crate::{
+    harness::{within, within_seconds},
+    setup::{Program, free_port, value_of},
+};
 
 /// How long the browser looks for what a step asks for.
 const PATIENCE_MS: u64 = 30_000;
@@ -148,6 +151,19 @@ impl Browser {
         .await;
     }
 
+    /// Puts a value into a field, in the place of what was there.
+    async fn fill(&self, testid: &str, text: &str) {
+        self.find(&format!("//*[@data-testid='{testid}']")).await;
+        let script = "const field = document.querySelector(`[data-testid='${arguments[0]}']`); \
+                      field.value = arguments[1]; field.dispatchEvent(new Event('input', { bubbles: true }))";
+        self.script(script, json!([testid, text])).await;
+    }
+
+    async fn text(&self, testid: &str) -> String {
+        let script = "return document.querySelector(`[data-testid='${arguments[0]}']`).textContent";
+        self.script(script, json!([testid])).await.as_str().unwrap().to_owned()
+    }
+
     async fn screenshot(&self, name: &str) {
         let answer: Value =
             self.http.get(format!("{}/screenshot", self.session)).send().await.unwrap().json().await.unwrap();
@@ -225,6 +241,65 @@ async fn a_person_tries_the_sandbox() {
     page.click("language-en").await;
     page.see("daemon-state", "unning").await;
     page.screenshot("sandbox-en.png").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_practises_the_set_up() {
+    if !browser_is_there() {
+        return;
+    }
+    let desk = tempfile::tempdir().unwrap();
+    let words = [env!("CARGO_BIN_EXE_qimate"), "demo", "--set-up", "--port", "0"];
+    let demo = Program::start(&words, desk.path(), &[], "").await;
+    let open = demo.says(&["· open"]).await;
+    let page = Browser::open(open.split_whitespace().last().unwrap()).await;
+    page.click("language-zh").await;
+    page.see("console-callback-state", "未设置").await;
+    page.see("chat-note", "还没有设置接收消息").await;
+    assert_eq!(page.script("return document.getElementById('text').disabled", json!([])).await, true);
+    page.see("console-secret", "••••").await;
+    page.click("console-show-secret").await;
+    page.find("//*[@data-testid='console-secret'][string-length(.) > 40]").await;
+    let secret = page.text("console-secret").await;
+    page.click("console-show-secret").await;
+
+    let command = demo.says(&[" init "]).await;
+    let printed = value_of(&command.replace(" --", "\n--"), "--listen");
+    let command = command.replace(&printed, &format!("127.0.0.1:{}", free_port()));
+    let words: Vec<_> = command.split_whitespace().collect();
+    let answers =
+        format!("{}\n{}\n{secret}\n\n\n", page.text("console-corp-id").await, page.text("console-agent-id").await);
+    let mut init = Program::start(&words, desk.path(), &[], &answers).await;
+    init.says(&["等待企业微信的验证"]).await;
+    let said = init.said();
+    page.fill("console-url", &value_of(&said, "URL ")).await;
+    page.fill("console-token", "AnotherToken").await;
+    page.fill("console-key", &value_of(&said, "EncodingAESKey ")).await;
+    page.click("console-save").await;
+    page.see("console-said", "openapi回调地址请求不通过").await;
+    page.see("console-why", "为什么").await;
+    init.says(&["签名不对"]).await;
+    page.screenshot("set-up-failed-zh.png").await;
+    page.fill("console-token", &value_of(&said, "Token ")).await;
+    page.click("console-save").await;
+    page.see("console-callback-state", "已启用").await;
+    assert!(init.ends().await.success());
+
+    let daemon = Program::start(&[words[0]], desk.path(), &[], "").await;
+    daemon.says(&["listening"]).await;
+    page.say("你好").await;
+    page.see("steps", "60020").await;
+    page.fill("console-trusted", "127.0.0.1").await;
+    page.click("console-save-trusted").await;
+    page.answered(DEMO_ENDING, 1).await;
+    page.click("person-LiNa").await;
+    page.see("chat-note", "不在可见范围内").await;
+    page.fill("console-visible", "ZhangWei; LiNa").await;
+    page.click("console-save-visible").await;
+    page.see("chat-note", "AI 同事").await;
+    page.click("language-en").await;
+    page.see("console-callback-state", "enabled").await;
+    page.screenshot("set-up-done-en.png").await;
 }
 
 /// How every answer of the demo model ends.

@@ -26,7 +26,7 @@ use crate::harness::within_seconds;
 const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 
 /// A program whose every output is kept.
-struct Program {
+pub struct Program {
     child: Child,
     said: Arc<Mutex<String>>,
     lines: watch::Sender<()>,
@@ -34,7 +34,7 @@ struct Program {
 
 impl Program {
     /// Starts `words` in `dir`, without any environment but what a program needs to run, and with these lines to read.
-    async fn start(words: &[&str], dir: &Path, variables: &[(&str, &str)], answers: &str) -> Self {
+    pub async fn start(words: &[&str], dir: &Path, variables: &[(&str, &str)], answers: &str) -> Self {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(dir).env_clear().envs(variables.iter().copied()).kill_on_drop(true);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -60,12 +60,12 @@ impl Program {
         Self::start(&words, dir, &[], answers).await
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// Waits until it has said all of `words` in one line, and gives the line.
-    async fn says(&self, words: &[&str]) -> String {
+    pub async fn says(&self, words: &[&str]) -> String {
         let mut lines = self.lines.subscribe();
         let found = async {
             loop {
@@ -84,7 +84,7 @@ impl Program {
         }
     }
 
-    async fn ends(&mut self) -> ExitStatus {
+    pub async fn ends(&mut self) -> ExitStatus {
         let status = within_seconds(40, self.child.wait()).await.unwrap();
         // What it said last may still be on its way: the streams end when the process has.
         within_seconds(10, async {
@@ -96,7 +96,7 @@ impl Program {
         status
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
@@ -123,12 +123,12 @@ impl Page {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What stands after `name` in what was said.
-fn value_of(said: &str, name: &str) -> String {
+pub fn value_of(said: &str, name: &str) -> String {
     let mut found = said.lines().filter_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     found.next().unwrap_or_else(|| panic!("no {name}: {said}")).to_owned()
 }
@@ -383,4 +383,19 @@ async fn another_enterprise_and_a_variable_that_wins_are_named() {
     let mut broken = Program::start(&[qimate, "init", "--overwrite"], dir.path(), &broken, "").await;
     assert!(!broken.ends().await.success());
     broken.says(&["QIMATE_LLM__MODEL"]).await;
+}
+
+/// What the guides tell people to run is what the story above runs.
+#[test]
+fn the_guides_have_the_commands_of_the_story() {
+    for (guide, init) in [("set-up.md", "qimate init --language en"), ("set-up.zh-CN.md", "qimate init")] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(guide);
+        let text = std::fs::read_to_string(path).unwrap();
+        let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim());
+        assert_eq!(blocks.collect::<Vec<_>>(), ["qimate demo --set-up", init, "qimate"], "{guide}");
+        for line in text.lines().filter_map(|line| line.split_once("](images/")).map(|(_, rest)| rest) {
+            let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images").join(line.trim_end_matches(')'));
+            assert!(image.exists(), "{}", image.display());
+        }
+    }
 }
