@@ -9,6 +9,7 @@ use super::{
     layers::{self, Settings},
     reader::Reader,
     setting::{Origin, Setting, Value},
+    variable,
 };
 
 /// What a value is said to come from while it is not in a file yet.
@@ -71,7 +72,8 @@ impl Draft {
         outcome
     }
 
-    /// Takes the value that is there already.
+    /// Takes the value that is there already. It will be in the file, unless it is in a file of its own
+    /// (`QIMATE_WECOM__SECRET_FILE`): then somebody wants it to be there and nowhere else.
     ///
     /// # Errors
     /// Why the configuration refuses it.
@@ -79,7 +81,9 @@ impl Draft {
         match self.read().into_iter().find(|fault| fault.place() == key) {
             Some(fault) => Err(fault),
             None => {
-                self.answered.insert(key.to_owned());
+                if !self.is_in_a_file_of_its_own(key) {
+                    self.answered.insert(key.to_owned());
+                }
                 Ok(())
             }
         }
@@ -106,6 +110,10 @@ impl Draft {
             file.push_str(&format!("{name} = {value}\n"));
         }
         file
+    }
+
+    fn is_in_a_file_of_its_own(&self, key: &str) -> bool {
+        self.is_variable(key) && self.origin(key).is_some_and(|variable| variable.ends_with(variable::FILE_SUFFIX))
     }
 
     fn read(&self) -> Vec<Fault> {
@@ -185,6 +193,21 @@ mod tests {
         assert!(draft.answer("llm.api_key", "").is_err(), "OpenAI needs a key");
         assert!(draft.answer("llm.base_url", "http://localhost:1/v1").is_ok());
         assert!(draft.answer("llm.api_key", "").is_ok());
+    }
+
+    #[test]
+    fn a_secret_in_a_file_of_its_own_stays_there() {
+        let dir = tempfile::tempdir().expect("directory");
+        let (path, secret) = (dir.path().join("config.toml"), dir.path().join("secret"));
+        std::fs::write(&secret, "hunter2\n").expect("written");
+        let secret = secret.display().to_string();
+        let variables = [("QIMATE_WECOM__SECRET_FILE", secret.as_str()), ("OPENAI_API_KEY", "sk-written")];
+        let mut draft = Draft::begin(&path, &Environment::from_pairs(variables));
+        assert!(draft.keep("wecom.secret").is_ok() && draft.keep("llm.api_key").is_ok());
+        let file = draft.file("", |_| None);
+        assert!(!file.contains("hunter2") && file.contains("sk-written"), "{file}");
+        assert!(draft.answer("wecom.secret", "another").is_ok());
+        assert!(draft.file("", |_| None).contains("another"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) const CONFIG: &str = "QIMATE_CONFIG";
 const PREFIX: &str = "QIMATE_";
 
 /// At the end of a variable's name: its value is the path of a file with the key's value.
-const FILE_SUFFIX: &str = "_FILE";
+pub(super) const FILE_SUFFIX: &str = "_FILE";
 
 /// `QIMATE_SECTION__KEY`
 pub(super) fn variable_of(key: &str) -> String {

@@ -189,6 +189,9 @@ async fn from_nothing_to_the_first_answer() {
     init.says(&["不带企业微信的参数"]).await;
     assert_eq!(http.get(format!("http://{listen}/.env")).send().await.unwrap().status(), 404);
     init.says(&["与企业微信无关"]).await;
+    let message = http.post(format!("{url}?msg_signature=0&timestamp=0&nonce=0")).body("<xml/>").send().await.unwrap();
+    assert_eq!(message.status(), 503, "WeCom sends it again");
+    init.says(&["收到一条消息"]).await;
     let (status, refused) = page.press("console/trusted-ips", json!({"list": "127.0.0.1"})).await;
     assert!(status == 409 && refused["error"].as_str().unwrap().contains("请先设置"), "{refused}");
     assert_eq!(page.press("say", json!({"member": "ZhangWei", "text": "喂"})).await.0, 409, "nowhere to send it");

@@ -208,3 +208,97 @@ fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(|c: char| c.is_whitespace() || matches!(c, ';' | ',' | '；' | '，' | '、' | '|'))
         .filter(|item| !item.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, extract::Query, routing::get};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        model::id::{AgentId, CorpId},
+        sandbox::{emulator::EmulatorSettings, serve},
+        wecom::crypto::{EncodingAesKey, decrypt},
+    };
+
+    const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
+
+    async fn fresh() -> Emulator {
+        let settings = EmulatorSettings::invent(CorpId::parse("wwdemo").expect("corp id"), AgentId::new(7));
+        let emulator = Emulator::start(settings, Clock::System).await.expect("started");
+        emulator.begin_fresh(&["Ann"]);
+        emulator
+    }
+
+    async fn ask(emulator: &Emulator, path: &str) -> Value {
+        let url = format!("{}/cgi-bin/{path}", emulator.api_base());
+        emulator.cloud.http.get(url).send().await.expect("answered").json().await.expect("JSON")
+    }
+
+    /// A daemon that knows `KEY` and believes every signature.
+    async fn daemon() -> (crate::sandbox::Served, String) {
+        let verify = |Query(query): Query<std::collections::HashMap<String, String>>| async move {
+            let key = EncodingAesKey::parse(KEY).expect("key");
+            decrypt(&key, &query["echostr"]).map(|decrypted| decrypted.message).unwrap_or_default()
+        };
+        let served = serve(Router::new().route("/", get(verify).post(|| async {})), 0).await.expect("served");
+        let url = format!("http://{}/", served.address);
+        (served, url)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_saved_that_was_not_verified_and_what_was_stays() {
+        let emulator = fresh().await;
+        let (_daemon, url) = daemon().await;
+        let other = format!("{}I", "a".repeat(42));
+        let save = async |url: &str, token: &str, key: &str| emulator.save_callback(url, token, key).await;
+        assert_eq!(save("127.0.0.1/", "Token", KEY).await, Err(NotSaved::Url));
+        assert!(matches!(save(&url, "Token", "short").await, Err(NotSaved::Keys(_))));
+        assert_eq!(save(&url, "Token", &other).await, Err(NotSaved::NotPassed));
+        assert_eq!(save("http://127.0.0.1:1/", "Token", KEY).await, Err(NotSaved::NotPassed));
+        assert!(!emulator.say("Ann", "nowhere to go").await.accepted() && !emulator.can_write("Ann"));
+
+        assert_eq!(save(&url, "Token", KEY).await, Ok(()));
+        assert_eq!(save(&url, "Token", &other).await, Err(NotSaved::NotPassed));
+        assert_eq!(emulator.console().and_then(|console| console.callback_url), Some(url));
+        assert!(emulator.say("Ann", "hello").await.accepted() && emulator.can_write("ann"));
+        let shown = serde_json::to_string(&emulator.journal().after(0)).expect("serializes");
+        assert!(!shown.contains(KEY) && !shown.contains(&other), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn data_apis_answer_whom_the_console_trusts_and_gettoken_answers_all() {
+        let emulator = fresh().await;
+        assert_eq!(emulator.save_trusted_ips("127.0.0.1"), Err(NotSaved::CallbackFirst));
+        let secret = emulator.settings().secret.expose().clone();
+        let token = ask(&emulator, &format!("gettoken?corpid=wwdemo&corpsecret={secret}")).await;
+        assert_eq!(token["errcode"], 0);
+        let agent = format!("agent/get?agentid=7&access_token={}", token["access_token"].as_str().expect("token"));
+        let refused = ask(&emulator, &agent).await;
+        assert_eq!(refused["errcode"], 60020);
+        assert!(refused["errmsg"].as_str().is_some_and(|text| text.contains("from ip: 127.0.0.1,")), "{refused}");
+
+        let (_daemon, url) = daemon().await;
+        assert_eq!(emulator.save_callback(&url, "Token", KEY).await, Ok(()));
+        assert_eq!(emulator.save_trusted_ips("203.0.113.9；::1"), Ok(()));
+        assert_eq!(ask(&emulator, &agent).await["errcode"], 60020);
+        assert_eq!(emulator.save_trusted_ips("127.0.0.1;x"), Err(NotSaved::Address("x".to_owned())));
+        assert_eq!(emulator.save_trusted_ips(&"10.0.0.1 ".repeat(121)), Err(NotSaved::TooMany));
+        assert_eq!(emulator.save_trusted_ips("203.0.113.9 127.0.0.1"), Ok(()));
+        assert_eq!(emulator.save_visible("Ann, bob"), Ok(()));
+        assert_eq!(emulator.save_visible("@all"), Err(NotSaved::Member("@all".to_owned())));
+        let seen = ask(&emulator, &agent).await;
+        assert_eq!(seen["allow_userinfos"], serde_json::json!({"user": [{"userid": "Ann"}, {"userid": "bob"}]}));
+        assert!(emulator.can_write("BOB") && !emulator.can_write("Carl"));
+    }
+
+    #[tokio::test]
+    async fn where_everything_is_set_up_there_is_no_console() {
+        let settings = EmulatorSettings::invent(CorpId::parse("wwdemo").expect("corp id"), AgentId::new(7));
+        let emulator = Emulator::start(settings, Clock::System).await.expect("started");
+        assert_eq!((emulator.console(), emulator.can_write("anybody")), (None, true));
+        assert_eq!(emulator.save_trusted_ips(""), Err(NotSaved::NoConsole));
+        assert_eq!(emulator.save_callback("http://127.0.0.1:1/", "T", KEY).await, Err(NotSaved::NoConsole));
+    }
+}
