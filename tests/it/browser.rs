@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     harness::{within, within_seconds},
-    setup::{Program, free_port, value_of},
+    program::{Program, free_port, value_of},
 };
 
 /// How long the browser looks for what a step asks for.

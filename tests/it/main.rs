@@ -16,6 +16,7 @@ mod network;
 mod observations;
 mod operations;
 mod process;
+mod program;
 mod setup;
 mod store;
 mod turn;
