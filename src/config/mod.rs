@@ -31,6 +31,7 @@ pub mod tls;
 mod url;
 mod variable;
 pub mod wecom;
+pub mod write;
 
 pub use self::{
     alerts::Alerts,
