@@ -10,6 +10,7 @@ use qimate::{
     config::{Config, Environment, Loaded, OpenAi},
     sandbox::{demo, set_up},
     server::{self, Stop, commands, init, telemetry},
+    store::restore::WhatIsOpen,
 };
 
 /// 企伴 Qimate: an AI colleague inside WeCom for every employee.
@@ -48,8 +49,41 @@ enum Command {
         #[command(subcommand)]
         action: Option<DeadLetters>,
     },
+    /// Write a checked copy of the database to a file, also while the daemon serves.
+    Backup {
+        /// The file to write.
+        file: PathBuf,
+        /// Replace the file if it is there.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Put a backup in the place of the database, which is kept aside; the daemon must not be running.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// What becomes of questions and messages that were open in the backup and may have been answered since.
+        #[arg(long, value_enum, default_value_t)]
+        open: Open,
+    },
+    /// Bring the database to this version without starting.
+    Migrate {
+        /// Only say what a start would do. Exits 0 for nothing, 1 for a migration, 2 for what cannot be migrated.
+        #[arg(long)]
+        check: bool,
+    },
     /// Ask the daemon on this machine whether it is ready; exits 1 when it is not.
     Healthcheck,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Open {
+    /// Soon after the backup as "answer", where WeCom hides what arrives twice; from 3.5 hours on as "hold".
+    #[default]
+    ByAge,
+    /// Answer and send everything: nothing is lost, some may be said twice.
+    Answer,
+    /// Make everything a dead letter: nothing is said twice, somebody must decide.
+    Hold,
 }
 
 #[derive(Debug, Subcommand)]
@@ -194,6 +228,9 @@ async fn main() -> ExitCode {
             return ExitCode::from(MISCONFIGURED);
         }
     };
+    if let Command::Migrate { check: true } = command {
+        return commands::backup::migrate_check(&loaded.config);
+    }
     exit(run(command, loaded).await)
 }
 
@@ -212,6 +249,16 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
             DeadLetters::Retry { id } => commands::retry_dead_letters(&config, id).await,
             DeadLetters::Drop { id, all: _ } => commands::drop_dead_letters(&config, id).await,
         },
+        Command::Backup { file, force } => commands::backup::backup(&config, &file, force),
+        Command::Restore { file, open } => {
+            let what_is_open = match open {
+                Open::ByAge => WhatIsOpen::ByAge,
+                Open::Answer => WhatIsOpen::Answer,
+                Open::Hold => WhatIsOpen::Hold,
+            };
+            commands::backup::restore(&config, &file, what_is_open)
+        }
+        Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Healthcheck => commands::healthcheck(&config).await,
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     config::{self, storage::Synchronous},
 };
 
-const FILE: &str = "qimate.db";
+pub(super) const FILE: &str = "qimate.db";
 const LOCK: &str = "qimate.lock";
 /// Jobs that may wait for the writer before callers wait too.
 const QUEUE: usize = 4096;
@@ -48,19 +48,7 @@ impl Db {
     /// See [`super::Store::open`].
     pub(super) fn open(settings: &config::Storage, now: Timestamp) -> Result<Self, Error> {
         let dir = &settings.data_dir;
-        fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
-        let lock_path = dir.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|source| io(&lock_path, source))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir.clone())),
-            Err(TryLockError::Error(source)) => return Err(io(&lock_path, source)),
-        }
+        let lock = lock(dir)?;
         let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate::migrate(&mut writer, dir, migrate::ALL)?;
         clear_leases(&writer, now)?;
@@ -295,7 +283,20 @@ fn clear_leases(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Error
     Ok(())
 }
 
-fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
+/// Takes the directory, made where it is missing, for this process until the file is dropped.
+pub(super) fn lock(dir: &Path) -> Result<File, Error> {
+    fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
+    let path = dir.join(LOCK);
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| io(&path, source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(io(&path, source)),
+    }
+}
+
+pub(super) fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
     let path = settings.data_dir.join(FILE);
     let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
@@ -310,14 +311,15 @@ fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, E
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
-    // `journal_size_limit` returns what a burst took; 1000 pages between checkpoints gave the evenest commits.
+    // `secure_delete`: what a member wrote is gone from the file when its row is. `journal_size_limit` returns what a burst took; 1000 pages between checkpoints gave the evenest commits.
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA wal_autocheckpoint = 1000;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -6144;
-         PRAGMA temp_store = MEMORY;"
+         PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = ON;"
     ))?;
     if let Some(mib) = settings.max_size_mib {
         let page_size: u64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
@@ -326,6 +328,6 @@ fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, E
     Ok(conn)
 }
 
-fn io(path: &Path, source: std::io::Error) -> Error {
+pub(super) fn io(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: PathBuf::from(path), source: Arc::new(source) }
 }

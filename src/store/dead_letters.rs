@@ -1,9 +1,13 @@
-//! Dead letters: what could not be delivered, and why.
+//! Dead letters: what could not be delivered, and why; and questions that a restored backup left open, which wait for
+//! somebody to decide whether they are answered.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{Error, Store};
 use crate::clock::Timestamp;
+
+/// The format of a dead letter that stands for a question: its inbox row is `held`, and the text is there.
+pub(super) const QUESTION: &str = "question";
 
 /// A message that was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +55,7 @@ impl Store {
     }
 
     /// Puts dead letters back into the outbox: the given one, or all. They keep their place: they are sent before what
-    /// waits for their member now. Returns how many.
+    /// waits for their member now. A held question is answered. Returns how many.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
@@ -59,6 +63,7 @@ impl Store {
         let revived = self
             .db
             .write(move |conn| {
+                let questions = reopen_questions(conn, id, now)?;
                 conn.prepare_cached(
                     "INSERT INTO outbox_lane (lane, ready_at)
                      SELECT DISTINCT lane, ?2 FROM outbox WHERE state = 'dead' AND (?1 IS NULL OR seq = ?1)
@@ -71,8 +76,10 @@ impl Store {
                      WHERE state = 'dead' AND (?1 IS NULL OR seq = ?1)",
                 )?
                 .execute(params![id, now.as_millis()])
+                .map(|answers| questions + answers)
             })
             .await?;
+        self.signals.inbox.notify_one();
         self.signals.outbox.notify_one();
         Ok(revived)
     }
@@ -84,9 +91,36 @@ impl Store {
     pub async fn drop_dead_letters(&self, id: Option<i64>) -> Result<usize, Error> {
         self.db
             .write(move |conn| {
+                conn.prepare_cached(
+                    "UPDATE inbox SET state = 'done' WHERE state = 'held' AND seq IN
+                         (SELECT cause FROM outbox WHERE state = 'dead' AND format = ?2 AND (?1 IS NULL OR seq = ?1))",
+                )?
+                .execute(params![id, QUESTION])?;
                 conn.prepare_cached("DELETE FROM outbox WHERE state = 'dead' AND (?1 IS NULL OR seq = ?1)")?
                     .execute([id])
             })
             .await
     }
+}
+
+/// Opens held questions again: the given one, or all. Returns how many.
+fn reopen_questions(conn: &Connection, id: Option<i64>, now: Timestamp) -> Result<usize, rusqlite::Error> {
+    let chosen = conn
+        .prepare_cached(
+            "DELETE FROM outbox WHERE state = 'dead' AND format = ?2 AND (?1 IS NULL OR seq = ?1) RETURNING cause, lane",
+        )?
+        .query_map(params![id, QUESTION], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    for (seq, lane) in &chosen {
+        let opened =
+            conn.prepare_cached("UPDATE inbox SET state = 'open' WHERE seq = ?1 AND state = 'held'")?.execute([seq])?;
+        if opened > 0 {
+            conn.prepare_cached(
+                "INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, ?2)
+                 ON CONFLICT (lane) DO UPDATE SET depth = depth + 1",
+            )?
+            .execute(params![lane, now.as_millis()])?;
+        }
+    }
+    Ok(chosen.len())
 }

@@ -1,10 +1,14 @@
 //! The schema's versions. Migrations are only added, never changed: each is what some database was made with.
 
-use std::{fs, path::Path, sync::Arc};
+use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
-use super::Error;
+use super::{
+    Error, copy,
+    db::{self, FILE},
+};
+use crate::config;
 
 /// Every migration, oldest first. The version of a database is how many of them it has.
 pub(super) const ALL: &[&str] =
@@ -18,15 +22,8 @@ pub(super) fn migrate(conn: &mut Connection, dir: &Path, migrations: &[&str]) ->
         return Ok(());
     }
     if found > 0 {
-        let copy = dir.join(format!("qimate-before-v{}.db", migrations.len()));
         // Under another name until it is whole: a crash in the middle must not leave half a copy.
-        let unfinished = copy.with_extension("db.unfinished");
-        let io = |source| Error::Io { path: unfinished.clone(), source: Arc::new(source) };
-        if unfinished.exists() {
-            fs::remove_file(&unfinished).map_err(io)?;
-        }
-        conn.execute("VACUUM INTO ?1", [unfinished.to_string_lossy()])?;
-        fs::rename(&unfinished, &copy).map_err(io)?;
+        copy::place(copy::make(conn, dir)?, &copy_before(dir, migrations.len()), true)?;
     }
     let tx = conn.transaction()?;
     for migration in &migrations[found..] {
@@ -35,6 +32,68 @@ pub(super) fn migrate(conn: &mut Connection, dir: &Path, migrations: &[&str]) ->
     tx.pragma_update(None, "user_version", migrations.len())?;
     tx.commit()?;
     Ok(())
+}
+
+/// The copy that is made before a database becomes one of `version`.
+fn copy_before(dir: &Path, version: usize) -> PathBuf {
+    dir.join(format!("qimate-before-v{version}.db"))
+}
+
+/// How a database stands to this binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// There is none yet; a start makes it.
+    New {
+        /// The version that it will have.
+        version: usize,
+    },
+    /// It is of this binary's version.
+    UpToDate {
+        /// That version.
+        version: usize,
+    },
+    /// A start brings it from one version to the other.
+    Migrates {
+        /// Its version.
+        from: usize,
+        /// This binary's version.
+        to: usize,
+        /// The copy that is made of it first.
+        copy: PathBuf,
+    },
+}
+
+/// What a start would do to the database. Changes nothing, and may be asked beside a daemon.
+///
+/// # Errors
+/// [`Error::NewerSchema`], or that it cannot be read.
+pub fn plan(settings: &config::Storage) -> Result<Plan, Error> {
+    let version = ALL.len();
+    if !settings.data_dir.join(FILE).exists() {
+        return Ok(Plan::New { version });
+    }
+    let conn = db::connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(match check(&conn, ALL)? {
+        // A start that was interrupted at its first moment: a file with nothing in it.
+        0 => Plan::New { version },
+        from if from == version => Plan::UpToDate { version },
+        from => Plan::Migrates { from, to: version, copy: copy_before(&settings.data_dir, version) },
+    })
+}
+
+/// Does what a start would do to the database, without serving. Returns what was to be done.
+///
+/// # Errors
+/// [`Error::InUse`] while a daemon serves, [`Error::Missing`], otherwise as [`plan`]. Nothing was changed then.
+pub fn run(settings: &config::Storage) -> Result<Plan, Error> {
+    if !settings.data_dir.join(FILE).exists() {
+        return Err(Error::Missing(settings.data_dir.clone()));
+    }
+    let _lock = db::lock(&settings.data_dir)?;
+    let plan = plan(settings)?;
+    let mut conn = db::connect(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    migrate(&mut conn, &settings.data_dir, ALL)?;
+    Ok(plan)
 }
 
 /// The database's version.
@@ -68,6 +127,28 @@ mod tests {
         assert_eq!(sum, 3);
         let copy = Connection::open(dir.path().join("qimate-before-v2.db")).unwrap();
         assert_eq!(check(&copy, &[FIRST]).unwrap(), 1);
+    }
+
+    /// The way back after an upgrade: the binary of before, which knows fewer versions, opens the copy as it is.
+    #[test]
+    fn the_copy_serves_the_binary_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("qimate.db");
+        let mut conn = Connection::open(&path).unwrap();
+        let before = &ALL[..ALL.len() - 1];
+        migrate(&mut conn, dir.path(), before).unwrap();
+        conn.execute("INSERT INTO welcome VALUES ('ww1/1/zhangsan', 7)", []).unwrap();
+        migrate(&mut conn, dir.path(), ALL).unwrap();
+        assert!(matches!(migrate(&mut conn, dir.path(), before), Err(Error::NewerSchema { .. })));
+        drop(conn);
+
+        std::fs::rename(dir.path().join(format!("qimate-before-v{}.db", ALL.len())), &path).unwrap();
+        let mut conn = Connection::open(&path).unwrap();
+        migrate(&mut conn, dir.path(), before).unwrap();
+        assert_eq!(check(&conn, before).unwrap(), before.len());
+        let at: i64 = conn.query_row("SELECT welcomed_at FROM welcome", [], |row| row.get(0)).unwrap();
+        assert_eq!(at, 7);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 1, "nothing was copied again");
     }
 
     #[test]

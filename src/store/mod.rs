@@ -5,14 +5,17 @@
 //! it; every writing function is one job of the writer (`Db::write`), so it is one transaction.
 
 pub mod alerts;
+pub mod backup;
 pub mod conversation;
+mod copy;
 pub mod db;
 pub mod dead_letters;
 pub mod inbox;
-mod migrate;
+pub mod migrate;
 pub mod outbox;
 mod prune;
 pub mod vitals;
+pub mod restore;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -49,6 +52,17 @@ pub enum Error {
     /// There is no database there.
     #[error("{}: no database there; is storage.data_dir right, and has qimate been started once?", .0.display())]
     Missing(PathBuf),
+    /// A file that was given is not what a backup is.
+    #[error("{}: {why}", .path.display())]
+    NotABackup {
+        /// Which one.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// A file with this name is there.
+    #[error("{}: is there already", .0.display())]
+    Exists(PathBuf),
     /// A newer Qimate wrote the database.
     #[error("the database is of version {found}, and this qimate knows versions up to {known}; use a newer qimate")]
     NewerSchema {

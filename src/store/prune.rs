@@ -1,4 +1,8 @@
-//! Deletes by age what is finished.
+//! Deletes by age what is finished. Every table that grows is here; dead letters stay until somebody decides over them,
+//! because each is a promise that was not kept.
+//!
+//! What is deleted is overwritten (`secure_delete`), and its room is used again. The file itself does not shrink: a
+//! backup is compact, and so is the database that is restored from it.
 
 use rusqlite::params;
 
@@ -22,7 +26,7 @@ const AGED: [Aged; 3] = [
         first_young: "SELECT COALESCE((SELECT seq FROM inbox WHERE received_at >= ?1 ORDER BY seq LIMIT 1),
                       (SELECT MAX(seq) + 1 FROM inbox), 0)",
         delete: "DELETE FROM inbox WHERE seq IN
-                 (SELECT seq FROM inbox WHERE seq < ?1 AND state <> 'open' AND received_at < ?3
+                 (SELECT seq FROM inbox WHERE seq < ?1 AND state NOT IN ('open', 'held') AND received_at < ?3
                   ORDER BY seq LIMIT ?2)",
     },
     Aged {
@@ -36,9 +40,24 @@ const AGED: [Aged; 3] = [
         first_young: "SELECT COALESCE((SELECT cause FROM turn WHERE ended_at >= ?1 ORDER BY cause LIMIT 1),
                       (SELECT MAX(cause) + 1 FROM turn), 0)",
         delete: "DELETE FROM turn WHERE cause IN
-                 (SELECT cause FROM turn WHERE cause < ?1 AND ended_at < ?3
+                 (SELECT cause FROM turn WHERE cause < ?1 AND (ended_at < ?3 OR ended_at IS NULL
+                      AND NOT EXISTS (SELECT 1 FROM inbox WHERE seq = cause AND state IN ('open', 'held')))
                   ORDER BY cause LIMIT ?2)",
     },
+];
+
+/// Tables with a row for each member or conversation: few enough to be looked through.
+const UNORDERED: [&str; 3] = [
+    "DELETE FROM conversation WHERE id IN
+     (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
+      AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
+      ORDER BY closed_at LIMIT ?2)",
+    // Of a member who has long been silent: nothing is left in it.
+    "DELETE FROM conversation WHERE id IN
+     (SELECT id FROM conversation WHERE id < ?1 AND closed_at IS NULL AND last_at < ?3
+      AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id) LIMIT ?2)",
+    // A member is welcomed once a day; older than that, the row says nothing.
+    "DELETE FROM welcome WHERE lane IN (SELECT lane FROM welcome WHERE ?1 > 0 AND welcomed_at < ?3 LIMIT ?2)",
 ];
 
 pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
@@ -49,11 +68,9 @@ pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
             .await?;
         total += in_batches(db, delete, below, before).await?;
     }
-    let closed = "DELETE FROM conversation WHERE id IN
-                  (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
-                   AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
-                   ORDER BY closed_at LIMIT ?2)";
-    total += in_batches(db, closed, i64::MAX, before).await?;
+    for delete in UNORDERED {
+        total += in_batches(db, delete, i64::MAX, before).await?;
+    }
     Ok(total)
 }
 

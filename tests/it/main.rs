@@ -7,6 +7,7 @@ mod alerts;
 mod architecture;
 mod browser;
 mod callback;
+mod data;
 mod delivery;
 mod deployment;
 mod docs;

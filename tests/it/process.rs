@@ -65,7 +65,7 @@ impl Company {
         variables
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qimate"));
         command.args(arguments).env_clear().envs(self.variables()).current_dir(self.dir.path()).kill_on_drop(true);
         command
@@ -127,14 +127,14 @@ impl Company {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    fn database(&self) -> Connection {
+    pub fn database(&self) -> Connection {
         let conn = Connection::open(self.dir.path().join("qimate.db")).unwrap();
         conn.busy_timeout(Duration::from_secs(20)).unwrap();
         conn
     }
 
     /// Waits until `sql` gives `wanted`.
-    async fn until(&self, sql: &str, wanted: i64) {
+    pub async fn until(&self, sql: &str, wanted: i64) {
         let conn = self.database();
         within_seconds(60, async {
             while conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() != wanted {

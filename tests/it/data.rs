@@ -1,0 +1,4 @@
+//! The company's data: backed up, brought back, brought up to a new version, thrown away in time.
+
+mod backup;
+mod schema;
