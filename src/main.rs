@@ -71,6 +71,14 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write a configuration file from the config.json of a chatgpt-on-wechat deployment.
+    ImportCow {
+        /// The config.json.
+        file: PathBuf,
+        /// The file to write.
+        #[arg(long, value_name = "FILE", default_value = "config.toml")]
+        out: PathBuf,
+    },
     /// Ask the daemon on this machine whether it is ready; exits 1 when it is not.
     Healthcheck,
 }
@@ -219,6 +227,9 @@ async fn main() -> ExitCode {
         let options = demo::Options { say, port, real_model, environment: environment.of_the_system() };
         return exit(demo::run(options).await);
     }
+    if let Command::ImportCow { file, out } = &command {
+        return exit(commands::import_cow::import_cow(file, out));
+    }
     let loaded = match Config::load(cli.config.as_deref(), &environment) {
         Ok(loaded) => loaded,
         Err(faults) => {
@@ -239,7 +250,7 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(config).await,
         // Handled before there is a configuration.
-        Command::Init(_) | Command::Demo { .. } => Ok(()),
+        Command::Init(_) | Command::Demo { .. } | Command::ImportCow { .. } => Ok(()),
         Command::CheckConfig => {
             print!("{}", loaded.describe());
             Ok(())

@@ -66,6 +66,12 @@ pub(super) struct Wrong {
     remedy: Cow<'static, str>,
 }
 
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.remedy)
+    }
+}
+
 impl Wrong {
     /// `problem` as in "is not a number", `remedy` as in "expected a whole number".
     pub(super) fn new(problem: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Self {

@@ -78,6 +78,17 @@ pub(super) fn keys_in_order() -> Vec<String> {
     entries.into_iter().map(|(key, _)| key).collect()
 }
 
+/// Gathers the values with `text` in the place of a file.
+pub(super) fn gather_text(text: &str, environment: &Environment, faults: &mut Vec<Fault>) -> Settings {
+    let mut settings = defaults(faults);
+    let entries = file::parse("the new file", text, faults);
+    take_entries(&mut settings, entries, faults);
+    take_variables(&mut settings, environment, faults);
+    take_other_names(&mut settings, environment, faults);
+    take_port(&mut settings, environment, faults);
+    settings
+}
+
 fn defaults(faults: &mut Vec<Fault>) -> Settings {
     let entries = file::parse("config.example.toml", EXAMPLE, faults).unwrap_or_default();
     let by_key =
@@ -118,6 +129,10 @@ fn take_file(settings: &mut Settings, path: &Path, named_by: Option<&Origin>, fa
             None
         }
     };
+    take_entries(settings, entries, faults);
+}
+
+fn take_entries(settings: &mut Settings, entries: Option<Vec<(String, Setting)>>, faults: &mut Vec<Fault>) {
     settings.complete = entries.is_some();
     for (key, setting) in entries.unwrap_or_default() {
         match settings.by_key.get_mut(&key) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Alerts, Chat, Config, Environment, Faults, Llm, Log, Server, Storage, Tls, Wecom, layers,
+    Alerts, Chat, Config, Environment, Fault, Faults, Llm, Log, Server, Storage, Tls, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -37,7 +37,21 @@ impl Config {
     pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
         let settings = layers::gather(explicit, environment, &mut faults);
-        let mut reader = Reader::new(&settings, faults);
+        Self::load_settings(&settings, faults)
+    }
+
+    /// The same with the text of a file that is not written yet.
+    ///
+    /// # Errors
+    /// [`Faults`], as [`Config::load`].
+    pub(super) fn load_text(text: &str, environment: &Environment) -> Result<Loaded, Faults> {
+        let mut faults = Vec::new();
+        let settings = layers::gather_text(text, environment, &mut faults);
+        Self::load_settings(&settings, faults)
+    }
+
+    fn load_settings(settings: &layers::Settings, faults: Vec<Fault>) -> Result<Loaded, Faults> {
+        let mut reader = Reader::new(settings, faults);
         let config = Self::read(&mut reader);
         let (faults, rows) = reader.finish();
         match config {
@@ -86,7 +100,7 @@ impl Loaded {
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -14,6 +14,7 @@ mod draft;
 mod environment;
 mod fault;
 mod file;
+pub mod import;
 mod layers;
 mod legacy;
 pub mod llm;

@@ -51,8 +51,13 @@ impl NewFile {
     /// Sets `key`, such as `wecom.agent_id`, below an optional comment (`""`: none). The value has the TOML type that
     /// `config.example.toml` asks for. Where a key is set twice, the later counts.
     pub fn set(&mut self, key: &str, value: impl Into<Value>, comment: &str) {
-        self.entries.retain(|entry| entry.key != key);
+        self.unset(key);
         self.entries.push(Entry { key: key.to_owned(), comment: comment.to_owned(), value: value.into() });
+    }
+
+    /// Takes a key out again.
+    pub fn unset(&mut self, key: &str) {
+        self.entries.retain(|entry| entry.key != key);
     }
 
     /// The text, in the sections and the order of `config.example.toml`. It holds the secrets.

@@ -1,4 +1,5 @@
 //! The company's data: backed up, brought back, brought up to a new version, thrown away in time.
 
 mod backup;
+mod import;
 mod schema;

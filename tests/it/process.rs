@@ -76,6 +76,15 @@ impl Company {
         self.start_by(self.command(&["serve"])).await;
     }
 
+    /// The same with a configuration file of the directory, and of the environment only where things are here.
+    pub async fn start_with_file(&mut self, name: &str) {
+        let mut command = self.command(&["serve", "--config", name]);
+        command.env_clear().env("QIMATE_SERVER__LISTEN", format!("127.0.0.1:{}", self.port));
+        command.env("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0");
+        command.env("QIMATE_WECOM__API_BASE", self.wecom.api_base());
+        self.start_by(command).await;
+    }
+
     /// Starts the daemon by this command and waits until it is ready.
     pub async fn start_by(&mut self, mut command: Command) {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();

@@ -1,6 +1,7 @@
 //! What the commands do that look at a running instance, or beside one.
 
 pub mod backup;
+pub mod import_cow;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
