@@ -65,6 +65,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         open: Open,
     },
+    /// What is stored of one member: for a data-protection request.
+    Member {
+        #[command(subcommand)]
+        action: Member,
+    },
     /// Bring the database to this version without starting.
     Migrate {
         /// Only say what a start would do. Exits 0 for nothing, 1 for a migration, 2 for what cannot be migrated.
@@ -92,6 +97,26 @@ enum Open {
     Answer,
     /// Make everything a dead letter: nothing is said twice, somebody must decide.
     Hold,
+}
+
+#[derive(Debug, Subcommand)]
+enum Member {
+    /// Write it as JSON: conversations, and messages received, sent and waiting, with times.
+    Export {
+        /// The member's userid (通讯录 → 成员 → 账号).
+        userid: String,
+        /// The file to write; the standard output without one.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Erase it, also while the daemon serves. What is being answered to the member is stopped.
+    Erase {
+        /// The member's userid (通讯录 → 成员 → 账号).
+        userid: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -269,6 +294,10 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
             };
             commands::backup::restore(&config, &file, what_is_open)
         }
+        Command::Member { action: Member::Export { userid, out } } => {
+            commands::member::export(&config, &userid, out.as_deref())
+        }
+        Command::Member { action: Member::Erase { userid, yes } } => commands::member::erase(&config, &userid, yes),
         Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Healthcheck => commands::healthcheck(&config).await,
     }

@@ -22,7 +22,7 @@ use crate::{
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
     model::{conversation::Exchange, reply::Format},
-    store::{Store, conversation::TurnRecord, inbox::Inbound},
+    store::{LeaseLost, Store, conversation::TurnRecord, inbox::Inbound},
 };
 
 /// How an answer ended.
@@ -110,7 +110,7 @@ impl Answerer {
             Ok(stream) => stream,
             Err(outcome) => return Written { turn, rest: String::new(), outcome, charge: Charge::NOTHING },
         };
-        let outcome = loop {
+        let outcome = 'answer: loop {
             // Only the wait for the model is given up when the member says stop: a commit is always seen through.
             let next = pin!(stream.next());
             let next = tokio::select! {
@@ -121,7 +121,10 @@ impl Answerer {
             match next {
                 Some(Ok(Delta::Text(text))) => {
                     for chunk in live.push(&text) {
-                        self.commit(claim, &mut turn, chunk).await;
+                        if self.commit(claim, &mut turn, chunk).await.is_err() {
+                            // Whatever else the model writes would reach nobody.
+                            break 'answer Outcome::Stopped;
+                        }
                         slow.said_something();
                     }
                 }
@@ -160,18 +163,18 @@ impl Answerer {
     }
 
     /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.
-    async fn commit(&self, claim: &Inbound, turn: &mut TurnRecord, chunk: String) {
+    async fn commit(&self, claim: &Inbound, turn: &mut TurnRecord, chunk: String) -> Result<(), LeaseLost> {
         let parts = render(&chunk, self.settings.output);
         turn.exchange.answer.push_str(&chunk);
         if parts.is_empty() {
-            return;
+            return Ok(());
         }
         let first_part = turn.parts;
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let append = || self.store.append(claim, turn.clone(), first_part, parts.clone(), self.clock.now());
-        if let Err(lost) = persist(&self.clock, append).await {
+        persist(&self.clock, append).await.inspect_err(|lost| {
             warn!(inbox.seq = claim.seq, %lost, "a part of an answer was not said");
-        }
+        })
     }
 }
 

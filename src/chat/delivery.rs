@@ -98,7 +98,7 @@ impl Delivery {
             self.attempt(&claim).await
         };
         if let Err(lost) = ended {
-            error!(inbox.seq = claim.cause, %lost, "a message was sent by two workers");
+            error!(inbox.seq = claim.cause, %lost, "nobody will know what became of a message");
         }
     }
 

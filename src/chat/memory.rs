@@ -12,7 +12,7 @@ use crate::{
         conversation::{Conversation, Exchange},
         id::Lane,
     },
-    store::{self, Store},
+    store::{self, Store, inbox::Inbound},
 };
 
 /// Text that all cached conversations may hold together.
@@ -24,11 +24,19 @@ const AT_HAND: Duration = Duration::from_secs(30 * 60);
 /// Bytes of text that are kept for each token of the context budget: a token of any language is rarely longer.
 const BYTES_PER_TOKEN: usize = 6;
 
+/// A conversation as it was at a claim's epoch ([`Inbound::epoch`]): a later claim of another epoch reads it again, since
+/// its member may have been erased by a command.
+#[derive(Clone, Debug)]
+struct AtHand {
+    epoch: i64,
+    conversation: Arc<Conversation>,
+}
+
 /// The conversations of all members. Only the worker that holds a lane asks for, and changes, the lane's conversation.
 #[derive(Debug)]
 pub struct Memory {
     store: Store,
-    cache: Cache<Lane, Arc<Conversation>>,
+    cache: Cache<Lane, AtHand>,
     idle: Option<Duration>,
     bytes: usize,
 }
@@ -38,8 +46,9 @@ impl Memory {
     pub fn new(store: Store, settings: &config::Chat) -> Self {
         let cache = Cache::builder()
             .max_capacity(CAPACITY_BYTES)
-            .weigher(|lane: &Lane, conversation: &Arc<Conversation>| {
-                u32::try_from(lane.as_str().len() + text_bytes(conversation) + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+            .weigher(|lane: &Lane, at_hand: &AtHand| {
+                u32::try_from(lane.as_str().len() + text_bytes(&at_hand.conversation) + OVERHEAD_BYTES)
+                    .unwrap_or(u32::MAX)
             })
             .time_to_idle(AT_HAND)
             .build();
@@ -47,22 +56,27 @@ impl Memory {
         Self { store, cache, idle: settings.idle, bytes }
     }
 
-    /// The conversation that a message of `now` belongs to: the one that goes on, or a new one when it rested too long.
+    /// The conversation that a claimed message belongs to: the one that goes on, or a new one when it rested too long.
+    /// Where the claim was lost meanwhile, one that is stored nowhere, as nothing of the turn will be.
     ///
     /// # Errors
     /// [`store::Error`] when it can be neither read nor begun.
-    pub async fn current(&self, lane: &Lane, now: Timestamp) -> Result<Arc<Conversation>, store::Error> {
+    pub async fn current(&self, claim: &Inbound) -> Result<Arc<Conversation>, store::Error> {
+        let (lane, now, epoch) = (&claim.lane, claim.received_at, claim.epoch);
         let known = match self.cache.get(lane).await {
-            Some(conversation) => Some(conversation),
-            None => self.store.find_conversation(lane, self.bytes).await?.map(Arc::new),
+            Some(at_hand) if at_hand.epoch == epoch => Some(at_hand.conversation),
+            _ => self.store.find_conversation(lane, self.bytes).await?.map(Arc::new),
         };
         let rested =
             |conversation: &Conversation| self.idle.is_some_and(|idle| now.since(conversation.last_at) >= idle);
         match known {
             Some(conversation) if !rested(&conversation) => Ok(conversation),
             _ => {
-                let fresh = Arc::new(self.store.open_conversation(lane, now).await?);
-                self.cache.insert(lane.clone(), Arc::clone(&fresh)).await;
+                let Ok(fresh) = self.store.begin_conversation(claim, now).await? else {
+                    return Ok(Arc::new(Conversation { id: 0, last_at: now, exchanges: Vec::new() }));
+                };
+                let fresh = Arc::new(fresh);
+                self.cache.insert(lane.clone(), AtHand { epoch, conversation: Arc::clone(&fresh) }).await;
                 Ok(fresh)
             }
         }
@@ -74,7 +88,7 @@ impl Memory {
     }
 
     /// Adds an exchange that is about to be saved. Only while the lane is held.
-    pub async fn add(&self, lane: &Lane, conversation: &Conversation, exchange: Exchange, now: Timestamp) {
+    pub async fn add(&self, claim: &Inbound, conversation: &Conversation, exchange: Exchange, now: Timestamp) {
         let mut conversation = conversation.clone();
         conversation.last_at = now;
         if !exchange.answer.is_empty() {
@@ -88,7 +102,8 @@ impl Memory {
         });
         let gone = gone.count();
         conversation.exchanges.drain(..gone);
-        self.cache.insert(lane.clone(), Arc::new(conversation)).await;
+        let at_hand = AtHand { epoch: claim.epoch, conversation: Arc::new(conversation) };
+        self.cache.insert(claim.lane.clone(), at_hand).await;
     }
 
     /// Ends a lane's conversation; the next message begins a new one.

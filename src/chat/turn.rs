@@ -127,7 +127,7 @@ impl Turns {
             1 => None,
             _ => persist(&self.clock, || self.store.find_unfinished(claim.seq)).await,
         };
-        let conversation = persist(&self.clock, || self.memory.current(&claim.lane, claim.received_at)).await;
+        let conversation = persist(&self.clock, || self.memory.current(claim)).await;
         let (id, answer, parts) = match unfinished {
             Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
             None => (TurnId::generate(), String::new(), 0),
@@ -157,7 +157,7 @@ impl Turns {
         }
         self.log(claim, &turn, &outcome);
         // Before the lane is free: the next message may be taken the moment it is.
-        self.memory.add(&claim.lane, &conversation, turn.exchange.clone(), self.clock.now()).await;
+        self.memory.add(claim, &conversation, turn.exchange.clone(), self.clock.now()).await;
         self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
     }
 
@@ -188,7 +188,7 @@ impl Turns {
     /// Ends a message that cannot be handled, with what was said of its answer, if anything was.
     async fn apologize(&self, claim: &Inbound) {
         let unfinished = persist(&self.clock, || self.store.find_unfinished(claim.seq)).await;
-        let conversation = persist(&self.clock, || self.memory.current(&claim.lane, claim.received_at)).await;
+        let conversation = persist(&self.clock, || self.memory.current(claim)).await;
         let (id, answer, first_part) = match unfinished {
             Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
             None => (TurnId::generate(), String::new(), 0),
@@ -219,7 +219,7 @@ impl Turns {
     async fn finish(&self, claim: &Inbound, ending: Ending) {
         let ended = persist(&self.clock, || self.store.finish(claim, ending.clone(), self.clock.now())).await;
         if let Err(lost) = ended {
-            error!(inbox.seq = claim.seq, %lost, "a message was handled by two workers");
+            error!(inbox.seq = claim.seq, %lost, "what was answered is not kept");
             self.memory.forget(&claim.lane).await;
         }
     }

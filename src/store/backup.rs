@@ -1,6 +1,6 @@
 //! A backup while the daemon serves.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -49,4 +49,15 @@ pub fn backup(settings: &config::Storage, to: &Path, replace: bool, now: Timesta
     let contents = copy::check(&copy::open(file.path())?, file.path())?;
     copy::place(file, to, replace)?;
     Ok(contents)
+}
+
+/// Writes a new file for one pair of eyes: mode 0600, whole or not at all, and over nobody's file.
+///
+/// # Errors
+/// [`Error::Exists`], or that it cannot be written.
+pub fn write_private(to: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let dir = copy::dir_of(to);
+    let mut file = tempfile::NamedTempFile::new_in(&dir).map_err(|source| db::io(&dir, source))?;
+    file.write_all(bytes).map_err(|source| db::io(to, source))?;
+    copy::place(file, to, false)
 }

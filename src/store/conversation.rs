@@ -106,16 +106,25 @@ impl Store {
     /// [`Error`]: the one before is still open.
     pub async fn open_conversation(&self, lane: &Lane, now: Timestamp) -> Result<Conversation, Error> {
         let lane = lane.clone();
-        let id = self
-            .db
-            .write(move |conn| {
-                close(conn, &lane, now)?;
-                conn.prepare_cached("INSERT INTO conversation (lane, opened_at, last_at) VALUES (?1, ?2, ?2)")?
-                    .execute(params![lane.as_str(), now.as_millis()])?;
-                Ok(conn.last_insert_rowid())
-            })
-            .await?;
+        let id = self.db.write(move |conn| open(conn, &lane, now)).await?;
         Ok(Conversation { id, last_at: now, exchanges: Vec::new() })
+    }
+
+    /// The same for a worker that holds the lane: nothing is begun for a member who was erased meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`]: the one before is still open.
+    pub async fn begin_conversation(
+        &self,
+        claim: &Inbound,
+        now: Timestamp,
+    ) -> Result<Result<Conversation, LeaseLost>, Error> {
+        let (lane, lease) = (claim.lane.clone(), claim.lease());
+        let work = move |conn: &Connection| {
+            if holds(conn, &lane, lease)? { open(conn, &lane, now).map(Some) } else { Ok(None) }
+        };
+        let id = self.db.write(work).await?;
+        Ok(id.map(|id| Conversation { id, last_at: now, exchanges: Vec::new() }).ok_or(LeaseLost))
     }
 
     /// Ends a lane's conversation; there may be none.
@@ -164,10 +173,7 @@ impl Store {
         let (lane, seq, lease) = (claim.lane.clone(), claim.seq, claim.lease());
         let to = outbox::Recipient::of(&claim.event);
         let work = move |conn: &Connection| {
-            let held = conn
-                .prepare_cached("SELECT 1 FROM inbox_lane WHERE lane = ?1 AND lease = ?2")?
-                .exists(params![lane.as_str(), lease])?;
-            if !held {
+            if !holds(conn, &lane, lease)? {
                 return Ok(Err(LeaseLost));
             }
             turn.write(conn, seq, now)?;
@@ -176,6 +182,18 @@ impl Store {
         };
         self.db.write_then(work, self.wake_outbox()).await
     }
+}
+
+fn holds(conn: &Connection, lane: &Lane, lease: i64) -> Result<bool, rusqlite::Error> {
+    conn.prepare_cached("SELECT 1 FROM inbox_lane WHERE lane = ?1 AND lease = ?2")?
+        .exists(params![lane.as_str(), lease])
+}
+
+fn open(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<i64, rusqlite::Error> {
+    close(conn, lane, now)?;
+    conn.prepare_cached("INSERT INTO conversation (lane, opened_at, last_at) VALUES (?1, ?2, ?2)")?
+        .execute(params![lane.as_str(), now.as_millis()])?;
+    Ok(conn.last_insert_rowid())
 }
 
 fn close(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(), rusqlite::Error> {

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 use tracing::error;
 
-use super::{Error, LeaseLost, Store, conversation::TurnRecord, outbox};
+use super::{Error, LeaseLost, Store, conversation::TurnRecord, member::tombstone, outbox};
 use crate::{
     clock::Timestamp,
     model::{event::Event, id::Lane, reply::ReplyPart},
@@ -58,6 +58,9 @@ pub struct Inbound {
     pub received_at: Timestamp,
     /// How often a worker has taken it, this time included. Above 1, the time before ended in a crash.
     pub claims: u32,
+    /// Another number whenever another process, such as `qimate member erase`, has changed the database: what was
+    /// remembered of it before is to be read again.
+    pub epoch: i64,
     lease: i64,
 }
 
@@ -122,6 +125,8 @@ impl Store {
     ) -> Result<Accepted, Error> {
         let json = serde_json::to_string(&*event).map_err(|error| Error::Corrupt(error.to_string()))?;
         let lane = event.lane();
+        // Its member may have been erased since it came the first time.
+        let erased = tombstone(event.dedup.as_str());
         let signals = Arc::clone(&self.signals);
         let work = move |conn: &Connection| {
             let state = if disposition == Disposition::Keep { "done" } else { "open" };
@@ -130,9 +135,10 @@ impl Store {
             let fresh = conn
                 .prepare_cached(
                     "INSERT INTO inbox (dedup, lane, kind, event, stops, state, received_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dedup) DO NOTHING",
+                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE dedup = ?8)
+                     ON CONFLICT (dedup) DO NOTHING",
                 )?
-                .execute(params![dedup, lane.as_str(), kind, json, stops, state, now.as_millis()])?;
+                .execute(params![dedup, lane.as_str(), kind, json, stops, state, now.as_millis(), erased])?;
             if fresh == 0 {
                 return Ok(Accepted::Duplicate);
             }
@@ -173,8 +179,9 @@ impl Store {
         self.db
             .write(move |conn| {
                 let mut claims = Vec::new();
+                let epoch = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
                 for lane in lease_lanes(conn, Queue::Inbox, lease, limit, now)? {
-                    claims.extend(claim_first(conn, Lane::from_stored(lane), lease, now)?);
+                    claims.extend(claim_first(conn, Lane::from_stored(lane), lease, epoch, now)?);
                 }
                 Ok(Claimed { claims, next_at: next_ready(conn, Queue::Inbox)? })
             })
@@ -297,7 +304,13 @@ impl Store {
 }
 
 /// Takes the first open row of a leased lane; `None` when it had to be set aside.
-fn claim_first(conn: &Connection, lane: Lane, lease: i64, now: Timestamp) -> Result<Option<Inbound>, rusqlite::Error> {
+fn claim_first(
+    conn: &Connection,
+    lane: Lane,
+    lease: i64,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<Option<Inbound>, rusqlite::Error> {
     let (seq, event, claims, received_at) = conn
         .prepare_cached(
             "UPDATE inbox SET claims = claims + 1
@@ -310,7 +323,7 @@ fn claim_first(conn: &Connection, lane: Lane, lease: i64, now: Timestamp) -> Res
     match serde_json::from_str(&event) {
         Ok(event) => {
             let received_at = Timestamp::from_millis(received_at);
-            Ok(Some(Inbound { lane, seq, event, received_at, claims, lease }))
+            Ok(Some(Inbound { lane, seq, event, received_at, claims, epoch, lease }))
         }
         Err(error) => {
             error!(inbox.seq = seq, %error, "set aside a message that this version cannot read");

@@ -11,6 +11,7 @@ mod copy;
 pub mod db;
 pub mod dead_letters;
 pub mod inbox;
+pub mod member;
 pub mod migrate;
 pub mod outbox;
 mod prune;
@@ -85,9 +86,10 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// The claim that a worker worked under is not its own any more. What it tried to write was not written.
+/// The claim that a worker worked under is not its own any more: its member was erased meanwhile, or another worker has
+/// it. What it tried to write was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the claim was lost")]
+#[error("the claim was lost: the member was erased, or another worker has it")]
 pub struct LeaseLost;
 
 /// The durable state of this process. Clones share it.
@@ -177,6 +179,6 @@ impl Store {
     /// # Errors
     /// [`Error`] when the store cannot be written.
     pub async fn prune(&self, now: Timestamp, keep: Duration) -> Result<usize, Error> {
-        prune::prune(&self.db, now - keep).await
+        prune::prune(&self.db, now, keep).await
     }
 }

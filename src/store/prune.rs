@@ -4,9 +4,11 @@
 //! What is deleted is overwritten (`secure_delete`), and its room is used again. The file itself does not shrink: a
 //! backup is compact, and so is the database that is restored from it.
 
+use std::time::Duration;
+
 use rusqlite::params;
 
-use super::{Error, db::Db};
+use super::{Error, db::Db, member::TOMBSTONE_KEPT};
 use crate::clock::Timestamp;
 
 /// Rows in one transaction: few enough that a callback in the same commit does not feel it.
@@ -60,8 +62,13 @@ const UNORDERED: [&str; 3] = [
     "DELETE FROM welcome WHERE lane IN (SELECT lane FROM welcome WHERE ?1 > 0 AND welcomed_at < ?3 LIMIT ?2)",
 ];
 
-pub(super) async fn prune(db: &Db, before: Timestamp) -> Result<usize, Error> {
-    let mut total = 0;
+/// What is left of erased messages; their keys lie together.
+const TOMBSTONES: &str = "DELETE FROM inbox WHERE seq IN
+     (SELECT seq FROM inbox WHERE seq < ?1 AND dedup >= 'x:' AND dedup < 'x;' AND received_at < ?3 LIMIT ?2)";
+
+pub(super) async fn prune(db: &Db, now: Timestamp, keep: Duration) -> Result<usize, Error> {
+    let before = now - keep;
+    let mut total = in_batches(db, TOMBSTONES, i64::MAX, now - TOMBSTONE_KEPT).await?;
     for Aged { first_young, delete } in AGED {
         let below: i64 = db
             .read(move |conn| conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)))

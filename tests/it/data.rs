@@ -2,4 +2,5 @@
 
 mod backup;
 mod import;
+mod member;
 mod schema;

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod import_cow;
+pub mod member;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

@@ -1,0 +1,106 @@
+//! Everything that is stored of one member: shown, and erased.
+
+mod erase;
+
+use rusqlite::{Connection, OpenFlags, params};
+use serde_json::{Value, json};
+
+pub use self::erase::{Erased, REWRITTEN_BESIDE, erase};
+pub(super) use self::erase::{TOMBSTONE_KEPT, tombstone};
+use super::{
+    Error,
+    db::{self, FILE},
+    migrate,
+};
+use crate::{clock::Timestamp, config, model::id::MemberId};
+
+/// The last part of a lane, which is `corp/agent/member`: a member's id may hold a slash, the others not.
+const MEMBER_OF_LANE: &str =
+    "substr(substr(lane, instr(lane, '/') + 1), instr(substr(lane, instr(lane, '/') + 1), '/') + 1)";
+
+fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
+    if !settings.data_dir.join(FILE).exists() {
+        return Err(Error::Missing(settings.data_dir.clone()));
+    }
+    let conn = db::connect(settings, flags)?;
+    migrate::check(&conn, migrate::ALL)?;
+    Ok(conn)
+}
+
+/// A member's lanes, one for each application that they wrote to. Reads whole tables.
+fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::Error> {
+    let tables = ["inbox", "inbox_lane", "outbox", "outbox_lane", "conversation", "welcome"];
+    let each: Vec<_> =
+        tables.iter().map(|table| format!("SELECT lane FROM {table} WHERE {MEMBER_OF_LANE} = ?1")).collect();
+    conn.prepare(&each.join(" UNION "))?.query_map([member.key()], |row| row.get(0))?.collect()
+}
+
+/// All that is stored of a member, for their eyes: what they wrote, what they were answered, what waits for them, with
+/// times in UTC. May be asked beside a daemon; it is one moment of the database.
+///
+/// # Errors
+/// [`Error::Missing`], or that it cannot be read.
+pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> Result<Value, Error> {
+    let conn = open(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let moment = conn.unchecked_transaction()?;
+    let mut applications = Vec::new();
+    for lane in lanes(&moment, member)? {
+        let list = |sql: &str| rows(&moment, sql, &lane);
+        let mut conversations = list(
+            "SELECT json_object('id', id, 'opened_at', TIME(opened_at), 'last_at', TIME(last_at),
+                                'closed_at', TIME(closed_at)) FROM conversation WHERE lane = ?1 ORDER BY id",
+        )?;
+        for conversation in &mut conversations {
+            let turns = rows(
+                &moment,
+                "SELECT json_object('asked_at', TIME((SELECT received_at FROM inbox WHERE seq = cause)),
+                     'question', question, 'answer', answer, 'state', state, 'reason', reason,
+                     'input_tokens', input_tokens, 'output_tokens', output_tokens, 'ended_at', TIME(ended_at))
+                 FROM turn WHERE conversation = ?1 ORDER BY cause",
+                conversation["id"].as_i64(),
+            )?;
+            conversation["turns"] = Value::Array(turns);
+        }
+        applications.push(json!({
+            "application": lane,
+            "welcomed_at": list("SELECT json_quote(TIME(welcomed_at)) FROM welcome WHERE lane = ?1")?.pop(),
+            "conversations": conversations,
+            "received": list(
+                "SELECT json_object('received_at', TIME(received_at), 'kind', kind, 'state', state,
+                     'event', CASE WHEN json_valid(event) THEN json(event) ELSE event END)
+                 FROM inbox WHERE lane = ?1 ORDER BY seq",
+            )?,
+            "messages": list(
+                "SELECT json_object('created_at', TIME(created_at), 'state', state, 'format', format,
+                     'content', content, 'attempts', attempts, 'ended_at', TIME(ended_at), 'reason', reason)
+                 FROM outbox WHERE lane = ?1 ORDER BY seq",
+            )?,
+        }));
+    }
+    let at: String = moment.query_row(&with_time("SELECT TIME(?1)"), [now.as_millis()], |row| row.get(0))?;
+    Ok(json!({ "member": member.as_str(), "exported_at": at, "applications": applications }))
+}
+
+/// Runs `sql`, which gives one JSON text a row.
+fn rows(conn: &Connection, sql: &str, of: impl rusqlite::ToSql) -> Result<Vec<Value>, Error> {
+    let texts: Vec<String> =
+        conn.prepare(&with_time(sql))?.query_map(params![of], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    texts.iter().map(|text| serde_json::from_str(text).map_err(|error| Error::Corrupt(error.to_string()))).collect()
+}
+
+/// Writes out `TIME(column)`: epoch milliseconds as people read them.
+fn with_time(sql: &str) -> String {
+    let mut written = String::new();
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once("TIME(") {
+        let mut depth = 1;
+        let end = after.find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            depth == 0
+        });
+        let (column, behind) = after.split_at(end.unwrap_or(after.len()));
+        written.push_str(&format!("{before}strftime('%Y-%m-%dT%H:%M:%fZ', ({column}) / 1000.0, 'unixepoch'"));
+        rest = behind;
+    }
+    written + rest
+}
