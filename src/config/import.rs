@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::{Config, Environment, Faults, fault::Wrong, legacy, loaded::one_line, write::NewFile};
+use super::{Config, Faults, fault::Wrong, legacy, loaded::one_line, write::NewFile};
 
 /// Where it listens when its file does not say.
 const ITS_PORT: &str = "9898";
@@ -152,7 +152,7 @@ impl Imported {
 
     /// Loads the file as Qimate would, with nothing beside it.
     fn load(&self) -> Result<(), Faults> {
-        Config::load_text(&self.file.text(), &Environment::default()).map(|_| ())
+        Config::load_text(&self.file.text()).map(|_| ())
     }
 }
 

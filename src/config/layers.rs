@@ -78,14 +78,11 @@ pub(super) fn keys_in_order() -> Vec<String> {
     entries.into_iter().map(|(key, _)| key).collect()
 }
 
-/// Gathers the values with `text` in the place of a file.
-pub(super) fn gather_text(text: &str, environment: &Environment, faults: &mut Vec<Fault>) -> Settings {
+/// Gathers the values of a file's `text`, with no environment.
+pub(super) fn gather_text(text: &str, faults: &mut Vec<Fault>) -> Settings {
     let mut settings = defaults(faults);
     let entries = file::parse("the new file", text, faults);
     take_entries(&mut settings, entries, faults);
-    take_variables(&mut settings, environment, faults);
-    take_other_names(&mut settings, environment, faults);
-    take_port(&mut settings, environment, faults);
     settings
 }
 

@@ -40,13 +40,13 @@ impl Config {
         Self::load_settings(&settings, faults)
     }
 
-    /// The same with the text of a file that is not written yet.
+    /// The same with the text of a file that is not written yet, and no environment.
     ///
     /// # Errors
     /// [`Faults`], as [`Config::load`].
-    pub(super) fn load_text(text: &str, environment: &Environment) -> Result<Loaded, Faults> {
+    pub(super) fn load_text(text: &str) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
-        let settings = layers::gather_text(text, environment, &mut faults);
+        let settings = layers::gather_text(text, &mut faults);
         Self::load_settings(&settings, faults)
     }
 

@@ -101,7 +101,7 @@ async fn a_backup_of_a_big_database_keeps_no_callback_waiting() {
     let copy = company.dir.path().join("copy.db");
     assert!(fs::metadata(&copy).unwrap().len() > u64::from(MIB) * 1024 * 1024);
     let left: Vec<_> = files(&company, "copy.db").into_iter().chain(files(&company, ".qimate")).collect();
-    assert_eq!(left, [copy.clone()], "nothing unfinished stays");
+    assert_eq!(left, std::slice::from_ref(&copy), "nothing unfinished stays");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -20,9 +20,8 @@ fn said(output: &Output) -> String {
 
 /// The files of the data directory that hold any of `words`, in any case.
 fn files_with(company: &Company, words: &[&str]) -> Vec<String> {
-    let holds = |bytes: &[u8], word: &str| {
-        bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
-    };
+    let holds =
+        |bytes: &[u8], word: &str| bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()));
     let mut found = Vec::new();
     for entry in fs::read_dir(company.dir.path()).unwrap() {
         let path = entry.unwrap().path();
@@ -130,7 +129,10 @@ async fn an_erased_member_is_nowhere_and_everybody_else_is_served() {
     assert!(company.wecom.say(MEMBER, "我回来了").await.accepted());
     company.until(OWED, 0).await;
     assert_eq!(company.wecom.messages_for(MEMBER).len(), shown + 1);
-    assert!(!company.model.requests().last().unwrap().body.to_string().contains("秘密问题"), "an old question came along");
+    assert!(
+        !company.model.requests().last().unwrap().body.to_string().contains("秘密问题"),
+        "an old question came along"
+    );
 
     // And with the daemon stopped.
     assert!(company.terminate().await.success());
