@@ -144,3 +144,22 @@ async fn an_erased_member_is_nowhere_and_everybody_else_is_served() {
     assert!(company.wecom.say("colleague", "早").await.accepted());
     company.until(OWED, 0).await;
 }
+
+/// The daemon has the conversation at hand when the command comes, and the next message comes at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_daemon_remembers_of_an_erased_member_is_forgotten_before_their_next_message() {
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    company.start().await;
+    for round in 0..3 {
+        assert!(company.wecom.say(MEMBER, &format!("旧问题{round}")).await.accepted());
+        company.until(OWED, 0).await;
+        assert!(company.run(&["member", "erase", MEMBER, "--yes"]).await.status.success());
+        assert!(company.wecom.say(MEMBER, "新问题").await.accepted());
+        company.until(OWED, 0).await;
+        let asked = company.model.requests().last().unwrap().body.to_string();
+        assert!(asked.contains("新问题") && !asked.contains("旧问题"), "{asked}");
+        company.until("SELECT COUNT(*) FROM turn WHERE conversation IN (SELECT id FROM conversation)", 1).await;
+        assert!(company.run(&["member", "erase", MEMBER, "--yes"]).await.status.success());
+    }
+}
