@@ -1,6 +1,6 @@
 //! From a chatgpt-on-wechat `config.json` to a configuration file of ours.
 //!
-//! The names that both have a meaning for are those of [`legacy`], in small letters; here is what only the file has, and
+//! The names that both have a meaning for are those of `legacy`, in small letters; here is what only the file has, and
 //! what to say about the rest. It is read as chatgpt-on-wechat itself reads it: as strict JSON, the last of equal keys
 //! counting; beyond that, a byte order mark is passed over.
 
