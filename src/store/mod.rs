@@ -15,8 +15,8 @@ pub mod member;
 pub mod migrate;
 pub mod outbox;
 mod prune;
-pub mod vitals;
 pub mod restore;
+pub mod vitals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
