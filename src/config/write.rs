@@ -9,7 +9,7 @@ use std::{
 
 use toml::Value;
 
-use super::{file, layers};
+use super::layers;
 
 /// Why no file was written.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ impl NewFile {
 
     /// The text, in the sections and the order of `config.example.toml`. It holds the secrets.
     pub fn text(&self) -> String {
-        let order = example_keys();
+        let order = layers::keys_in_order();
         let place = |key: &str| order.iter().position(|known| known == key).unwrap_or(usize::MAX);
         let mut entries: Vec<&Entry> = self.entries.iter().collect();
         entries.sort_by_key(|entry| place(&entry.key));
@@ -117,11 +117,6 @@ fn push_comment(text: &mut String, comment: &str) {
         text.push_str(format!("# {line}").trim_end());
         text.push('\n');
     }
-}
-
-fn example_keys() -> Vec<String> {
-    let entries = file::parse("config.example.toml", layers::EXAMPLE, &mut Vec::new()).unwrap_or_default();
-    entries.into_iter().map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]
