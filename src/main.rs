@@ -9,7 +9,7 @@ use qimate::{
     clock::Clock,
     config::{Config, Environment, Loaded, OpenAi},
     sandbox::{demo, set_up},
-    server::{self, Stop, commands, init, telemetry},
+    server::{self, Stop, commands, init, status, telemetry},
     store::restore::WhatIsOpen,
 };
 
@@ -83,6 +83,12 @@ enum Command {
         /// The file to write.
         #[arg(long, value_name = "FILE", default_value = "config.toml")]
         out: PathBuf,
+    },
+    /// How the daemon on this machine is doing: queues, answers, WeCom, the model. Exits 1 when none answers.
+    Status {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Ask the daemon on this machine whether it is ready; exits 1 when it is not.
     Healthcheck,
@@ -299,6 +305,7 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
         }
         Command::Member { action: Member::Erase { userid, yes } } => commands::member::erase(&config, &userid, yes),
         Command::Migrate { .. } => commands::backup::migrate(&config),
+        Command::Status { json } => status::status(&config, json).await,
         Command::Healthcheck => commands::healthcheck(&config).await,
     }
 }

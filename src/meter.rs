@@ -3,6 +3,8 @@
 //! Whoever wants words from a model reserves first, streams under the reservation, and gets a [`Charge`] that must be
 //! saved. There are no limits yet; when they come they live here, and callers already handle [`QuotaExceeded`].
 
+use std::sync::Arc;
+
 use crate::{
     clock::Timestamp,
     llm::{
@@ -11,6 +13,7 @@ use crate::{
         stream::{CompletionStream, Delta},
         tokens::{self, TokenCounter},
     },
+    metrics::Metrics,
     model::{
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
@@ -44,12 +47,13 @@ pub struct QuotaExceeded {
 pub struct Meter {
     client: Client,
     counter: TokenCounter,
+    metrics: Arc<Metrics>,
 }
 
 impl Meter {
     /// Guards `client`; estimates with `counter` what an upstream does not tell.
-    pub const fn new(client: Client, counter: TokenCounter) -> Self {
-        Self { client, counter }
+    pub const fn new(client: Client, counter: TokenCounter, metrics: Arc<Metrics>) -> Self {
+        Self { client, counter, metrics }
     }
 
     /// Counts model tokens as the model in use does, or carefully estimates.
@@ -103,7 +107,9 @@ impl Metered<'_> {
         match &next {
             Some(Ok(Delta::Text(text))) => self.written.push_str(text),
             Some(Ok(Delta::Finish(finish))) => self.usage = finish.usage,
-            _ => {}
+            // The client counts the calls that never began to answer.
+            Some(Err(error)) => self.reservation.meter.metrics.model_failed(error.kind()),
+            None => {}
         }
         next
     }
@@ -115,7 +121,9 @@ impl Metered<'_> {
             output: tokens::estimate(&self.written) as u64,
             estimated: true,
         };
-        Charge(self.usage.unwrap_or_else(estimate))
+        let usage = self.usage.unwrap_or_else(estimate);
+        self.reservation.meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
+        Charge(usage)
     }
 }
 

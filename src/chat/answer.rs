@@ -1,11 +1,12 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     context::{self, Parts},
+    lately::Lately,
     live::Live,
     persist::persist,
     render::render,
@@ -21,6 +22,7 @@ use crate::{
         stream::{Delta, FinishReason},
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
+    metrics::TurnResult,
     model::{conversation::Exchange, reply::Format},
     store::{LeaseLost, Store, conversation::TurnRecord, inbox::Inbound},
 };
@@ -56,6 +58,19 @@ impl Outcome {
             Self::Model(error) => Some(Failure::Model(error)),
         }
     }
+
+    /// What is counted for it.
+    pub const fn result(&self) -> TurnResult {
+        match self {
+            Self::Complete => TurnResult::Answered,
+            Self::TooLong => TurnResult::LengthLimit,
+            Self::Stopped => TurnResult::Stopped,
+            Self::Empty => TurnResult::Empty,
+            Self::Filtered => TurnResult::Filtered,
+            Self::Quota(_) => TurnResult::Quota,
+            Self::Model(_) => TurnResult::Model,
+        }
+    }
 }
 
 /// An answer that has ended.
@@ -78,12 +93,20 @@ pub struct Answerer {
     settings: config::Chat,
     system_prompt: String,
     meter: Meter,
+    lately: Arc<Lately>,
 }
 
 impl Answerer {
     /// Puts the tools together.
-    pub const fn new(store: Store, clock: Clock, settings: config::Chat, system_prompt: String, meter: Meter) -> Self {
-        Self { store, clock, settings, system_prompt, meter }
+    pub const fn new(
+        store: Store,
+        clock: Clock,
+        settings: config::Chat,
+        system_prompt: String,
+        meter: Meter,
+        lately: Arc<Lately>,
+    ) -> Self {
+        Self { store, clock, settings, system_prompt, meter, lately }
     }
 
     /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or `running` is
@@ -97,6 +120,8 @@ impl Answerer {
     ) -> Written {
         let mut live = Live::resume(self.settings.progressive, turn.parts);
         let mut slow = SlowNotice::new(self, claim, turn.parts > 0);
+        let asked_at = self.clock.now();
+        let mut begun = false;
         // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
         let outcome = {
             let begin = pin!(self.begin(claim, &turn, exchanges));
@@ -120,6 +145,12 @@ impl Answerer {
             };
             match next {
                 Some(Ok(Delta::Text(text))) => {
+                    if !begun {
+                        let ms = self.clock.now().since(asked_at).as_millis();
+                        debug!(inbox.seq = claim.seq, turn.id = %turn.id, "the model began to answer after {ms} ms");
+                        self.lately.first_delta(asked_at);
+                        begun = true;
+                    }
                     for chunk in live.push(&text) {
                         if self.commit(claim, &mut turn, chunk).await.is_err() {
                             // Whatever else the model writes would reach nobody.
@@ -158,6 +189,8 @@ impl Answerer {
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
+        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
+            "asking the model");
         let reservation = self.meter.reserve(payer, prompt.tokens).await.map_err(Outcome::Quota)?;
         reservation.stream(&ChatRequest { messages: prompt.messages }).await.map_err(Outcome::Model)
     }
@@ -173,8 +206,13 @@ impl Answerer {
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let append = || self.store.append(claim, turn.clone(), first_part, parts.clone(), self.clock.now());
         persist(&self.clock, append).await.inspect_err(|lost| {
-            warn!(inbox.seq = claim.seq, %lost, "a part of an answer was not said");
-        })
+            warn!(inbox.seq = claim.seq, turn.id = %turn.id, %lost, "a part of an answer was not said");
+        })?;
+        debug!(inbox.seq = claim.seq, turn.id = %turn.id, parts = turn.parts, "a piece of the answer is in the outbox");
+        if first_part == 0 {
+            self.lately.first_part(claim.received_at);
+        }
+        Ok(())
     }
 }
 

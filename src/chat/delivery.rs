@@ -3,14 +3,14 @@
 use std::{
     collections::HashSet,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use backon::BackoffBuilder;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use super::{
     cause::chain,
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    metrics::{Metrics, PauseReason},
     store::{
         self, LeaseLost, Store,
         inbox::Claimed,
@@ -49,18 +50,41 @@ pub struct Delivery {
     hands: usize,
     reported: Mutex<HashSet<String>>,
     ways: Ways,
+    metrics: Arc<Metrics>,
+    /// Why the gate is closed. Locked while it moves, so that the two agree.
+    pause: Mutex<Option<Pause>>,
+}
+
+/// Nothing can be sent to anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again; `None` while it is being tried.
+    pub until: Option<Timestamp>,
+    /// Why, in a word.
+    pub reason: PauseReason,
+    /// Why, in a sentence for an administrator.
+    pub message: String,
 }
 
 impl Delivery {
     /// Sends through `wecom`, at most `hands` messages at a time.
-    pub fn new(store: Store, clock: Clock, wecom: Client, hands: usize) -> Self {
+    pub fn new(store: Store, clock: Clock, wecom: Client, hands: usize, metrics: Arc<Metrics>) -> Self {
         let (gate, ways) = (Gate::new(clock.clone()), Ways::new(clock.clone()));
-        Self { store, gate, clock, wecom, hands, reported: Mutex::default(), ways }
+        let (reported, pause) = (Mutex::default(), Mutex::default());
+        Self { store, gate, clock, wecom, hands, reported, ways, metrics, pause }
     }
 
     /// Whether messages get through to WeCom, as far as the last attempts tell.
     pub fn way(&self) -> Way {
         self.ways.get()
+    }
+
+    /// Why nothing can be sent at this moment, and when it is tried again.
+    pub fn pause(&self) -> Option<Pause> {
+        let pause = self.lock_pause().clone()?;
+        Some(Pause { until: self.gate.closed_until(), ..pause })
     }
 
     /// Works until `stop`.
@@ -90,7 +114,13 @@ impl Delivery {
         claimed
     }
 
-    async fn deliver(self: Arc<Self>, claim: OutboundClaim) {
+    fn deliver(self: Arc<Self>, claim: OutboundClaim) -> impl Future<Output = ()> {
+        // As for the message that it answers (`chat::turn`): its life is one line of search.
+        let span = error_span!("delivery", inbox.seq = claim.cause);
+        self.deliver_within_span(claim).instrument(span)
+    }
+
+    async fn deliver_within_span(self: Arc<Self>, claim: OutboundClaim) {
         let ended = if is_too_old(&claim, self.clock.now()) && claim.unsure_since.is_some() {
             self.gate.give_back();
             self.give_up(&claim, "it may have arrived, and WeCom's duplicate check has forgotten it").await
@@ -111,7 +141,7 @@ impl Delivery {
         };
         let error = match sent {
             Ok(delivered) => {
-                self.gate.open();
+                self.open_gate();
                 self.ways.open();
                 return self.accept_answer(claim, &delivered).await;
             }
@@ -125,7 +155,9 @@ impl Delivery {
             Fate::Again(attempt) => {
                 let at = blocked_until.unwrap_or_else(|| now + backoff(claim.attempts));
                 // Why nobody gets through has been said once; it is not news for each message.
-                if attempt != Attempt::Blocked {
+                if attempt == Attempt::Blocked {
+                    debug!(inbox.seq = claim.cause, "a message to {} waits: nothing can be sent", claim.message.to);
+                } else {
                     info!(inbox.seq = claim.cause, attempts = claim.attempts, error = %chain(&error),
                         "a message to {} is sent again", claim.message.to);
                 }
@@ -142,10 +174,12 @@ impl Delivery {
         }
         let (attempts, wait_ms) = (claim.attempts, now.since(claim.created_at).as_millis());
         debug!(inbox.seq = claim.cause, attempts, wait_ms, "delivered to {to}");
+        self.metrics.delivered(now.since(claim.created_at));
         persist(&self.clock, || self.store.delivered(claim, &delivered.msg_id, now)).await
     }
 
     async fn give_up(&self, claim: &OutboundClaim, reason: &str) -> Result<(), LeaseLost> {
+        self.metrics.given_up();
         warn!(inbox.seq = claim.cause, attempts = claim.attempts, %reason,
             "gave up a message to {}; `qimate dead-letters list` shows it", claim.message.to);
         persist(&self.clock, || self.store.give_up(claim, reason, self.clock.now())).await
@@ -158,6 +192,7 @@ impl Delivery {
         attempt: Attempt,
         at: Timestamp,
     ) -> Result<(), LeaseLost> {
+        self.metrics.sent_again();
         persist(&self.clock, || self.store.retry(claim, reason, attempt, at)).await
     }
 
@@ -169,11 +204,11 @@ impl Delivery {
             None if error.is_sure() => self.ways.open(),
             None => self.ways.doubt(),
         }
-        let at_least = match error {
-            SendError::SlowDown { after, .. } => *after,
-            SendError::IpRefused { .. } | SendError::Misconfigured { .. } | SendError::Unreachable { .. } => {
-                Duration::ZERO
-            }
+        let (reason, at_least) = match error {
+            SendError::SlowDown { after, .. } => (PauseReason::SlowDown, *after),
+            SendError::IpRefused { .. } => (PauseReason::IpRefused, Duration::ZERO),
+            SendError::Misconfigured { .. } => (PauseReason::Misconfigured, Duration::ZERO),
+            SendError::Unreachable { .. } => (PauseReason::Unreachable, Duration::ZERO),
             SendError::Unsure { .. } => {
                 self.gate.unclear();
                 return None;
@@ -182,13 +217,35 @@ impl Delivery {
             | SendError::Unknown { .. }
             | SendError::BadRecipient { .. }
             | SendError::Refused { .. } => {
-                self.gate.open();
+                self.open_gate();
                 return None;
             }
         };
-        let (until, closed_now) = self.gate.close(at_least);
+        let (until, closed_now) = self.close_gate(reason, at_least, error);
         self.report(error, closed_now);
         Some(until)
+    }
+
+    fn open_gate(&self) {
+        let mut pause = self.lock_pause();
+        self.gate.open();
+        if pause.take().is_some() {
+            self.metrics.sending_goes_on();
+            info!("messages can be sent to WeCom again");
+        }
+    }
+
+    fn close_gate(&self, reason: PauseReason, at_least: Duration, error: &SendError) -> (Timestamp, bool) {
+        let mut pause = self.lock_pause();
+        let closed = self.gate.close(at_least);
+        let since = pause.as_ref().map_or_else(|| self.clock.now(), |pause| pause.since);
+        *pause = Some(Pause { since, until: None, reason, message: chain(error) });
+        self.metrics.sending_paused(reason);
+        closed
+    }
+
+    fn lock_pause(&self) -> MutexGuard<'_, Option<Pause>> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says once what keeps everything from being sent, and how to mend it.

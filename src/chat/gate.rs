@@ -110,6 +110,14 @@ impl Gate {
         (until, was_open)
     }
 
+    /// When the next one may try; `None` when it is open, or one is trying.
+    pub fn closed_until(&self) -> Option<Timestamp> {
+        match *self.lock() {
+            State::Closed { until, .. } => Some(until),
+            State::Open | State::Probing { .. } => None,
+        }
+    }
+
     /// Waits until it makes sense to ask again.
     pub async fn opened(&self) {
         self.opened.notified().await;

@@ -6,6 +6,7 @@
 //! and the store meet. It knows nothing of HTTP.
 
 pub mod intake;
+pub mod lately;
 
 pub mod dispatch;
 

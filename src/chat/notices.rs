@@ -83,7 +83,7 @@ impl Notices {
     async fn tell(&self, seq: i64, event: &Event, text: Text<'_>) {
         for part in render(&text.render(self.settings.language), Format::Text) {
             if let Err(error) = self.store.notify(seq, event, part, self.clock.now()).await {
-                warn!(%error, "could not tell {} that they wait", event.from);
+                warn!(inbox.seq = seq, %error, "could not tell {} that they wait", event.from);
             }
         }
     }

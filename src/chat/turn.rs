@@ -3,12 +3,13 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tracing::{error, info, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use super::{
     answer::{self, Answerer},
     cause::chain,
     command::Command,
+    lately::Lately,
     memory::Memory,
     outcomes::{End, Outcomes},
     persist::persist,
@@ -20,6 +21,7 @@ use crate::{
     clock::Clock,
     config,
     meter::{Charge, Meter},
+    metrics::TurnResult,
     model::{
         conversation::{Exchange, TurnState},
         event::EventKind,
@@ -51,6 +53,9 @@ pub struct Turns {
     memory: Memory,
     answerer: Answerer,
     outcomes: Outcomes,
+    lately: Arc<Lately>,
+    /// Whether questions and answers are logged.
+    log_texts: bool,
 }
 
 impl Turns {
@@ -62,10 +67,18 @@ impl Turns {
         system_prompt: String,
         stops: Stops,
         meter: Meter,
+        lately: Arc<Lately>,
     ) -> Self {
         let memory = Memory::new(store.clone(), &settings);
-        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter);
-        Self { store, clock, settings, stops, memory, answerer, outcomes: Outcomes::default() }
+        let reports = Arc::clone(&lately);
+        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter, reports);
+        let outcomes = Outcomes::default();
+        Self { store, clock, settings, stops, memory, answerer, outcomes, lately, log_texts: false }
+    }
+
+    /// Whether questions and answers are logged, at the level debug (`log.message_text`).
+    pub fn with_texts_in_the_log(self, log_texts: bool) -> Self {
+        Self { log_texts, ..self }
     }
 
     /// How the last questions ended.
@@ -75,7 +88,21 @@ impl Turns {
 
     /// Handles a claim to its end, whatever happens: while the store cannot be used it waits, and a worker that breaks
     /// gives its row back.
-    pub async fn handle(self: Arc<Self>, claim: Inbound) {
+    pub fn handle(self: Arc<Self>, claim: Inbound) -> impl Future<Output = ()> {
+        // Names the message in the lines of the rooms below, which do not know it. At the level of errors, so that it is
+        // there for every line that is written at all.
+        let span = error_span!("message", inbox.seq = claim.seq);
+        self.handle_within_span(claim).instrument(span)
+    }
+
+    async fn handle_within_span(self: Arc<Self>, claim: Inbound) {
+        debug!(
+            inbox.seq = claim.seq,
+            claims = claim.claims,
+            kind = claim.event.kind.name(),
+            "claimed a message of {}",
+            claim.event.from
+        );
         if claim.claims > MOST_CLAIMS {
             return self.apologize(&claim).await;
         }
@@ -123,6 +150,7 @@ impl Turns {
     }
 
     async fn turn(&self, claim: &Inbound, question: &str) {
+        let _running = self.lately.turn_begins();
         let unfinished = match claim.claims {
             1 => None,
             _ => persist(&self.clock, || self.store.find_unfinished(claim.seq)).await,
@@ -132,6 +160,9 @@ impl Turns {
             Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
             None => (TurnId::generate(), String::new(), 0),
         };
+        if self.log_texts {
+            debug!(inbox.seq = claim.seq, turn.id = %id, text = question, "the question");
+        }
         let turn = TurnRecord {
             id,
             conversation: conversation.id,
@@ -146,6 +177,7 @@ impl Turns {
 
         let first_part = turn.parts;
         let mut parts = render(&rest, self.settings.output);
+        let begins_here = first_part == 0 && !parts.is_empty();
         if let Some(failure) = outcome.failure() {
             parts.extend(self.own_words(Text::Failed(failure, turn.id)));
         }
@@ -156,9 +188,19 @@ impl Turns {
             self.outcomes.add(self.clock.now(), end);
         }
         self.log(claim, &turn, &outcome);
+        if self.log_texts {
+            debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.answer, "the answer");
+        }
         // Before the lane is free: the next message may be taken the moment it is.
         self.memory.add(claim, &conversation, turn.exchange.clone(), self.clock.now()).await;
         self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
+        if begins_here {
+            self.lately.first_part(claim.received_at);
+        }
+        if let answer::Outcome::Model(error) = &outcome {
+            self.lately.model_failed(error.kind(), chain(error));
+        }
+        self.lately.turn_ended(outcome.result(), claim.received_at);
     }
 
     fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &answer::Outcome) {
@@ -210,6 +252,7 @@ impl Turns {
         };
         self.memory.forget(&claim.lane).await;
         self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
+        self.lately.turn_ended(TurnResult::Internal, claim.received_at);
     }
 
     fn own_words(&self, text: Text<'_>) -> Vec<ReplyPart> {
@@ -217,6 +260,14 @@ impl Turns {
     }
 
     async fn finish(&self, claim: &Inbound, ending: Ending) {
+        match &ending {
+            Ending::Silent => debug!(inbox.seq = claim.seq, "nothing is to be said"),
+            Ending::Says(parts) | Ending::Welcomes(parts) => {
+                debug!(inbox.seq = claim.seq, parts = parts.len(), "said something of the bot's own");
+            }
+            // Logged with what is known of it.
+            Ending::Turn { .. } => {}
+        }
         let ended = persist(&self.clock, || self.store.finish(claim, ending.clone(), self.clock.now())).await;
         if let Err(lost) = ended {
             error!(inbox.seq = claim.seq, %lost, "what was answered is not kept");

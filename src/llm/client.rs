@@ -3,7 +3,7 @@
 //! Knows one endpoint, `POST /chat/completions`, and nothing of other upstreams: whoever has several, has several
 //! clients. To add an endpoint, add its wire types and a method on [`Client`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
@@ -23,11 +23,14 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     config,
+    metrics::Metrics,
     secret::Secret,
 };
 
 /// As much of a refusal's body is read: the reason stands at the beginning or nowhere.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// The newest messages of a request whose quotations are hidden in what the upstream says.
+const QUOTABLE: usize = 3;
 
 /// What the model is asked. Model, temperature and the like come from the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +67,15 @@ pub struct Client {
     settings: config::Llm,
     clock: Clock,
     redactor: Redactor,
+    metrics: Arc<Metrics>,
 }
 
 impl Client {
     /// For the upstream in `settings`, over `http` (`crate::net::http_client` with its proxy and connect timeout).
-    pub fn new(http: reqwest::Client, settings: &config::Llm, clock: Clock) -> Self {
-        let redactor = Redactor::new(settings.api_key.iter().chain(settings.extra_headers.values()));
-        Self { http, settings: settings.clone(), clock, redactor }
+    pub fn new(http: reqwest::Client, settings: &config::Llm, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let redactor = Redactor::new(settings.api_key.iter().chain(settings.extra_headers.values()))
+            .and_quotations([settings.system_prompt.as_str()].into_iter().filter(|prompt| !prompt.is_empty()));
+        Self { http, settings: settings.clone(), clock, redactor, metrics }
     }
 
     /// Asks, and waits until the answer begins. Until then a failure that may pass is tried again, up to
@@ -84,11 +89,25 @@ impl Client {
         let deadline = self.clock.now() + self.settings.answer_timeout;
         let headers = self.headers()?;
         let body = self.body(request)?;
-        let attempt = || self.attempt(headers.clone(), body.clone(), deadline);
+        // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
+        // memory in each running answer than the chance that they are quoted is worth.
+        let newest = &request.messages[request.messages.len().saturating_sub(QUOTABLE)..];
+        let redactor = self.redactor.and_quotations(newest.iter().map(|message| message.content.as_str()));
+        let attempt = || async {
+            self.metrics.model_called();
+            let attempt = self.attempt(headers.clone(), body.clone(), deadline, &redactor).await;
+            attempt.inspect_err(|error| self.metrics.model_failed(error.kind()))
+        };
         retry::until_success(&self.clock, deadline, self.settings.max_retries, attempt).await
     }
 
-    async fn attempt(&self, headers: HeaderMap, body: Bytes, deadline: Timestamp) -> Result<CompletionStream, Error> {
+    async fn attempt(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Timestamp,
+        redactor: &Redactor,
+    ) -> Result<CompletionStream, Error> {
         let mut timers = Timers::new(self.clock.clone(), &self.settings, deadline);
         let url = format!("{}/chat/completions", self.settings.base_url);
         let sent = self.http.post(url).headers(headers).body(body).send();
@@ -101,12 +120,12 @@ impl Client {
         })?;
         let status = response.status();
         if status.is_success() {
-            return CompletionStream::begin(response, timers, self.redactor.clone()).await;
+            return CompletionStream::begin(response, timers, redactor.clone()).await;
         }
         let retry_after = self.retry_after(&response);
         // A body that does not come leaves the status, which says enough.
         let body = timers.wait(beginning(response)).await.unwrap_or_default();
-        Err(Error::refused(status, retry_after, &body, &self.redactor))
+        Err(Error::refused(status, retry_after, &body, redactor))
     }
 
     fn body(&self, request: &ChatRequest) -> Result<Bytes, Error> {

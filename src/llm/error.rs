@@ -101,6 +101,28 @@ pub enum Error {
 }
 
 impl Error {
+    /// A word that never changes, for counting.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Misconfigured { .. } => "misconfigured",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::ModelNotFound { .. } => "model_not_found",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
+            Self::TooLong => "too_long",
+            Self::ContentFiltered => "content_filtered",
+            Self::Rejected { .. } => "rejected",
+            Self::Upstream { .. } => "upstream",
+            Self::Unreachable(_) => "unreachable",
+            Self::FirstDeltaTimeout => "first_delta_timeout",
+            Self::GapTimeout => "gap_timeout",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::Cut { .. } => "cut",
+            Self::Garbage { .. } => "garbage",
+            Self::StreamError { .. } => "stream_error",
+        }
+    }
+
     /// Whether the same request may succeed if it is made again.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Upstream { .. } | Self::Unreachable(_) | Self::Cut { .. })

@@ -43,7 +43,7 @@ pub(super) async fn until_success<T, F: Future<Output = Result<T, Error>>>(
         let Some(pause) = pause_after(&error, &mut pauses).filter(|pause| clock.now() + *pause < deadline) else {
             return Err(error);
         };
-        tracing::warn!(llm.pause_ms = pause.as_millis(), "the model is asked again: {error}");
+        tracing::warn!(llm.pause_ms = pause.as_millis(), kind = error.kind(), "the model is asked again: {error}");
         clock.sleep(pause).await;
     }
 }

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod init;
 mod lifecycle;
 mod listen;
+pub mod status;
 pub mod telemetry;
 mod watch;
 
@@ -21,7 +22,7 @@ use crate::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
     },
-    chat::{delivery::Delivery, intake::Intake, notices::Notices, stops::Stops, turn::Turns},
+    chat::{delivery::Delivery, intake::Intake, lately::Lately, notices::Notices, stops::Stops, turn::Turns},
     clock::Clock,
     config::Config,
     llm,
@@ -29,7 +30,7 @@ use crate::{
     metrics::Metrics,
     net,
     store::{Store, alerts::Operators},
-    web::{self, Callback, Readiness, Web},
+    web::{self, Callback, Figures, Overview, Readiness, Web},
     wecom::{
         self,
         crypto::{CallbackToken, EncodingAesKey},
@@ -63,16 +64,18 @@ pub struct Server {
 /// The data directory or the address cannot be used, or a proxy URL is unusable.
 pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     net::install_crypto();
+    let metrics = Arc::new(Metrics::new());
     let store = Store::open(&config.storage, clock.now()).context("cannot open the database")?;
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
 
     let wecom_http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
-    let wecom = wecom::client::Client::new(wecom_http, &config.wecom, clock.clone());
+    let wecom = wecom::client::Client::new(wecom_http, &config.wecom, clock.clone(), Arc::clone(&metrics));
     let llm_http = net::http_client(config.llm.proxy.as_ref(), config.llm.connect_timeout).context("llm.proxy")?;
-    let model = llm::client::Client::new(llm_http, &config.llm, clock.clone());
-    let meter = Meter::new(model, llm::tokens::TokenCounter::for_model(&config.llm.model));
+    let model = llm::client::Client::new(llm_http, &config.llm, clock.clone(), Arc::clone(&metrics));
+    let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
+    let meter = Meter::new(model, counter, Arc::clone(&metrics));
 
     let stops = Stops::default();
     for (lane, seq) in store.open_stops().await.context("cannot read the database")? {
@@ -88,18 +91,30 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         intake,
         clock.clone(),
     );
-    let readiness = Readiness::new(store.clone(), clock.clone());
-    let metrics = Arc::new(Metrics::new());
+    let readiness = Arc::new(Readiness::new(store.clone(), clock.clone()));
+    let lately = Arc::new(Lately::new(clock.clone(), Arc::clone(&metrics)));
+    let hands = config.wecom.max_concurrent_sends;
+    let delivery = Arc::new(Delivery::new(store.clone(), clock.clone(), wecom, hands, Arc::clone(&metrics)));
+    let figures = Arc::new(Figures::new(store.clone(), clock.clone(), config.storage.data_dir.clone()));
+    let overview = Overview {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        figures,
+        readiness: Arc::clone(&readiness),
+        lately: Arc::clone(&lately),
+        delivery: Arc::clone(&delivery),
+    };
     let web = Web {
         callback: Arc::new(callback),
-        readiness: Arc::new(readiness),
-        metrics: Arc::clone(&metrics),
+        readiness,
+        metrics,
+        overview: Arc::new(overview),
         operator_key: config.server.operator_key.clone(),
     };
-    let turns =
-        Turns::new(store.clone(), clock.clone(), config.chat.clone(), config.llm.system_prompt.clone(), stops, meter);
-    let delivery = Delivery::new(store.clone(), clock.clone(), wecom, config.wecom.max_concurrent_sends);
-    let (turns, delivery) = (Arc::new(turns), Arc::new(delivery));
+    let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
+    let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops, meter, lately)
+        .with_texts_in_the_log(config.log.message_text);
+    let turns = Arc::new(turns);
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
     let (parts, outcomes) = (Arc::clone(&delivery), turns.outcomes());
     let watch = Watch::new(store.clone(), clock.clone(), config.storage.clone(), parts, outcomes, alerts);

@@ -4,7 +4,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -22,6 +22,7 @@ use super::{Web, error::Refused};
 use crate::{
     chat::intake::Intake,
     clock::Clock,
+    metrics::Metrics,
     model::{
         event::EventKind,
         id::{AgentId, CorpId},
@@ -75,8 +76,10 @@ impl Callback {
         signed.verify(&self.token)?.decrypt(&self.key, &self.corp)
     }
 
-    async fn take(&self, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
+    async fn take(&self, uri: &Uri, headers: &HeaderMap, body: Body, metrics: &Metrics) -> Result<(), Refused> {
         let body = self.read(headers, body).await?;
+        // Not the clock's time: its milliseconds are too coarse for this.
+        let read_at = Instant::now();
         let event = SignedCallback::message(query(uri), &body)
             .and_then(|signed| self.open(signed))
             .and_then(|payload| event::parse(&payload, &self.corp, self.agent))
@@ -87,8 +90,14 @@ impl Callback {
         }
         let member = event.from.clone();
         match self.intake.accept(event).await {
-            Ok(Accepted::Fresh { seq, .. }) => debug!(inbox.seq = seq, "accepted a callback of {member}"),
-            Ok(Accepted::Duplicate) => debug!("a callback of {member} was here before"),
+            Ok(Accepted::Fresh { seq, .. }) => {
+                metrics.callback_accepted(read_at.elapsed());
+                debug!(inbox.seq = seq, "accepted a callback of {member}");
+            }
+            Ok(Accepted::Duplicate) => {
+                metrics.callback_repeated(read_at.elapsed());
+                debug!("a callback of {member} was here before");
+            }
             Err(cause) => {
                 error!(%cause, "a callback could not be saved; WeCom is asked to send it again");
                 return Err(Refused::NotSaved);
@@ -128,7 +137,8 @@ impl Callback {
 pub(super) async fn verify(State(web): State<Web>, uri: Uri) -> Result<impl IntoResponse, Refused> {
     let payload = SignedCallback::verification(query(&uri))
         .and_then(|signed| web.callback.open(signed))
-        .map_err(|rejection| told(Refused::Rejected(rejection)))?;
+        .map_err(|rejection| told(Refused::Rejected(rejection), &web.metrics))?;
+    web.metrics.callback_verified();
     info!("WeCom verified the callback URL");
     Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()))
 }
@@ -140,7 +150,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Refused> {
-    web.callback.take(&uri, &headers, body).await.map_err(told)
+    web.callback.take(&uri, &headers, body, &web.metrics).await.map_err(|refused| told(refused, &web.metrics))
 }
 
 /// A query that cannot be read has no parameters: what is missing is then said by name.
@@ -148,18 +158,20 @@ pub(super) fn query(uri: &Uri) -> CallbackQuery {
     Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
 }
 
-/// Puts the exact reason into the log, once.
-fn told(refused: Refused) -> Refused {
+/// Puts the exact reason into the log, once, and counts it.
+fn told(refused: Refused, metrics: &Metrics) -> Refused {
+    let reason = refused.reason();
+    metrics.callback_refused(reason);
     match &refused {
-        Refused::Rejected(rejection) => warn!(reason = rejection.reason(), "refused a callback: {rejection}"),
+        Refused::Rejected(rejection) => warn!(reason, "refused a callback: {rejection}"),
         Refused::TooLarge => {
-            warn!(reason = "too_large", "refused a callback: its body is over {BODY_LIMIT} bytes");
+            warn!(reason, "refused a callback: its body is over {BODY_LIMIT} bytes");
         }
         Refused::Incomplete => {
-            warn!(reason = "incomplete", "refused a callback: its body did not arrive in {BODY_TIMEOUT:?}");
+            warn!(reason, "refused a callback: its body did not arrive in {BODY_TIMEOUT:?}");
         }
         Refused::Busy => {
-            warn!(reason = "busy", "refused a callback: {LARGE_BODIES} others over {SMALL_BODY} bytes are being read");
+            warn!(reason, "refused a callback: {LARGE_BODIES} others over {SMALL_BODY} bytes are being read");
         }
         // Logged where it happened, with its cause.
         Refused::NotSaved => {}

@@ -22,6 +22,19 @@ pub(super) enum Refused {
     NotSaved,
 }
 
+impl Refused {
+    /// A word that never changes, for the log and for counting.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.reason(),
+            Self::TooLarge => "too_large",
+            Self::Incomplete => "incomplete",
+            Self::Busy => "busy",
+            Self::NotSaved => "not_saved",
+        }
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         // The exact reason is in the log: whoever sends forged callbacks learns nothing here, and an administrator who

@@ -30,7 +30,8 @@ impl Readiness {
         Self { store, clock, written_at: Mutex::new(None) }
     }
 
-    async fn check(&self) -> Result<(), store::Error> {
+    /// Whether the next message could be saved.
+    pub(super) async fn check(&self) -> Result<(), store::Error> {
         let written_at = *self.written_at.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         if written_at.is_some_and(|at| at <= now && now.since(at) < FRESH) {

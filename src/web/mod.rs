@@ -4,8 +4,10 @@
 
 mod callback;
 mod error;
+mod figures;
 mod health;
 mod operations;
+pub mod status;
 mod verification;
 
 use std::sync::Arc;
@@ -14,7 +16,9 @@ use axum::{Router, middleware, routing};
 
 pub use self::{
     callback::Callback,
+    figures::Figures,
     health::Readiness,
+    status::Overview,
     verification::{Expected, Knock, verification_router},
 };
 use crate::{metrics::Metrics, secret::Secret};
@@ -28,6 +32,8 @@ pub struct Web {
     pub readiness: Arc<Readiness>,
     /// For the people who run Qimate.
     pub metrics: Arc<Metrics>,
+    /// Everything at a glance.
+    pub overview: Arc<Overview>,
     /// What opens their pages on the main address.
     pub operator_key: Option<Secret<String>>,
 }
@@ -54,5 +60,5 @@ fn health() -> Router<Web> {
 }
 
 fn operations() -> Router<Web> {
-    Router::new().route("/metrics", routing::get(operations::metrics))
+    Router::new().route("/metrics", routing::get(operations::metrics)).route("/status", routing::get(status::status))
 }

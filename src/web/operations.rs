@@ -29,7 +29,7 @@ fn has_the_operator_key(web: &Web, request: &Request) -> bool {
 /// Every figure, for Prometheus.
 pub(super) async fn metrics(State(web): State<Web>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match web.metrics.render() {
+    match web.metrics.render(web.overview.figures.now().await.sample) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -78,6 +78,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// What WeCom said.
+    pub(super) const fn errcode(&self) -> Errcode {
+        self.errcode
+    }
+
     /// What the errcode asks for.
     pub(super) const fn class(&self) -> Class {
         self.errcode.class()

@@ -13,7 +13,7 @@ use super::{
     message::Message,
     token::{AccessToken, AccessTokens, TokenError},
 };
-use crate::{clock::Clock, config, model::outbound::Outbound};
+use crate::{clock::Clock, config, metrics::Metrics, model::outbound::Outbound};
 
 /// WeCom's API, as one application sees it. Share one: its access token serves everybody.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Client {
     send_url: String,
     timeout: Duration,
     clock: Clock,
+    metrics: Arc<Metrics>,
     tokens: AccessTokens,
 }
 
@@ -162,13 +163,14 @@ struct SendAnswer {
 
 impl Client {
     /// For the application in `settings`, over `http`, which already knows the proxy. Calls nobody yet.
-    pub fn new(http: reqwest::Client, settings: &config::Wecom, clock: Clock) -> Self {
+    pub fn new(http: reqwest::Client, settings: &config::Wecom, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             send_url: format!("{}/cgi-bin/message/send", settings.api_base),
             timeout: settings.timeout,
-            tokens: AccessTokens::new(http.clone(), settings, clock.clone()),
+            tokens: AccessTokens::new(http.clone(), settings, clock.clone(), Arc::clone(&metrics)),
             http,
             clock,
+            metrics,
         }
     }
 
@@ -195,7 +197,14 @@ impl Client {
 
     async fn post(&self, access_token: &AccessToken, message: &Message<'_>) -> Result<SendAnswer, Trouble> {
         let query = [("access_token", access_token.expose())];
-        ask(&self.clock, self.timeout, self.http.post(&self.send_url).query(&query).json(message)).await
+        let request = self.http.post(&self.send_url).query(&query).json(message);
+        let answer: Result<SendAnswer, Trouble> = ask(&self.clock, self.timeout, request).await;
+        match &answer {
+            Ok(answer) => self.metrics.send_answered(answer.outcome.errcode().documented()),
+            Err(trouble) if trouble.was_sent() => self.metrics.send_unsure(),
+            Err(_) => self.metrics.send_unreachable(),
+        }
+        answer
     }
 }
 
@@ -223,7 +232,7 @@ mod tests {
         async fn new() -> Self {
             let wecom = FakeWecom::start().await;
             let clock = ManualClock::new(Timestamp::from_secs(1_700_000_000));
-            let client = Client::new(wecom.http(), &wecom.settings(), Clock::Manual(clock.clone()));
+            let client = Client::new(wecom.http(), &wecom.settings(), Clock::Manual(clock.clone()), Arc::default());
             Self { wecom, clock, client }
         }
 

@@ -87,6 +87,12 @@ impl Errcode {
         }
     }
 
+    /// The code where it is one that this version knows, for counting: what WeCom, or whoever answers in its place,
+    /// may invent has no end.
+    pub fn documented(self) -> Option<i64> {
+        (self.class() != Class::Unknown).then_some(self.0)
+    }
+
     /// Where to mend it, in one line, for what an administrator can mend.
     pub const fn remedy(self) -> Option<&'static str> {
         Some(match self.0 {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     config,
+    metrics::Metrics,
     model::id::CorpId,
     secret::Secret,
 };
@@ -70,6 +71,7 @@ pub struct AccessTokens {
     secret: Secret<String>,
     timeout: Duration,
     clock: Clock,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     /// Held by the one who asks WeCom.
     asking: tokio::sync::Mutex<()>,
@@ -109,7 +111,7 @@ struct Answer {
 
 impl AccessTokens {
     /// Fetches nothing yet.
-    pub fn new(http: reqwest::Client, settings: &config::Wecom, clock: Clock) -> Self {
+    pub fn new(http: reqwest::Client, settings: &config::Wecom, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             http,
             url: format!("{}/cgi-bin/gettoken", settings.api_base),
@@ -117,6 +119,7 @@ impl AccessTokens {
             secret: settings.secret.clone(),
             timeout: settings.timeout,
             clock,
+            metrics,
             state: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
         }
@@ -202,10 +205,15 @@ impl AccessTokens {
                 let renew_at = ends_at - RENEW_BEFORE.min(life / 10);
                 state.held = Some(Held { access_token: access_token.clone(), renew_at, ends_at });
                 state.failure = None;
+                self.metrics.access_token_fetched(asked_at.since(Timestamp::default()));
                 info!(wecom.expires_in_s = life.as_secs(), "fetched an access token");
                 Ok(access_token)
             }
             Err(error) => {
+                match &error {
+                    TokenError::Unreachable(_) => self.metrics.access_token_unreachable(),
+                    TokenError::Refused(refusal) => self.metrics.access_token_refused(refusal.errcode.documented()),
+                }
                 state.failure = Some((error.clone(), self.clock.now() + stands(&error)));
                 Err(error)
             }

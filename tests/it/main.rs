@@ -21,3 +21,4 @@ mod program;
 mod setup;
 mod store;
 mod turn;
+mod watching;

@@ -126,6 +126,12 @@ impl Company {
         within_seconds(30, self.command(arguments).output()).await.unwrap()
     }
 
+    /// The same with other variables.
+    pub async fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Output {
+        let mut command = self.command(arguments);
+        within_seconds(30, command.envs(more.iter().copied()).output()).await.unwrap()
+    }
+
     /// The daemon's process.
     pub fn pid(&self) -> u32 {
         self.daemon.as_ref().and_then(Child::id).expect("it runs")

@@ -75,7 +75,7 @@ impl Fake {
 
     fn client(&self, settings: &config::Llm) -> Client {
         let http = net::http_client(None, settings.connect_timeout).expect("a client");
-        Client::new(http, settings, Clock::Manual(self.clock.clone()))
+        Client::new(http, settings, Clock::Manual(self.clock.clone()), Arc::default())
     }
 
     async fn ask(&self) -> Result<CompletionStream, Error> {

@@ -5,7 +5,7 @@ pub mod import_cow;
 pub mod member;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -74,12 +74,7 @@ fn report(changed: usize, id: Option<i64>, done: &str) -> anyhow::Result<()> {
 /// It does not answer, or is not ready; the message says why.
 pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     net::install_crypto();
-    let mut address = config.server.listen;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
+    let address = from_here(config.server.listen);
     let http = net::http_client(None, HEALTHCHECK_TIMEOUT)?;
     let answer = http
         .get(format!("http://{address}/readyz"))
@@ -92,6 +87,16 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     ensure!(ready, "{}", text.trim());
     println!("{}", text.trim());
     Ok(())
+}
+
+/// Where this machine reaches what listens on `address`.
+pub(super) fn from_here(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn ago(duration: Duration) -> String {

@@ -12,7 +12,7 @@ mod terminal;
 mod wait;
 mod words;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 
@@ -147,7 +147,7 @@ async fn check_secret(terminal: &Terminal, config: &Config, language: Language) 
     net::install_crypto();
     let http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
     terminal.say("");
-    let outcome = AccessTokens::new(http, &config.wecom, Clock::System).get().await;
+    let outcome = AccessTokens::new(http, &config.wecom, Clock::System, Arc::default()).get().await;
     terminal.say(&match outcome {
         Ok(_) => {
             language.pick("✓ 企业微信接受企业ID 和 Secret", "✓ WeCom accepts the corp id and the Secret").to_owned()

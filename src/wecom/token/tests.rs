@@ -1,4 +1,4 @@
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -22,7 +22,7 @@ impl Setting {
     async fn new() -> Self {
         let wecom = FakeWecom::start().await;
         let clock = ManualClock::new(Timestamp::from_secs(1_700_000_000));
-        let tokens = AccessTokens::new(wecom.http(), &wecom.settings(), Clock::Manual(clock.clone()));
+        let tokens = AccessTokens::new(wecom.http(), &wecom.settings(), Clock::Manual(clock.clone()), Arc::default());
         Self { wecom, clock, tokens: Arc::new(tokens) }
     }
 
@@ -147,7 +147,7 @@ async fn no_error_and_no_debug_shows_a_secret() {
     }
     let mut nowhere = setting.wecom.settings();
     nowhere.api_base = "http://127.0.0.1:9".to_owned();
-    let tokens = AccessTokens::new(setting.wecom.http(), &nowhere, Clock::System);
+    let tokens = AccessTokens::new(setting.wecom.http(), &nowhere, Clock::System, Arc::default());
     errors.push(tokens.get().await.expect_err("no token"));
 
     setting.get().await;

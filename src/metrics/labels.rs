@@ -1,0 +1,175 @@
+//! The labels and their values: closed sets.
+
+use std::borrow::Cow;
+
+use prometheus_client::encoding::EncodeLabelSet;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CallbackLabels {
+    pub(super) result: &'static str,
+    /// Empty unless refused; Prometheus takes an empty label for an absent one.
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByResult {
+    pub(super) result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByKind {
+    pub(super) kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByReason {
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByDirection {
+    pub(super) direction: &'static str,
+    pub(super) estimated: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByErrcode {
+    pub(super) errcode: Cow<'static, str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RefreshLabels {
+    pub(super) result: &'static str,
+    pub(super) errcode: Cow<'static, str>,
+}
+
+/// An errcode as a label. Those that WeCom documents are some two hundred; all others share a word.
+pub(super) fn errcode(code: Option<i64>) -> Cow<'static, str> {
+    match code {
+        Some(0) => "0".into(),
+        Some(code) => code.to_string().into(),
+        None => "other".into(),
+    }
+}
+
+/// Why callbacks are refused: the words of `wecom::callback::Rejection`, and those of `web` for what never got there.
+pub(super) const REFUSALS: [&str; 11] = [
+    "missing_parameter",
+    "missing_encrypt",
+    "wrong_signature",
+    "undecryptable",
+    "other_receiver",
+    "malformed_xml",
+    "dtd_present",
+    "too_large",
+    "incomplete",
+    "busy",
+    "not_saved",
+];
+
+/// How calls of a model fail: the words of `llm::error::Error`.
+pub(super) const MODEL_ERRORS: [&str; 16] = [
+    "misconfigured",
+    "unauthorized",
+    "model_not_found",
+    "rate_limited",
+    "quota_exhausted",
+    "too_long",
+    "content_filtered",
+    "rejected",
+    "upstream",
+    "unreachable",
+    "first_delta_timeout",
+    "gap_timeout",
+    "answer_timeout",
+    "cut",
+    "garbage",
+    "stream_error",
+];
+
+/// What comes of sends most often; other errcodes appear when they come.
+pub(super) const SENDS: [&str; 6] = ["0", "60020", "45009", "unreachable", "unsure", "other"];
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TurnResult {
+    /// With the whole answer.
+    Answered,
+    /// With an answer that reached the length limit; the member was told so.
+    LengthLimit,
+    /// The member stopped it.
+    Stopped,
+    /// The model finished without a word.
+    Empty,
+    /// The provider's content filter held it back.
+    Filtered,
+    /// The member may not use more for now.
+    Quota,
+    /// The model failed; `qimate_model_errors` has the kinds.
+    Model,
+    /// Our own fault.
+    Internal,
+}
+
+pub(super) const TURN_RESULTS: [TurnResult; 8] = TurnResult::ALL;
+
+impl TurnResult {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Answered,
+        Self::LengthLimit,
+        Self::Stopped,
+        Self::Empty,
+        Self::Filtered,
+        Self::Quota,
+        Self::Model,
+        Self::Internal,
+    ];
+
+    /// The label's value.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::LengthLimit => "length_limit",
+            Self::Stopped => "stopped",
+            Self::Empty => "empty",
+            Self::Filtered => "filtered",
+            Self::Quota => "quota",
+            Self::Model => "model",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the member went without an answer, for a reason that an operator should know of.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Empty | Self::Model | Self::Internal)
+    }
+}
+
+/// Why nothing can be sent to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PauseReason {
+    /// WeCom wants fewer calls.
+    SlowDown,
+    /// WeCom does not trust our address (60020).
+    IpRefused,
+    /// WeCom refuses the application.
+    Misconfigured,
+    /// WeCom cannot be reached.
+    Unreachable,
+}
+
+pub(super) const PAUSES: [PauseReason; 4] =
+    [PauseReason::SlowDown, PauseReason::IpRefused, PauseReason::Misconfigured, PauseReason::Unreachable];
+
+impl PauseReason {
+    /// The label's value.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SlowDown => "slow_down",
+            Self::IpRefused => "ip_refused",
+            Self::Misconfigured => "misconfigured",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}

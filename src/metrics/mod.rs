@@ -1,0 +1,373 @@
+//! What is counted and measured, for `/metrics` (Prometheus).
+//!
+//! Knows the names, labels and buckets, and not who counts. To add a figure: a field with its line in [`Metrics::new`],
+//! a method that says in the house's words what happened, and its line in `docs/operations.md` (a test compares the
+//! two). A label has few values, all ours: never a member, a text or an id.
+//!
+//! Counting is an atomic addition, observing a duration a few nanoseconds under a lock that is held for no longer; so
+//! both are allowed before the callback's 200.
+
+mod labels;
+pub mod machine;
+mod sampled;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+
+use self::{
+    labels::{
+        ByDirection, ByErrcode, ByKind, ByReason, ByResult, CallbackLabels, MODEL_ERRORS, PAUSES, REFUSALS,
+        RefreshLabels, SENDS, TURN_RESULTS,
+    },
+    sampled::Sampler,
+};
+pub use self::{
+    labels::{PauseReason, TurnResult},
+    sampled::{Depth, Sample},
+};
+
+/// From a callback's last byte to its 200. The commit takes one to ten milliseconds on a good disk; WeCom repeats the
+/// callback after five seconds, so what matters lies between.
+const ACK: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// From the model's being asked to its first word: a tenth of a second for a small one at hand, a minute for one that
+/// thinks. `llm.first_delta_timeout` ends it at 60 s by default.
+const FIRST_DELTA: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0];
+/// From the question to the first part of its answer: what a person waits. Fine where patience ends, around two to
+/// ten seconds.
+const FIRST_PART: [f64; 14] = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 40.0, 60.0, 120.0];
+/// From the question to the end of its answer. `llm.answer_timeout` ends it at some minutes.
+const TURN: [f64; 12] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
+/// From a message's place in the outbox to WeCom's yes: one call when all is well, a minute where the pace holds it
+/// back, up to a day when WeCom refuses.
+const DELIVERY: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86400.0];
+
+/// The figures of this process. Share one.
+pub struct Metrics {
+    registry: Registry,
+    sampler: Arc<Sampler>,
+    callbacks: Family<CallbackLabels, Counter>,
+    ack: Histogram,
+    turns: Family<ByResult, Counter>,
+    running_turns: Gauge,
+    turn: Histogram,
+    first_delta: Histogram,
+    first_part: Histogram,
+    model_calls: Counter,
+    model_errors: Family<ByKind, Counter>,
+    tokens: Family<ByDirection, Counter>,
+    sends: Family<ByErrcode, Counter>,
+    deliveries: Family<ByResult, Counter>,
+    delivery: Histogram,
+    pauses: Family<ByReason, Gauge>,
+    refreshes: Family<RefreshLabels, Counter>,
+    access_token_fetched: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero. Every series whose labels are known is there from the start, so that its first event is a rise
+    /// from zero and not the appearance of a one, which `rate` and `increase` do not see.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let sampler = Arc::new(Sampler::new(started));
+        registry.register_collector(Box::new(machine::Machine::new(started)));
+
+        let ours = registry.sub_registry_with_prefix("qimate");
+        ours.register_collector(Box::new(Arc::clone(&sampler)));
+        ours.register("build", "Which Qimate this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        macro_rules! register {
+            ($name:literal, $help:literal, $metric:expr) => {{
+                let metric = $metric;
+                ours.register($name, $help, metric.clone());
+                metric
+            }};
+            ($name:literal, $unit:expr, $help:literal, $metric:expr) => {{
+                let metric = $metric;
+                ours.register_with_unit($name, $help, $unit, metric.clone());
+                metric
+            }};
+        }
+        let metrics = Self {
+            callbacks: register!("callbacks", "Callbacks by what became of them", Family::default()),
+            ack: register!(
+                "callback_ack",
+                Unit::Seconds,
+                "From the last byte of a callback to its 200",
+                Histogram::new(ACK)
+            ),
+            turns: register!("turns", "Questions by how they ended", Family::default()),
+            running_turns: register!("running_turns", "Answers that are being written", Gauge::default()),
+            turn: register!(
+                "turn",
+                Unit::Seconds,
+                "From the acceptance of a question to the end of its answer",
+                Histogram::new(TURN)
+            ),
+            first_delta: register!(
+                "first_delta",
+                Unit::Seconds,
+                "From asking the model, retries included, to the first word of its answer",
+                Histogram::new(FIRST_DELTA)
+            ),
+            first_part: register!(
+                "first_part",
+                Unit::Seconds,
+                "From the acceptance of a question to the commit of the first part of its answer to the outbox",
+                Histogram::new(FIRST_PART)
+            ),
+            model_calls: register!("model_calls", "Calls of the model, each try counted", Counter::default()),
+            model_errors: register!("model_errors", "Calls of the model that failed, by kind", Family::default()),
+            tokens: register!("tokens", "Model tokens", Family::default()),
+            sends: register!("sends", "Calls of message/send by WeCom's errcode", Family::default()),
+            deliveries: register!("deliveries", "What became of attempts to deliver a message", Family::default()),
+            delivery: register!(
+                "delivery",
+                Unit::Seconds,
+                "From a message's place in the outbox to WeCom's yes",
+                Histogram::new(DELIVERY)
+            ),
+            pauses: register!("sending_paused", "1: nothing can be sent, for this reason", Family::default()),
+            refreshes: register!("access_token_refreshes", "Calls of gettoken", Family::default()),
+            access_token_fetched: register!(
+                "access_token_fetched_timestamp",
+                Unit::Seconds,
+                "When the access token was fetched, in seconds since the epoch; 0: never",
+                Gauge::default()
+            ),
+            sampler,
+            registry,
+        };
+        metrics.show_what_is_known();
+        metrics
+    }
+
+    fn show_what_is_known(&self) {
+        for result in ["accepted", "duplicate", "verified"] {
+            drop(self.callbacks.get_or_create(&CallbackLabels { result, reason: "" }));
+        }
+        for reason in REFUSALS {
+            drop(self.callbacks.get_or_create(&CallbackLabels { result: "refused", reason }));
+        }
+        for result in TURN_RESULTS {
+            drop(self.turns.get_or_create(&ByResult { result: result.word() }));
+        }
+        for kind in MODEL_ERRORS {
+            drop(self.model_errors.get_or_create(&ByKind { kind }));
+        }
+        for direction in ["input", "output"] {
+            for estimated in ["false", "true"] {
+                drop(self.tokens.get_or_create(&ByDirection { direction, estimated }));
+            }
+        }
+        for errcode in SENDS {
+            drop(self.sends.get_or_create(&ByErrcode { errcode: errcode.into() }));
+        }
+        for result in ["delivered", "again", "given_up"] {
+            drop(self.deliveries.get_or_create(&ByResult { result }));
+        }
+        for reason in PAUSES {
+            drop(self.pauses.get_or_create(&ByReason { reason: reason.word() }));
+        }
+        for (result, errcode) in [("fetched", "0"), ("unreachable", "")] {
+            drop(self.refreshes.get_or_create(&RefreshLabels { result, errcode: errcode.into() }));
+        }
+    }
+
+    /// A callback is on the disk and answered with 200, `after` its last byte came.
+    pub fn callback_accepted(&self, after: Duration) {
+        self.callbacks.get_or_create(&CallbackLabels { result: "accepted", reason: "" }).inc();
+        self.ack.observe(after.as_secs_f64());
+    }
+
+    /// A callback that was here before is answered with 200, `after` its last byte came.
+    pub fn callback_repeated(&self, after: Duration) {
+        self.callbacks.get_or_create(&CallbackLabels { result: "duplicate", reason: "" }).inc();
+        self.ack.observe(after.as_secs_f64());
+    }
+
+    /// WeCom verified the callback's URL.
+    pub fn callback_verified(&self) {
+        self.callbacks.get_or_create(&CallbackLabels { result: "verified", reason: "" }).inc();
+    }
+
+    /// A callback was refused. `reason` is one of a fixed set of words.
+    pub fn callback_refused(&self, reason: &'static str) {
+        debug_assert!(REFUSALS.contains(&reason), "{reason} is to be among the known");
+        self.callbacks.get_or_create(&CallbackLabels { result: "refused", reason }).inc();
+    }
+
+    /// How many callbacks there were, by result and reason (empty where none): for the status, without those at zero.
+    pub fn callbacks(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let known = ["accepted", "duplicate", "verified"].map(|result| (result, ""));
+        let all = known.into_iter().chain(REFUSALS.map(|reason| ("refused", reason)));
+        let counted = all.map(|(result, reason)| {
+            (result, reason, self.callbacks.get_or_create(&CallbackLabels { result, reason }).get())
+        });
+        counted.filter(|(_, _, count)| *count > 0).collect()
+    }
+
+    /// A turn begins; it runs until the guard is dropped.
+    pub fn turn_begins(&self) -> RunningTurn<'_> {
+        self.running_turns.inc();
+        RunningTurn(&self.running_turns)
+    }
+
+    /// A turn ended, `after` its question was accepted.
+    pub fn turn_ended(&self, result: TurnResult, after: Duration) {
+        self.turns.get_or_create(&ByResult { result: result.word() }).inc();
+        self.turn.observe(after.as_secs_f64());
+    }
+
+    /// How many turns have ended so since the start.
+    pub fn turns(&self, result: TurnResult) -> u64 {
+        self.turns.get_or_create(&ByResult { result: result.word() }).get()
+    }
+
+    /// How many turns run now.
+    pub fn running_turns(&self) -> i64 {
+        self.running_turns.get()
+    }
+
+    /// The first word of an answer came, `after` the model was asked.
+    pub fn first_delta(&self, after: Duration) {
+        self.first_delta.observe(after.as_secs_f64());
+    }
+
+    /// The first part of an answer was committed to the outbox, `after` its question was accepted.
+    pub fn first_part(&self, after: Duration) {
+        self.first_part.observe(after.as_secs_f64());
+    }
+
+    /// The model is asked; each try counts.
+    pub fn model_called(&self) {
+        self.model_calls.inc();
+    }
+
+    /// A call of the model failed, or broke off. `kind` is one of a fixed set of words.
+    pub fn model_failed(&self, kind: &'static str) {
+        debug_assert!(MODEL_ERRORS.contains(&kind), "{kind} is to be among the known");
+        self.model_errors.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// A model call cost these tokens; `estimated` where the upstream did not say.
+    pub fn tokens_used(&self, input: u64, output: u64, estimated: bool) {
+        let estimated = if estimated { "true" } else { "false" };
+        self.tokens.get_or_create(&ByDirection { direction: "input", estimated }).inc_by(input);
+        self.tokens.get_or_create(&ByDirection { direction: "output", estimated }).inc_by(output);
+    }
+
+    /// WeCom answered a `message/send`. `errcode` is 0, a code of WeCom's documentation, or `None` for any other.
+    pub fn send_answered(&self, errcode: Option<i64>) {
+        self.sends.get_or_create(&ByErrcode { errcode: labels::errcode(errcode) }).inc();
+    }
+
+    /// A `message/send` did not leave.
+    pub fn send_unreachable(&self) {
+        self.sends.get_or_create(&ByErrcode { errcode: "unreachable".into() }).inc();
+    }
+
+    /// A `message/send` left, and nobody knows what came of it.
+    pub fn send_unsure(&self) {
+        self.sends.get_or_create(&ByErrcode { errcode: "unsure".into() }).inc();
+    }
+
+    /// WeCom took a message, `after` it was put into the outbox.
+    pub fn delivered(&self, after: Duration) {
+        self.deliveries.get_or_create(&ByResult { result: "delivered" }).inc();
+        self.delivery.observe(after.as_secs_f64());
+    }
+
+    /// A message is to be sent again.
+    pub fn sent_again(&self) {
+        self.deliveries.get_or_create(&ByResult { result: "again" }).inc();
+    }
+
+    /// A message became a dead letter.
+    pub fn given_up(&self) {
+        self.deliveries.get_or_create(&ByResult { result: "given_up" }).inc();
+    }
+
+    /// Nothing can be sent, for this reason and no other.
+    pub fn sending_paused(&self, reason: PauseReason) {
+        for other in PAUSES {
+            self.pauses.get_or_create(&ByReason { reason: other.word() }).set(i64::from(other == reason));
+        }
+    }
+
+    /// Messages can be sent.
+    pub fn sending_goes_on(&self) {
+        for reason in PAUSES {
+            self.pauses.get_or_create(&ByReason { reason: reason.word() }).set(0);
+        }
+    }
+
+    /// An access token was fetched at `since_epoch`.
+    pub fn access_token_fetched(&self, since_epoch: Duration) {
+        self.refreshes.get_or_create(&RefreshLabels { result: "fetched", errcode: "0".into() }).inc();
+        self.access_token_fetched.set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// WeCom gave no access token. `errcode` as in [`Metrics::send_answered`].
+    pub fn access_token_refused(&self, errcode: Option<i64>) {
+        let errcode = labels::errcode(errcode);
+        self.refreshes.get_or_create(&RefreshLabels { result: "refused", errcode }).inc();
+    }
+
+    /// `gettoken` gave no answer of WeCom's.
+    pub fn access_token_unreachable(&self) {
+        self.refreshes.get_or_create(&RefreshLabels { result: "unreachable", errcode: "".into() }).inc();
+    }
+
+    /// When the access token in use was fetched, since the epoch; `None` before the first.
+    pub fn access_token_since(&self) -> Option<Duration> {
+        u64::try_from(self.access_token_fetched.get()).ok().filter(|secs| *secs > 0).map(Duration::from_secs)
+    }
+
+    /// When this process began, since the epoch.
+    pub fn started(&self) -> Duration {
+        self.sampler.started()
+    }
+
+    /// Everything, with `sample` of what had to be asked for, in the OpenMetrics text format. Figures that `sample`
+    /// does not have are left out: an absent figure is the truth, a stale one is not.
+    ///
+    /// # Errors
+    /// Formatting into a `String` does not fail; the signature is the encoder's.
+    pub fn render(&self, sample: Sample) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        self.sampler.set(sample);
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// A turn that runs.
+#[must_use = "the turn ends when this is dropped"]
+pub struct RunningTurn<'a>(&'a Gauge);
+
+impl Drop for RunningTurn<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,267 @@
+//! The status as lines for people, in Chinese or English.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::{
+    config::chat::Language,
+    web::status::{FirstPart, LastError, Paused, Status, Waiting},
+};
+
+/// The last second that has a date of four digits for its year: what is said elsewhere is not believed beyond that.
+const LAST_DATE: u64 = 253_402_300_799;
+
+/// A line and what stands in front of it.
+struct Line {
+    label: &'static str,
+    text: String,
+}
+
+/// All lines, each with its line end.
+pub(super) fn table(status: &Status, language: Language) -> String {
+    let words = Words(language);
+    let lines = lines(status, words);
+    let widest = lines.iter().map(|line| width(line.label)).max().unwrap_or(0);
+    let since = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(status.started_at.min(LAST_DATE)));
+    let up = words.time(status.uptime_seconds as f64);
+    let head = words.either(
+        || format!("企伴 Qimate {}，已运行 {up}（自 {since}）", status.version),
+        || format!("Qimate {}, up {up} (since {since})", status.version),
+    );
+    let mut table = head + "\n";
+    for Line { label, text } in lines {
+        let space = " ".repeat(widest - width(label) + 2);
+        table.push_str(&format!("  {label}{space}{text}\n"));
+    }
+    table
+}
+
+fn lines(status: &Status, words: Words) -> Vec<Line> {
+    let line = |chinese, english, text| Line { label: words.either(|| chinese, || english), text };
+    let ready = match &status.not_ready {
+        None => words.say("就绪", "ready"),
+        Some(why) => words.either(|| format!("未就绪：{why}"), || format!("NOT READY: {why}")),
+    };
+    let mut lines = vec![
+        line("状态", "state", ready),
+        line("企业微信", "WeCom", wecom(status, words)),
+        line("模型", "model", model(status, words)),
+        line("回调", "callbacks", callbacks(status, words)),
+        line("待处理", "inbox", waiting(status.inbox, words)),
+        line("待发送", "outbox", waiting(status.outbox, words)),
+        line("死信", "dead letters", dead_letters(status, words)),
+        line("回答", "answers", answers(status, words)),
+        line("首段等待", "first part", first_part(status.turns.first_part, words)),
+        line("资源", "machine", machine(status, words)),
+    ];
+    if !status.callbacks.refused.is_empty() {
+        let refused: Vec<_> =
+            status.callbacks.refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        lines.insert(4, line("被拒绝的回调", "refused callbacks", refused.join(words.either(|| "，", || ", "))));
+    }
+    lines
+}
+
+fn wecom(status: &Status, words: Words) -> String {
+    let token = match status.wecom.access_token_age_seconds {
+        Some(age) => {
+            let age = words.ago(age);
+            words.either(|| format!("access_token 于 {age}获取"), || format!("access token fetched {age}"))
+        }
+        None => words.say("还没有获取过 access_token", "no access token fetched yet"),
+    };
+    let Some(Paused { reason, message, since_seconds, again_in_seconds }) = &status.wecom.paused else {
+        return words.either(|| format!("可以发送；{token}"), || format!("messages can be sent; {token}"));
+    };
+    let since = words.time(*since_seconds);
+    let again = again_in_seconds.map_or_else(
+        || words.say("正在重试", "being tried now"),
+        |seconds| {
+            let time = words.time(seconds);
+            words.either(|| format!("{time}后重试"), || format!("tried again in {time}"))
+        },
+    );
+    words.either(
+        || format!("受阻（{reason}）已 {since}，{again}：{message}"),
+        || format!("PAUSED ({reason}) for {since}, {again}: {message}"),
+    )
+}
+
+fn model(status: &Status, words: Words) -> String {
+    let answered = match status.model.last_answer_seconds_ago {
+        Some(seconds) => {
+            let ago = words.ago(seconds);
+            words.either(|| format!("上次完整回答 {ago}"), || format!("last whole answer {ago}"))
+        }
+        None => words.say("启动后还没有完整回答", "no whole answer since the start"),
+    };
+    let failed = match &status.model.last_error {
+        Some(LastError { seconds_ago, kind, message }) => {
+            let ago = words.ago(*seconds_ago);
+            words.either(
+                || format!("上次出错 {ago}（{kind}）：{message}"),
+                || format!("last error {ago} ({kind}): {message}"),
+            )
+        }
+        None => words.say("没有出错", "no error"),
+    };
+    words.either(|| format!("{answered}；{failed}"), || format!("{answered}; {failed}"))
+}
+
+fn callbacks(status: &Status, words: Words) -> String {
+    let callbacks = &status.callbacks;
+    let (accepted, duplicate, verified) = (callbacks.accepted, callbacks.duplicate, callbacks.verified);
+    let refused: u64 = callbacks.refused.values().sum();
+    let last = match callbacks.last_accepted_seconds_ago {
+        Some(seconds) => {
+            let ago = words.ago(seconds);
+            words.either(|| format!("上次收到 {ago}"), || format!("last accepted {ago}"))
+        }
+        None => words.say("还没有收到过", "none accepted yet"),
+    };
+    words.either(
+        || format!("{last}；启动后收到 {accepted}，重复 {duplicate}，验证 URL {verified}，拒绝 {refused}"),
+        || {
+            format!("{last}; since the start {accepted} accepted, {duplicate} repeated, {verified} URL checks, {refused} refused")
+        },
+    )
+}
+
+fn waiting(waiting: Option<Waiting>, words: Words) -> String {
+    match waiting {
+        None => words.say("未知（数据库读不出来）", "not known (the database cannot be read)"),
+        Some(Waiting { messages: 0, .. }) => "0".to_owned(),
+        Some(Waiting { messages, oldest_seconds }) => {
+            let oldest = words.time(oldest_seconds);
+            words.either(
+                || format!("{messages}，最早的已等 {oldest}"),
+                || format!("{messages}, the oldest waits {oldest}"),
+            )
+        }
+    }
+}
+
+fn dead_letters(status: &Status, words: Words) -> String {
+    match status.dead_letters {
+        None => words.say("未知", "not known"),
+        Some(0) => "0".to_owned(),
+        Some(letters) => words.either(
+            || format!("{letters}（qimate dead-letters list 查看原因）"),
+            || format!("{letters} (qimate dead-letters list says why)"),
+        ),
+    }
+}
+
+fn answers(status: &Status, words: Words) -> String {
+    let turns = &status.turns;
+    let window = words.time(turns.window_seconds as f64);
+    let results: Vec<_> =
+        turns.by_result.iter().map(|(result, count)| format!("{} {count}", words.result(result))).collect();
+    let results =
+        if results.is_empty() { words.say("没有", "none") } else { results.join(words.either(|| "，", || ", ")) };
+    let running = turns.running;
+    words.either(
+        || format!("最近 {window}：{results}；正在写 {running}"),
+        || format!("last {window}: {results}; {running} being written"),
+    )
+}
+
+fn first_part(first_part: Option<FirstPart>, words: Words) -> String {
+    let Some(FirstPart { answers, p50_seconds, p95_seconds }) = first_part else {
+        return words.say("没有数据", "nothing to go by");
+    };
+    words.either(
+        || format!("一半不超过 {p50_seconds:.1} 秒，95% 不超过 {p95_seconds:.1} 秒（{answers} 个回答）"),
+        || format!("half within {p50_seconds:.1} s, 95% within {p95_seconds:.1} s ({answers} answers)"),
+    )
+}
+
+fn machine(status: &Status, words: Words) -> String {
+    let unknown = || words.say("未知", "not known");
+    let disk = status.disk_free_bytes.map_or_else(unknown, size);
+    let memory = status.memory_bytes.map_or_else(unknown, size);
+    words.either(|| format!("内存 {memory}，磁盘剩余 {disk}"), || format!("memory {memory}, disk free {disk}"))
+}
+
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / (1024.0 * 1024.0);
+    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}
+
+/// Columns that a terminal gives a text: two for what is not ASCII, as of the words here that is all Chinese.
+fn width(text: &str) -> usize {
+    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
+}
+
+/// Says things in one of two languages.
+#[derive(Clone, Copy)]
+struct Words(Language);
+
+impl Words {
+    fn either<T>(self, chinese: impl FnOnce() -> T, english: impl FnOnce() -> T) -> T {
+        match self.0 {
+            Language::Chinese => chinese(),
+            Language::English => english(),
+        }
+    }
+
+    fn say(self, chinese: &str, english: &str) -> String {
+        self.either(|| chinese, || english).to_owned()
+    }
+
+    fn time(self, seconds: f64) -> String {
+        // Whole seconds are enough, and a negative time there is none.
+        let seconds = seconds.max(0.0) as u64;
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+        match seconds {
+            0..=119 => self.either(|| format!("{seconds} 秒"), || format!("{seconds} s")),
+            120..=3599 => self.either(|| format!("{minutes} 分钟"), || format!("{minutes} min")),
+            3600..=86_399 if minutes == 0 => self.either(|| format!("{hours} 小时"), || format!("{hours} h")),
+            3600..=86_399 => {
+                self.either(|| format!("{hours} 小时 {minutes} 分钟"), || format!("{hours} h {minutes} min"))
+            }
+            _ => self.either(|| format!("{days} 天 {hours} 小时"), || format!("{days} d {hours} h")),
+        }
+    }
+
+    fn ago(self, seconds: f64) -> String {
+        let time = self.time(seconds);
+        self.either(|| format!("{time}前"), || format!("{time} ago"))
+    }
+
+    /// A result of a turn.
+    fn result(self, word: &str) -> String {
+        let (chinese, english) = match word {
+            "answered" => ("回答完", "answered"),
+            "length_limit" => ("达到长度上限", "cut at the length limit"),
+            "stopped" => ("被员工停止", "stopped by the member"),
+            "empty" => ("模型没有给出内容", "empty"),
+            "filtered" => ("被内容审核拦下", "filtered by the provider"),
+            "quota" => ("额度用完", "over quota"),
+            "model" => ("模型出错", "failed by the model"),
+            "internal" => ("程序故障", "failed by our own fault"),
+            other => (other, other),
+        };
+        self.say(chinese, english)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, chinese, english) in [
+            (0.4, "0 秒", "0 s"),
+            (119.0, "119 秒", "119 s"),
+            (600.0, "10 分钟", "10 min"),
+            (3600.0, "1 小时", "1 h"),
+            (11_520.0, "3 小时 12 分钟", "3 h 12 min"),
+            (200_000.0, "2 天 7 小时", "2 d 7 h"),
+        ] {
+            assert_eq!(Words(Language::Chinese).time(seconds), chinese);
+            assert_eq!(Words(Language::English).time(seconds), english);
+        }
+        assert_eq!((size(31 * 1024 * 1024), size(3 << 30)), ("31 MiB".to_owned(), "3.0 GiB".to_owned()));
+    }
+}

@@ -1,0 +1,90 @@
+//! What has to be asked for when somebody looks: the store's queues and the disk.
+//!
+//! However many ask at once, the store is asked by one of them and at most once a second; the others share its answer.
+//! It takes one of the connections that read, and nothing that a callback needs.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio::sync::Mutex;
+use tracing::debug;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    metrics::{Depth, Sample, machine},
+    store::{
+        Store,
+        figures::{Figures as Stored, Queued},
+    },
+};
+
+/// How long an answer stands.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long is waited for the store and the disk; a collector gives up after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks, and shares what it is told.
+#[derive(Debug)]
+pub struct Figures {
+    store: Store,
+    clock: Clock,
+    data_dir: PathBuf,
+    last: Mutex<Option<Asked>>,
+}
+
+/// What was told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    at: Timestamp,
+    /// For the metrics.
+    pub(super) sample: Sample,
+    /// When the last callback was accepted.
+    pub(super) last_accepted: Option<Timestamp>,
+}
+
+impl Figures {
+    /// Asks `store`, and the disk under `data_dir`.
+    pub fn new(store: Store, clock: Clock, data_dir: PathBuf) -> Self {
+        Self { store, clock, data_dir, last: Mutex::default() }
+    }
+
+    /// How things are, at most a second ago.
+    pub(super) async fn now(&self) -> Asked {
+        let mut last = self.last.lock().await;
+        let now = self.clock.now();
+        match *last {
+            Some(asked) if asked.at <= now && now.since(asked.at) < FRESH => asked,
+            _ => *last.insert(self.ask(now).await),
+        }
+    }
+
+    async fn ask(&self, now: Timestamp) -> Asked {
+        let data_dir = self.data_dir.clone();
+        let disk = tokio::task::spawn_blocking(move || machine::disk_free(&data_dir));
+        // Not on our clock: this is about the machine under us.
+        let (stored, disk) =
+            tokio::join!(tokio::time::timeout(PATIENCE, self.store.figures()), tokio::time::timeout(PATIENCE, disk),);
+        let stored = match stored {
+            Ok(Ok(stored)) => Some(stored),
+            Ok(Err(error)) => {
+                debug!(%error, "could not look how much waits");
+                None
+            }
+            Err(_) => {
+                debug!("could not look how much waits: the database takes too long");
+                None
+            }
+        };
+        let depth = |queued: Queued| Depth {
+            messages: queued.rows,
+            oldest: queued.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest)),
+        };
+        let of = |queue: fn(&Stored) -> Queued| stored.as_ref().map(|stored| depth(queue(stored)));
+        let sample = Sample {
+            inbox: of(|stored| stored.inbox),
+            outbox: of(|stored| stored.outbox),
+            dead_letters: stored.map(|stored| stored.dead_letters),
+            disk_free: disk.ok().and_then(Result::ok).flatten(),
+        };
+        Asked { at: now, sample, last_accepted: stored.and_then(|stored| stored.last_accepted) }
+    }
+}
