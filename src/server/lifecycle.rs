@@ -130,7 +130,8 @@ impl Server {
             tokio::select! {
                 ended = parts.join_next() => match ended {
                     None => break,
-                    Some(Err(broken)) => anyhow::bail!("a part of the server broke: {broken}"),
+                    // What it said is not repeated: it may quote a message. Where it broke is in the log.
+                    Some(Err(_)) => anyhow::bail!("a part of the server broke; the log says where"),
                     Some(Ok(())) => anyhow::ensure!(stop.soft.is_cancelled(), "a part of the server ended unasked"),
                 },
                 () = &mut deadline => {

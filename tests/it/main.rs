@@ -13,6 +13,7 @@ mod deployment;
 mod docs;
 mod harness;
 mod hook;
+mod logs;
 mod network;
 mod observations;
 mod operations;

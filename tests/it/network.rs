@@ -1,6 +1,9 @@
 //! The way out: proxies and relays are obeyed by every call, and the way in: health checks.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -14,30 +17,36 @@ use tokio::net::TcpListener;
 use crate::harness::{App, within};
 
 /// A forward proxy that remembers what went through it.
-struct Proxy {
-    url: String,
+pub struct Proxy {
+    pub url: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
+        let url = format!("http://user:proxy-password@{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(forward).with_state(Arc::clone(&seen));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, seen }
     }
 
     fn paths(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().unwrap().iter().map(|seen| seen.split('?').next().unwrap().to_owned()).collect()
+    }
+
+    /// The access tokens that went through it.
+    pub fn access_tokens(&self) -> BTreeSet<String> {
+        let of = |seen: &String| seen.split_once("access_token=").map(|(_, token)| token.to_owned());
+        self.seen.lock().unwrap().iter().filter_map(of).collect()
     }
 }
 
 async fn forward(State(seen): State<Arc<Mutex<Vec<String>>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     assert!(parts.headers.contains_key("proxy-authorization"), "the proxy's password is sent");
-    seen.lock().unwrap().push(parts.uri.path().to_owned());
+    seen.lock().unwrap().push(parts.uri.path_and_query().unwrap().to_string());
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut onward = client.request(parts.method, parts.uri.to_string()).body(body);
