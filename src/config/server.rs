@@ -69,7 +69,7 @@ fn path(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("has an empty part, or a character other than letters, digits and - . _ ~", RIGHT));
     }
     let path = format!("/{segments}");
-    if RESERVED.contains(&path.as_str()) {
+    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") {
         return Err(Wrong::new("is taken by Qimate itself", RIGHT));
     }
     Ok(path)
@@ -112,8 +112,20 @@ mod tests {
         for (text, taken) in [("/wxcomapp", "/wxcomapp"), ("/wxcomapp/", "/wxcomapp"), ("/a/b-1.c", "/a/b-1.c")] {
             assert_eq!(path(text).ok().as_deref(), Some(taken));
         }
-        for bad in ["/", "wxcomapp", "/a?b", "/a#b", "/{a}", "/a//b", "/a//", "/../a", "/应用", "/healthz", "/readyz/"]
-        {
+        for bad in [
+            "/",
+            "wxcomapp",
+            "/a?b",
+            "/a#b",
+            "/{a}",
+            "/a//b",
+            "/a//",
+            "/../a",
+            "/应用",
+            "/healthz",
+            "/readyz/",
+            "/WW_verify_a.txt",
+        ] {
             assert!(path(bad).is_err(), "{bad}");
         }
     }

@@ -125,7 +125,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         }
         None => None,
     };
-    let router = web::router(web, &config.server.callback_path);
+    let router = web::router(web, &config.server.callback_path, &config.server.domain_files);
     info!(address = %listener.local_addr()?, path = %config.server.callback_path, "listening");
     Ok(Server { config, clock, store, listener, router, operations, turns, delivery, notices, watch, webhook })
 }

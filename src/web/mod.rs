@@ -3,6 +3,7 @@
 //! To add an endpoint, give it a file with its handler, and a line in [`router`].
 
 mod callback;
+mod domain_files;
 mod error;
 mod figures;
 mod health;
@@ -10,7 +11,7 @@ mod operations;
 pub mod status;
 mod verification;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, middleware, routing};
 
@@ -38,8 +39,9 @@ pub struct Web {
     pub operator_key: Option<Secret<String>>,
 }
 
-/// The main address. `callback_path` answers with and without a trailing slash.
-pub fn router(web: Web, callback_path: &str) -> Router {
+/// The main address. `callback_path` answers with and without a trailing slash; `domain_files` (names and contents) are
+/// answered at the root.
+pub fn router(web: Web, callback_path: &str, domain_files: &BTreeMap<String, String>) -> Router {
     let callback = routing::get(callback::verify).post(callback::receive);
     let mut router = health();
     let path = callback_path.trim_end_matches('/');
@@ -47,7 +49,8 @@ pub fn router(web: Web, callback_path: &str) -> Router {
         router = router.route(path, callback.clone());
     }
     let guarded = operations().layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
-    router.route(&format!("{path}/"), callback).merge(guarded).with_state(web)
+    let files = domain_files::routes(domain_files);
+    router.route(&format!("{path}/"), callback).merge(guarded).merge(files).with_state(web)
 }
 
 /// The address for the people who run Qimate.

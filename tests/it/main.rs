@@ -11,6 +11,7 @@ mod data;
 mod delivery;
 mod deployment;
 mod docs;
+mod domain_files;
 mod harness;
 mod hook;
 mod logs;
