@@ -31,10 +31,7 @@ use crate::{
     net,
     store::{Store, alerts::Operators},
     web::{self, Callback, Figures, Overview, Readiness, Web},
-    wecom::{
-        self,
-        crypto::{CallbackToken, EncodingAesKey},
-    },
+    wecom::{self, accepted::AcceptedKeys},
 };
 
 /// Members who can wait to be told that they wait.
@@ -86,8 +83,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let callback = Callback::new(
         config.wecom.corp_id.clone(),
         config.wecom.agent_id,
-        CallbackToken::parse(config.wecom.callback_token.expose()).context("wecom.callback_token")?,
-        EncodingAesKey::parse(config.wecom.encoding_aes_key.expose()).context("wecom.encoding_aes_key")?,
+        AcceptedKeys::of(&config.wecom).context("the callback's Token or EncodingAESKey in [wecom]")?,
         intake,
         clock.clone(),
     );

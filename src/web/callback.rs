@@ -3,7 +3,7 @@
 //! A POST is answered when the event is on the disk, and before anything else is done with it.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,8 +29,8 @@ use crate::{
     },
     store::inbox::Accepted,
     wecom::{
+        accepted::{AcceptedKeys, Values},
         callback::{CallbackQuery, Payload, Rejection, SignedCallback},
-        crypto::{CallbackToken, EncodingAesKey},
         event,
     },
 };
@@ -50,30 +50,51 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Callback {
     corp: CorpId,
     agent: AgentId,
-    token: CallbackToken,
-    key: EncodingAesKey,
+    keys: AcceptedKeys,
     intake: Intake,
     clock: Clock,
     unknown: AtomicU64,
+    /// Whether it was told that WeCom still uses the values of before, and that it uses those in force.
+    told_previous: AtomicBool,
+    told_current: AtomicBool,
     large_bodies: Semaphore,
 }
 
 impl Callback {
     /// Takes callbacks for this application into `intake`.
-    pub const fn new(
-        corp: CorpId,
-        agent: AgentId,
-        token: CallbackToken,
-        key: EncodingAesKey,
-        intake: Intake,
-        clock: Clock,
-    ) -> Self {
+    pub const fn new(corp: CorpId, agent: AgentId, keys: AcceptedKeys, intake: Intake, clock: Clock) -> Self {
+        let (told_previous, told_current) = (AtomicBool::new(false), AtomicBool::new(false));
         let large_bodies = Semaphore::const_new(LARGE_BODIES);
-        Self { corp, agent, token, key, intake, clock, unknown: AtomicU64::new(0), large_bodies }
+        Self { corp, agent, keys, intake, clock, unknown: AtomicU64::new(0), told_previous, told_current, large_bodies }
     }
 
     fn open(&self, signed: SignedCallback) -> Result<Payload, Rejection> {
-        signed.verify(&self.token)?.decrypt(&self.key, &self.corp)
+        let (payload, by) = self.keys.open(signed, &self.corp)?;
+        if self.keys.is_changing() {
+            self.tell_once(by);
+        }
+        Ok(payload)
+    }
+
+    /// While the Token or the key is being changed: how far WeCom is, each once.
+    fn tell_once(&self, by: Values) {
+        let told = match by {
+            Values::Current => &self.told_current,
+            Values::Previous => &self.told_previous,
+        };
+        if told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match by {
+            Values::Current => info!(
+                "a callback came with the new Token and EncodingAESKey; when every callback does, \
+                 wecom.previous_callback_token and wecom.previous_encoding_aes_key can be emptied"
+            ),
+            Values::Previous => info!(
+                "a callback still came with the previous Token or EncodingAESKey; save the new ones in the \
+                 application's 接收消息 settings, and keep wecom.previous_... until then"
+            ),
+        }
     }
 
     async fn take(&self, uri: &Uri, headers: &HeaderMap, body: Body, metrics: &Metrics) -> Result<(), Refused> {

@@ -37,6 +37,13 @@ pub enum Rejection {
          EncodingAESKey in the application's 接收消息 settings"
     )]
     Undecryptable(DecryptError),
+    /// The signature is by the Token of before, and no key that we know opens the content.
+    #[error(
+        "the signature is by wecom.previous_callback_token but the content does not decrypt ({0}); \
+         wecom.previous_encoding_aes_key must be the EncodingAESKey that is beside this Token in the application's \
+         接收消息 settings"
+    )]
+    PreviousUndecryptable(DecryptError),
     /// Signature and key are right, the enterprise is not.
     #[error(
         "the content is for `{found}`; wecom.corp_id must be the 企业ID at the foot of 我的企业 in WeCom's console"
@@ -60,7 +67,7 @@ impl Rejection {
             Self::MissingParameter(_) => "missing_parameter",
             Self::MissingEncrypt => "missing_encrypt",
             Self::WrongSignature => "wrong_signature",
-            Self::Undecryptable(_) => "undecryptable",
+            Self::Undecryptable(_) | Self::PreviousUndecryptable(_) => "undecryptable",
             Self::OtherReceiver { .. } => "other_receiver",
             Self::MalformedXml(_) => "malformed_xml",
             Self::DtdPresent => "dtd_present",
@@ -135,12 +142,24 @@ impl SignedCallback {
     /// # Errors
     /// [`Rejection::WrongSignature`].
     pub fn verify(self, token: &CallbackToken) -> Result<VerifiedEnvelope, Rejection> {
+        self.verify_any([token]).map(|(envelope, _)| envelope)
+    }
+
+    /// The same where several Tokens are good. Says which it was, counted from 0; the first that fits ends the search.
+    ///
+    /// # Errors
+    /// [`Rejection::WrongSignature`] when none fits.
+    pub(super) fn verify_any<'a>(
+        self,
+        tokens: impl IntoIterator<Item = &'a CallbackToken>,
+    ) -> Result<(VerifiedEnvelope, usize), Rejection> {
         let Self { msg_signature, timestamp, nonce, encrypt } = self;
-        if !crypto::signature_matches(token, &timestamp, &nonce, &encrypt, &msg_signature) {
-            return Err(Rejection::WrongSignature);
-        }
+        let which = tokens
+            .into_iter()
+            .position(|token| crypto::signature_matches(token, &timestamp, &nonce, &encrypt, &msg_signature))
+            .ok_or(Rejection::WrongSignature)?;
         let signed_at = Timestamp::from_secs(timestamp.parse().unwrap_or_default());
-        Ok(VerifiedEnvelope { encrypt, signed_at })
+        Ok((VerifiedEnvelope { encrypt, signed_at }, which))
     }
 }
 
@@ -157,6 +176,11 @@ impl VerifiedEnvelope {
     /// # Errors
     /// [`Rejection::Undecryptable`], [`Rejection::OtherReceiver`].
     pub fn decrypt(self, key: &EncodingAesKey, receive_id: &CorpId) -> Result<Payload, Rejection> {
+        self.open_with(key, receive_id)
+    }
+
+    /// The same, where another key may be tried after it.
+    pub(super) fn open_with(&self, key: &EncodingAesKey, receive_id: &CorpId) -> Result<Payload, Rejection> {
         let decrypted = crypto::decrypt(key, &self.encrypt).map_err(Rejection::Undecryptable)?;
         if decrypted.receive_id != receive_id.as_str().as_bytes() {
             return Err(Rejection::OtherReceiver { found: printable(&decrypted.receive_id) });

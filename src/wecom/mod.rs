@@ -2,6 +2,7 @@
 //!
 //! Inwards, a callback goes from station to station, and each is the only maker of the next:
 //! [`callback::SignedCallback`] → [`callback::VerifiedEnvelope`] → [`callback::Payload`] → [`event::parse`].
+//! Which Tokens and keys open it, while they are being changed too, [`accepted::AcceptedKeys`] knows.
 //! Outwards, [`client::Client`] sends one message with an access token of [`token::AccessTokens`] and says what the
 //! caller can do when it did not arrive.
 //!
@@ -9,6 +10,7 @@
 //! `model::event::EventKind` and a line to [`event`]; to react to another errcode, add it to its class in [`errcode`];
 //! to call another API, add a method to [`client::Client`].
 
+pub mod accepted;
 pub mod answer;
 pub mod callback;
 pub mod client;

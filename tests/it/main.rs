@@ -8,6 +8,7 @@ mod architecture;
 mod browser;
 mod callback;
 mod data;
+mod changeover;
 mod delivery;
 mod deployment;
 mod docs;
