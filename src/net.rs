@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Proxy, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, redirect};
 
 use crate::secret::Secret;
 
@@ -28,18 +28,25 @@ pub enum Error {
 /// # Errors
 /// [`Error`] when the proxy URL or the TLS set-up is unusable.
 pub fn http_client(proxy: Option<&Secret<String>>, connect_timeout: Duration) -> Result<Client, Error> {
+    http_client_builder(proxy, connect_timeout)?.build().map_err(Error::Client)
+}
+
+/// The same before it is built, for who trusts one more root certificate or sets further limits.
+///
+/// # Errors
+/// [`Error::Proxy`].
+pub fn http_client_builder(proxy: Option<&Secret<String>>, connect_timeout: Duration) -> Result<ClientBuilder, Error> {
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
-    let mut builder = Client::builder()
+    let builder = Client::builder()
         .connect_timeout(connect_timeout)
         .redirect(redirect::Policy::none())
         .tcp_nodelay(true)
         .tls_certs_merge(roots)
         .user_agent(concat!("qimate/", env!("CARGO_PKG_VERSION")));
-    builder = match proxy {
+    Ok(match proxy {
         Some(url) => builder.proxy(Proxy::all(url.expose()).map_err(|_| Error::Proxy)?),
         None => builder.no_proxy(),
-    };
-    builder.build().map_err(Error::Client)
+    })
 }
 
 /// Chooses the process's TLS implementation (ring). Safe to call more than once; the first call counts.

@@ -93,16 +93,20 @@ impl Server {
     /// # Errors
     /// A part ended that must not: the process should end too, and be started again.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let Self { config, clock, store, listener, router, operations, turns, delivery, notices, watch, webhook } =
+        let Self { config, clock, store, listener, router, tls, operations, turns, delivery, notices, watch, webhook } =
             self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
 
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
-        parts.spawn(listen::serve(listener, router, stop.soft.clone()));
+        let (acceptor, keeper) = tls.unzip();
+        parts.spawn(listen::serve(listener, router, acceptor, stop.soft.clone()));
+        if let Some(keeper) = keeper {
+            parts.spawn(keeper.run(stop.soft.clone()));
+        }
         if let Some((listener, router)) = operations {
-            parts.spawn(listen::serve(listener, router, stop.soft.clone()));
+            parts.spawn(listen::serve(listener, router, None, stop.soft.clone()));
         }
         parts.spawn(delivery.run(turns_ended.clone()));
         parts.spawn(notices.run(stop.soft.clone()));

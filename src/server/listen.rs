@@ -6,15 +6,18 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use super::tls::Acceptor;
 
 /// How long a request's head may take to arrive. Also ends connections that rest.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,8 +30,8 @@ const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How long to wait when the system has no more sockets to give.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets open requests end.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves until `stop`, then lets open requests end. Speaks TLS where there is an acceptor.
+pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acceptor>, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
     let open = GracefulShutdown::new();
@@ -53,17 +56,35 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         failing = false;
         // An answer is one small write: it must not wait for the client's delayed ACK.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        let (http, router, tls, open, stop) = (http.clone(), router.clone(), tls.clone(), open.watcher(), stop.clone());
         tokio::spawn(async move {
-            // What breaks here is the client's connection: it went away, or was too slow.
-            let _ = connection.await;
+            match tls {
+                None => speak(&http, stream, router, open).await,
+                // A handshake holds a place like any other connection, and nobody else up.
+                Some(tls) => tokio::select! {
+                    stream = tls.accept(stream) => if let Some(stream) = stream {
+                        speak(&http, stream, router, open).await;
+                    },
+                    // Nothing was asked yet that would have to be answered.
+                    () = stop.cancelled() => {}
+                },
+            }
             drop(place);
         });
     }
     drop(listener);
     // Whoever has sent half a request by then does not hold the process up.
     let _ = tokio::time::timeout(LAST_REQUESTS, open.shutdown()).await;
+}
+
+/// Answers the requests of one connection.
+async fn speak<S>(http: &http1::Builder, stream: S, router: Router, open: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // What breaks here is the client's connection: it went away, or was too slow.
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _ = open.watch(connection).await;
 }
 
 /// The next connection, when there is a place for it; until then it waits in the system's queue.

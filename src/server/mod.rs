@@ -7,6 +7,7 @@ mod lifecycle;
 mod listen;
 pub mod status;
 pub mod telemetry;
+mod tls;
 mod watch;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -46,6 +47,8 @@ pub struct Server {
     store: Store,
     listener: TcpListener,
     router: axum::Router,
+    /// HTTPS on the main address; `None` where it speaks plain HTTP.
+    tls: Option<(tls::Acceptor, tls::Keeper)>,
     /// For the people who run Qimate; `None` where they have no address of their own.
     operations: Option<(TcpListener, axum::Router)>,
     turns: Arc<Turns>,
@@ -58,7 +61,7 @@ pub struct Server {
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
 ///
 /// # Errors
-/// The data directory or the address cannot be used, or a proxy URL is unusable.
+/// The data directory, the address or the certificate cannot be used, or a proxy URL is unusable.
 pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     net::install_crypto();
     let metrics = Arc::new(Metrics::new());
@@ -122,8 +125,10 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         None => None,
     };
     let router = web::router(web, &config.server.callback_path, &config.server.domain_files);
-    info!(address = %listener.local_addr()?, path = %config.server.callback_path, "listening");
-    Ok(Server { config, clock, store, listener, router, operations, turns, delivery, notices, watch, webhook })
+    let tls = tls::prepare(&config, &clock).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    info!(address = %listener.local_addr()?, scheme, path = %config.server.callback_path, "listening");
+    Ok(Server { config, clock, store, listener, router, tls, operations, turns, delivery, notices, watch, webhook })
 }
 
 /// The alerts, and what posts them where a webhook is set.

@@ -5,7 +5,7 @@
 //! callback ([`Values`]), and whoever asks decides what to make of it.
 
 use super::{
-    callback::{Payload, Rejection, SignedCallback, VerifiedEnvelope},
+    callback::{Payload, Rejection, SignedCallback},
     crypto::{CallbackToken, EncodingAesKey, InvalidKey},
 };
 use crate::{config, model::id::CorpId};

@@ -15,6 +15,7 @@ mod docs;
 mod domain_files;
 mod harness;
 mod hook;
+mod https;
 mod logs;
 mod network;
 mod observations;

@@ -11,7 +11,12 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::{clock::Clock, config::Config, net, store::Store};
+use crate::{
+    clock::Clock,
+    config::{Config, tls::Tls},
+    net,
+    store::Store,
+};
 
 /// How long the daemon may take to say whether it is ready.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(4);
@@ -75,9 +80,15 @@ fn report(changed: usize, id: Option<i64>, done: &str) -> anyhow::Result<()> {
 pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     net::install_crypto();
     let address = from_here(config.server.listen);
-    let http = net::http_client(None, HEALTHCHECK_TIMEOUT)?;
+    // With HTTPS the certificate is not looked at. It is for a domain, and we ask an address of our own machine; a
+    // certificate that expired is no reason to restart the process; and nothing secret is sent. The operators' address
+    // would need no TLS, but it may be switched off, or belong to another instance, and proves less: that the main
+    // address makes handshakes is part of being well.
+    let (scheme, unverified) = if config.tls == Tls::Off { ("http", false) } else { ("https", true) };
+    let http =
+        net::http_client_builder(None, HEALTHCHECK_TIMEOUT)?.tls_danger_accept_invalid_certs(unverified).build()?;
     let answer = http
-        .get(format!("http://{address}/readyz"))
+        .get(format!("{scheme}://{address}/readyz"))
         .timeout(HEALTHCHECK_TIMEOUT)
         .send()
         .await

@@ -1,0 +1,54 @@
+//! How the authority is called: by the same HTTP client as everybody else, so that the process has one.
+
+use std::{path::Path, pin::Pin, time::Duration};
+
+use anyhow::Context;
+use axum::http::Request;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use reqwest::{Certificate, Client};
+
+use crate::net;
+
+/// The longest that one request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes the client. `root` is a PEM file with the certificate of a private authority, trusted beside the usual ones.
+///
+/// # Errors
+/// The file cannot be read or holds no certificate.
+pub(super) async fn client(root: Option<&Path>) -> anyhow::Result<Client> {
+    let roots = match root {
+        None => Vec::new(),
+        Some(file) => read(file).await.with_context(|| format!("tls.acme_root: {}", file.display()))?,
+    };
+    let builder = net::http_client_builder(None, TIMEOUT)?;
+    builder.tls_certs_merge(roots).timeout(TIMEOUT).build().context("cannot set the HTTP client up")
+}
+
+async fn read(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let pem = tokio::fs::read(file).await?;
+    let roots = Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty());
+    roots.context("holds no certificate; expected PEM, which begins with -----BEGIN CERTIFICATE-----")
+}
+
+/// The client, as `instant-acme` wants it.
+pub(super) struct Http(pub(super) Client);
+
+impl HttpClient for Http {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let other = |error: reqwest::Error| Error::Other(Box::new(error));
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map_or_else(|never| match never {}, |body| body.to_bytes());
+            let request = reqwest::Request::try_from(Request::from_parts(head, body)).map_err(other)?;
+            let response = client.execute(request).await.map_err(other)?;
+            Ok(BytesResponse::from(axum::http::Response::<reqwest::Body>::from(response)))
+        })
+    }
+}
