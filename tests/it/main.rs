@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "one binary: its modules are public to each other only")]
 
+#[cfg(feature = "acme")]
+mod acme;
 mod alerts;
 mod architecture;
 mod browser;

@@ -23,6 +23,8 @@ const REACH_US: &str = "port 443 of the domain must lead to this server, through
                         proxy that speaks TLS itself: server.listen is that port, or it is forwarded to it";
 const DNS: &str = "the domain needs an A or AAAA record with this server's public address, and no other; after a \
                    change it takes until the record's old time to live is over";
+const LEAD: &str = "the domain needs an A or AAAA record with this server's public address, and port 443 of it must lead \
+                    to this server";
 const CAA: &str = "the domain's CAA record names other certificate authorities: add this one, or remove the record";
 const RATE: &str =
     "the authority allows no more for now; while trying, use its staging directory in tls.acme_directory";
@@ -39,7 +41,7 @@ impl Failure {
     pub(super) fn of(settings: &config::tls::Acme, error: Error) -> Self {
         match error {
             Error::Api(problem) => {
-                let remedy = remedy(&problem);
+                let remedy = remedy(&problem).unwrap_or(LATER);
                 Self { what: format!("{} says: {}", settings.directory, said(&problem)), remedy }
             }
             Error::Timeout(_) => {
@@ -61,7 +63,7 @@ impl Failure {
     /// The authority refused this domain.
     pub(super) fn of_domain(settings: &config::tls::Acme, domain: &str, problem: &Problem) -> Self {
         let what = format!("{} could not check {domain}: {}", settings.directory, said(problem));
-        Self { what, remedy: remedy(problem) }
+        Self { what, remedy: remedy(problem).unwrap_or(LEAD) }
     }
 
     /// The authority refused, and did not say why.
@@ -108,16 +110,16 @@ fn said(problem: &Problem) -> String {
 }
 
 /// The kinds of RFC 8555, section 6.7.
-fn remedy(problem: &Problem) -> &'static str {
-    match kind(problem) {
+fn remedy(problem: &Problem) -> Option<&'static str> {
+    Some(match kind(problem) {
         "connection" | "tls" | "unauthorized" | "incorrectResponse" => REACH_US,
         "dns" => DNS,
         "caa" => CAA,
         "rateLimited" => RATE,
         "rejectedIdentifier" | "unsupportedIdentifier" => IDENTIFIER,
         "invalidContact" | "unsupportedContact" | "externalAccountRequired" | "userActionRequired" => ACCOUNT,
-        _ => LATER,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -132,6 +134,10 @@ mod tests {
             directory: "https://ca.example/dir".to_owned(),
             root: None,
         };
+        let problem = |kind: &str| -> Problem {
+            let kind = format!("urn:ietf:params:acme:error:{kind}");
+            serde_json::from_value(serde_json::json!({"type": kind, "detail": "so\nit is"})).expect("problem")
+        };
         for (kind, telling) in [
             ("connection", "port 443"),
             ("tls", "port 443"),
@@ -140,15 +146,14 @@ mod tests {
             ("rateLimited", "staging"),
             ("rejectedIdentifier", "tls.acme_domains"),
             ("externalAccountRequired", "registered by hand"),
-            ("serverInternal", "tried again"),
+            ("malformed", "A or AAAA record"),
         ] {
-            let problem: Problem = serde_json::from_value(serde_json::json!({
-                "type": format!("urn:ietf:params:acme:error:{kind}"), "detail": "so\nit is",
-            }))
-            .expect("problem");
-            let told = Failure::of_domain(&settings, "bot.example.com", &problem).to_string();
+            let told = Failure::of_domain(&settings, "bot.example.com", &problem(kind)).to_string();
             assert!(told.contains(telling) && told.contains("soit is") && told.contains("bot.example.com"), "{told}");
-            assert_eq!(Failure::is_unknown_account(&Error::Api(problem)), kind == "accountDoesNotExist");
         }
+        let told = Failure::of(&settings, Error::Api(problem("serverInternal"))).to_string();
+        assert!(told.contains("https://ca.example/dir") && told.contains("tried again"), "{told}");
+        assert!(Failure::is_unknown_account(&Error::Api(problem("accountDoesNotExist"))));
+        assert!(!Failure::is_unknown_account(&Error::Api(problem("malformed"))));
     }
 }

@@ -32,6 +32,9 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(180);
 const FIRST_PAUSE: Duration = Duration::from_secs(120);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4 * 3600);
+/// The least time between a certificate and the next order: one that is due as it comes, by the machine's clock, must
+/// not be ordered without end.
+const AFTER_SUCCESS: Duration = Duration::from_secs(3600);
 /// How long to sleep at most before looking at the date again: a machine's clock may be set, or the machine sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 
@@ -96,7 +99,7 @@ impl Acme {
                 Ok(certificate) => {
                     info!(names = %certificate.names, until = %date(certificate.not_after), "got a certificate");
                     self.deploy(certificate);
-                    (failures, told, pause) = (0, None, Duration::ZERO);
+                    (failures, told, pause) = (0, None, AFTER_SUCCESS);
                 }
                 Err(failure) => {
                     pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
