@@ -36,6 +36,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["web", "sandbox", "server"]),
     ("hyper", &["server"]),
+    ("tokio_rustls", &["server"]),
+    ("x509_cert", &["server"]),
+    ("instant_acme", &["server"]),
+    ("rcgen", &["server"]),
     ("quick_xml", &["wecom"]),
     ("rusqlite", &["store"]),
     ("prometheus_client", &["metrics"]),

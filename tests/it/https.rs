@@ -234,8 +234,17 @@ async fn a_certificate_that_ends_is_told_in_time() {
     assert_eq!(logs.with(&["WARN", "ends soon", "01 Jan 2030"]).len(), 1);
 }
 
-/// What a daemon says that does not start.
+/// What a daemon says that does not start with these files.
 async fn refusal(certificate: &Path, key: &Path) -> String {
+    refusal_of(&[
+        ("QIMATE_TLS__CERTIFICATE", certificate.to_str().unwrap()),
+        ("QIMATE_TLS__PRIVATE_KEY", key.to_str().unwrap()),
+    ])
+    .await
+}
+
+/// What a daemon says that does not start with these variables.
+async fn refusal_of(tls: &[(&str, &str)]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let pairs = [
         ("QIMATE_SERVER__LISTEN", "127.0.0.1:0".to_owned()),
@@ -247,10 +256,9 @@ async fn refusal(certificate: &Path, key: &Path) -> String {
         ("QIMATE_WECOM__ENCODING_AES_KEY", "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt".to_owned()),
         ("QIMATE_LLM__BASE_URL", "http://127.0.0.1:9/v1".to_owned()),
         ("QIMATE_STORAGE__DATA_DIR", dir.path().display().to_string()),
-        ("QIMATE_TLS__CERTIFICATE", certificate.display().to_string()),
-        ("QIMATE_TLS__PRIVATE_KEY", key.display().to_string()),
     ];
-    let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let tls = tls.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let pairs = pairs.into_iter().chain(tls).map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(None, &Environment::from_pairs(pairs)).expect("configuration").config;
     let clock = Clock::Manual(ManualClock::new(Timestamp::from_secs(1_790_000_000)));
     let error = server::build(config, clock).await.err().expect("it must not start");
@@ -280,6 +288,13 @@ async fn a_broken_file_at_start_is_named_with_what_is_wrong() {
         said.contains("tls.certificate") && said.contains("missing.pem") && said.contains("No such file"),
         "{said}"
     );
+}
+
+#[cfg(not(feature = "acme"))]
+#[tokio::test]
+async fn without_acme_in_the_build_its_settings_are_refused() {
+    let said = refusal_of(&[("QIMATE_TLS__ACME_DOMAINS", DOMAIN)]).await;
+    assert!(said.contains("tls.acme_domains") && said.contains("built without ACME"), "{said}");
 }
 
 #[tokio::test]

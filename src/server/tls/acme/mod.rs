@@ -6,8 +6,7 @@
 //!
 //! `instant-acme` speaks the protocol and `rcgen` makes keys and requests; ours is when to ask, what to keep and what to
 //! tell. Why not `tokio-rustls-acme`, which does all of it: its requests have no time limit, its failures reach the log
-//! as `Debug` and without what the authority said of the domain, its waits run on a clock of their own, and it reads
-//! certificates with twenty crates more.
+//! as `Debug`, its waits run on a clock of their own, and it brings `chrono`, `x509-parser` and what these need.
 
 mod challenges;
 mod failure;

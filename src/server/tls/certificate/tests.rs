@@ -52,7 +52,7 @@ fn what_is_wrong_is_said_of_the_right_file() {
         (certificate.clone(), half(&key), Fault::BrokenKey),
         (certificate.clone(), encrypted.to_owned(), Fault::EncryptedKey),
         (certificate.clone(), not_a_key.to_owned(), Fault::UnusableKey),
-        (certificate.clone(), other_key.clone(), Fault::OtherKey),
+        (certificate.clone(), other_key, Fault::OtherKey),
         // The chain is there, but not in its order.
         (format!("{other_certificate}{certificate}"), key.clone(), Fault::OtherKey),
     ];
