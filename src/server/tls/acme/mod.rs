@@ -33,7 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(120);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4 * 3600);
 /// The least time between a certificate and the next order: one that is due as it comes, by the machine's clock, must
 /// not be ordered without end.
-const AFTER_SUCCESS: Duration = Duration::from_secs(3600);
+const AFTER_SUCCESS: Duration = Duration::from_secs(45 * 60);
 /// How long to sleep at most before looking at the date again: a machine's clock may be set, or the machine sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 
