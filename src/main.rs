@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use qimate::{
     clock::Clock,
     config::{Config, Environment, Loaded, OpenAi},
+    model::id::MemberId,
     sandbox::{demo, set_up},
-    server::{self, Stop, commands, init, status, telemetry},
+    server::{self, Stop, commands, doctor::Options, init, status, telemetry},
     store::restore::WhatIsOpen,
 };
 
@@ -89,6 +90,15 @@ enum Command {
         /// As JSON, for programs.
         #[arg(long)]
         json: bool,
+    },
+    /// Find out what is wrong with the set-up, and how to mend it. Exits 1 when something is.
+    Doctor {
+        /// As a JSON array.
+        #[arg(long)]
+        json: bool,
+        /// Also send this member a test message.
+        #[arg(long, value_name = "USERID", value_parser = member)]
+        send_to: Option<MemberId>,
     },
     /// Ask the daemon on this machine whether it is ready; exits 1 when it is not.
     Healthcheck,
@@ -264,6 +274,9 @@ async fn main() -> ExitCode {
     let loaded = match Config::load(cli.config.as_deref(), &environment) {
         Ok(loaded) => loaded,
         Err(faults) => {
+            if let Command::Doctor { json, send_to } = command {
+                return examined(server::doctor::run_misconfigured(&faults, &Options { json, send_to }));
+            }
             eprintln!(
                 "{faults}\n\n`qimate init` asks for all of it and writes the file; `qimate demo` tries Qimate without; config.example.toml explains every setting."
             );
@@ -273,6 +286,9 @@ async fn main() -> ExitCode {
     if let Command::Migrate { check: true } = command {
         return commands::backup::migrate_check(&loaded.config);
     }
+    if let Command::Doctor { json, send_to } = command {
+        return examined(server::doctor::run(loaded.config, &Options { json, send_to }).await);
+    }
     exit(run(command, loaded).await)
 }
 
@@ -280,8 +296,8 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
     let config = loaded.config.clone();
     match command {
         Command::Serve => serve(config).await,
-        // Handled before there is a configuration.
-        Command::Init(_) | Command::Demo { .. } | Command::ImportCow { .. } => Ok(()),
+        // Handled before.
+        Command::Init(_) | Command::Demo { .. } | Command::Doctor { .. } | Command::ImportCow { .. } => Ok(()),
         Command::CheckConfig => {
             print!("{}", loaded.describe());
             Ok(())
@@ -315,6 +331,22 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = Stop::new();
     stop.on_signals().context("cannot watch for signals")?;
     server::build(config, Clock::System).await?.run(stop).await
+}
+
+fn member(text: &str) -> Result<MemberId, String> {
+    MemberId::parse(text).map_err(|error| error.to_string())
+}
+
+/// Whether the doctor found all well; what keeps it from looking ends like a wrong configuration.
+fn examined(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("qimate: {error:#}");
+            ExitCode::from(MISCONFIGURED)
+        }
+    }
 }
 
 fn exit(outcome: anyhow::Result<()>) -> ExitCode {

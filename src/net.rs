@@ -1,5 +1,7 @@
 //! How this process talks to others over HTTP: one way to build a client, for WeCom and for models alike.
 
+pub mod link;
+
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, redirect};

@@ -39,7 +39,7 @@ impl Draft {
     pub fn check_beside(&mut self, keys: &[&str]) -> Result<(), Faults> {
         let mut faults = std::mem::take(&mut self.faults);
         faults.extend(self.read().into_iter().filter(|fault| !keys.contains(&fault.place())));
-        if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
+        if faults.is_empty() { Ok(()) } else { Err(Faults { faults, language: self.settings.language() }) }
     }
 
     /// The text that `key` has now; `None` where it is empty or no text.
@@ -119,7 +119,7 @@ impl Draft {
     fn read(&self) -> Vec<Fault> {
         let mut reader = Reader::new(&self.settings, Vec::new());
         // What is wrong is in the reader.
-        let _ = Config::read(&mut reader);
+        let _ = Config::read(&mut reader, &Environment::default());
         reader.finish().0
     }
 }

@@ -2,17 +2,25 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::setting::Origin;
+use super::{chat::Language, setting::Origin};
 
 /// Everything that is wrong, in the order in which it was found. Prints one fault a line.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct Faults(pub(super) Vec<Fault>);
+#[error("{}", .faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Faults {
+    pub(super) faults: Vec<Fault>,
+    pub(super) language: Language,
+}
 
 impl Faults {
     /// The faults one by one. There is at least one.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
+        self.faults.iter()
+    }
+
+    /// `chat.language`, as far as it can be made out.
+    pub const fn language(&self) -> Language {
+        self.language
     }
 }
 
@@ -30,9 +38,24 @@ impl Fault {
         Self { place: place.into(), wrong, origin: None }
     }
 
-    /// The key, variable or spot in a file that it is about.
-    pub(super) fn place(&self) -> &str {
+    /// The key, variable or spot in a file.
+    pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Where the value came from, where there is one: a file and line, or a variable.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// What is wrong.
+    pub fn problem(&self) -> &str {
+        &self.wrong.problem
+    }
+
+    /// What would be right.
+    pub fn remedy(&self) -> &str {
+        &self.wrong.remedy
     }
 
     /// What is wrong and what would be right, without the place.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    chat::Language,
     environment::Environment,
     fault::{Fault, Wrong},
     file, legacy, platform,
@@ -34,6 +35,14 @@ impl Settings {
     /// The value of `key`, which is `None` only for a key that the example lacks.
     pub(super) fn get(&self, key: &str) -> Option<&Setting> {
         self.by_key.get(key)
+    }
+
+    /// The language in which faults can be told, whatever else is wrong.
+    pub(super) fn language(&self) -> Language {
+        let english = self.get("chat.language").is_some_and(|setting| {
+            matches!(&setting.value, Value::Text(text) | Value::Untyped(text) if text.trim().eq_ignore_ascii_case("en"))
+        });
+        if english { Language::English } else { Language::Chinese }
     }
 
     fn keys(&self) -> impl Iterator<Item = &str> {

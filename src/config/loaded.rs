@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Alerts, Chat, Config, Environment, Fault, Faults, Llm, Log, Server, Storage, Tls, Wecom, layers,
+    Alerts, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Server, Storage, Tls, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -37,7 +37,7 @@ impl Config {
     pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
         let settings = layers::gather(explicit, environment, &mut faults);
-        Self::load_settings(&settings, faults)
+        Self::load_settings(&settings, faults, environment)
     }
 
     /// The same with the text of a file that is not written yet, and no environment.
@@ -47,20 +47,24 @@ impl Config {
     pub(super) fn load_text(text: &str) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
         let settings = layers::gather_text(text, &mut faults);
-        Self::load_settings(&settings, faults)
+        Self::load_settings(&settings, faults, &Environment::default())
     }
 
-    fn load_settings(settings: &layers::Settings, faults: Vec<Fault>) -> Result<Loaded, Faults> {
+    fn load_settings(
+        settings: &layers::Settings,
+        faults: Vec<Fault>,
+        environment: &Environment,
+    ) -> Result<Loaded, Faults> {
         let mut reader = Reader::new(settings, faults);
-        let config = Self::read(&mut reader);
+        let config = Self::read(&mut reader, environment);
         let (faults, rows) = reader.finish();
         match config {
             Ok(config) if faults.is_empty() => Ok(Loaded { config, rows }),
-            _ => Err(Faults(faults)),
+            _ => Err(Faults { faults, language: settings.language() }),
         }
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+    pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Result<Self, Reported> {
         let server = Server::read(reader);
         let tls = Tls::read(reader);
         let wecom = Wecom::read(reader);
@@ -78,6 +82,7 @@ impl Config {
             storage: storage?,
             alerts: alerts?,
             log: log?,
+            platform: Platform::read(environment),
         })
     }
 }

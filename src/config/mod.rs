@@ -43,6 +43,7 @@ pub use self::{
     llm::Llm,
     loaded::Loaded,
     log::Log,
+    platform::Platform,
     server::Server,
     storage::Storage,
     tls::Tls,
@@ -68,4 +69,6 @@ pub struct Config {
     pub alerts: Alerts,
     /// `[log]`
     pub log: Log,
+    /// On what the process runs.
+    pub platform: Platform,
 }

@@ -25,6 +25,8 @@ pub struct Server {
     pub operator_key: Option<Secret<String>>,
     /// The files by which WeCom checks a domain: name and content.
     pub domain_files: BTreeMap<String, String>,
+    /// Whether the checks of `qimate doctor` run once at start.
+    pub check_at_start: bool,
     /// How long open turns and deliveries may go on after the first stop signal.
     pub stop_timeout: Duration,
 }
@@ -37,6 +39,7 @@ impl Server {
         let operations_listen = reader.optional_text("server.operations_listen", address);
         let operator_key = reader.optional_text("server.operator_key", |text| key(text, 24));
         let stop_timeout = reader.whole("server.stop_timeout_seconds", 1..=3600);
+        let check_at_start = reader.flag("server.check_at_start");
         let domain_files = reader.take("server.domain_files", |value| domain_files(value).map(named));
         Ok(Self {
             listen: listen?,
@@ -45,6 +48,7 @@ impl Server {
             operations_listen: operations_listen?,
             operator_key: operator_key?,
             domain_files: domain_files?,
+            check_at_start: check_at_start?,
             stop_timeout: Duration::from_secs(stop_timeout?),
         })
     }

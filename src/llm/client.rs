@@ -3,6 +3,8 @@
 //! Knows one endpoint, `POST /chat/completions`, and nothing of other upstreams: whoever has several, has several
 //! clients. To add an endpoint, add its wire types and a method on [`Client`].
 
+mod probe;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use reqwest::{
 };
 use serde::Serialize;
 
+pub use self::probe::{ProbeFault, Probed};
 use super::{
     error::Error,
     redact::Redactor,

@@ -122,6 +122,8 @@ impl Stage {
         let EmulatorSettings { corp_id, agent_id, secret, callback_token, encoding_aes_key } = emulator.settings();
         set("QIMATE_SERVER__LISTEN", &listen.to_string());
         set("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0");
+        // The page shows what a message causes, and nothing else.
+        set("QIMATE_SERVER__CHECK_AT_START", "false");
         set("QIMATE_SERVER__CALLBACK_PATH", CALLBACK_PATH);
         set("QIMATE_WECOM__CORP_ID", corp_id.as_str());
         set("QIMATE_WECOM__AGENT_ID", &agent_id.to_string());

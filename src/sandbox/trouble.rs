@@ -15,6 +15,8 @@ pub struct Trouble {
     pub(super) answer_delay: Duration,
     pub(super) lost_answers: u32,
     pub(super) unknown_members: BTreeSet<String>,
+    pub(super) agent_disabled: bool,
+    pub(super) agent_unseen: bool,
     access_token: Option<TokenFate>,
     failing_sends: Option<FailingSends>,
 }
@@ -79,6 +81,16 @@ impl Trouble {
     /// Whether every callback is sent three times.
     pub const fn repeats_callbacks(&self) -> bool {
         self.repeat_callbacks
+    }
+
+    /// Switches the application off, as an administrator does.
+    pub const fn disable_agent(&mut self, on: bool) {
+        self.agent_disabled = on;
+    }
+
+    /// Empties the application's visible range.
+    pub const fn hide_agent(&mut self, on: bool) {
+        self.agent_unseen = on;
     }
 
     /// Lets every API answer wait this long; [`Duration::ZERO`] for none.

@@ -11,11 +11,13 @@ use crate::{
     chat::dispatch::{OnStop, Queue, dispatch},
     clock::Clock,
     config,
-    store::Store,
+    store::{Store, sightings::Sightings},
 };
 
 /// How often the store is asked whether a command changed it.
 const FOREIGN_CHANGES: Duration = Duration::from_secs(1);
+/// How often what was seen of callbacks is saved.
+const SAVE_SIGHTINGS: Duration = Duration::from_secs(5);
 /// How often what is old is deleted.
 const PRUNE: Duration = Duration::from_secs(3600);
 
@@ -93,8 +95,22 @@ impl Server {
     /// # Errors
     /// A part ended that must not: the process should end too, and be started again.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let Self { config, clock, store, listener, router, tls, operations, turns, delivery, notices, watch, webhook } =
-            self;
+        let Self {
+            config,
+            clock,
+            store,
+            listener,
+            router,
+            tls,
+            operations,
+            turns,
+            delivery,
+            notices,
+            watch,
+            webhook,
+            sightings,
+            standing,
+        } = self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
 
@@ -114,6 +130,11 @@ impl Server {
         if let Some(webhook) = webhook {
             parts.spawn(webhook.run(stop.soft.clone()));
         }
+        parts.spawn({
+            let (at_start, stop) = (config.server.check_at_start, stop.soft.clone());
+            async move { standing.run(at_start, stop).await }
+        });
+        parts.spawn(save_sightings(Arc::clone(&sightings), store.clone(), clock.clone(), stop.soft.clone()));
         parts.spawn(watch_commands(store.clone(), clock.clone(), stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         parts.spawn({
@@ -144,6 +165,10 @@ impl Server {
                 }
             }
         }
+        // The listener has ended: nothing is seen any more.
+        if let Ok(Err(error)) = tokio::time::timeout(LAST_WORD, sightings.save(&store)).await {
+            debug!(%error, "could not save what was seen of callbacks");
+        }
         // A disk that hangs does not hold the process up.
         if !matches!(tokio::time::timeout(LAST_WORD, store.end_run(clock.now())).await, Ok(Ok(()))) {
             warn!("could not remember this stop; the next start will take it for a crash");
@@ -172,6 +197,19 @@ async fn watch_commands(store: Store, clock: Clock, stop: CancellationToken) {
         match store.notice_foreign_changes(seen).await {
             Ok(version) => seen = version,
             Err(error) => debug!(%error, "could not look for changes by commands"),
+        }
+    }
+}
+
+/// Saves now and then what was seen of callbacks.
+async fn save_sightings(sightings: Arc<Sightings>, store: Store, clock: Clock, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(SAVE_SIGHTINGS) => {}
+        }
+        if let Err(error) = sightings.save(&store).await {
+            debug!(%error, "could not save what was seen of callbacks; it is tried again");
         }
     }
 }

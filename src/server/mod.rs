@@ -2,6 +2,7 @@
 //! whole configuration.
 
 pub mod commands;
+pub mod doctor;
 pub mod init;
 mod lifecycle;
 mod listen;
@@ -26,13 +27,14 @@ use crate::{
     chat::{delivery::Delivery, intake::Intake, lately::Lately, notices::Notices, stops::Stops, turn::Turns},
     clock::Clock,
     config::Config,
+    doctor::{Database, standing::Standing},
     llm,
     meter::Meter,
     metrics::Metrics,
     net,
-    store::{Store, alerts::Operators},
+    store::{Store, alerts::Operators, sightings::Sightings},
     web::{self, Callback, Figures, Overview, Readiness, Web},
-    wecom::{self, accepted::AcceptedKeys},
+    wecom::accepted::AcceptedKeys,
 };
 
 /// Members who can wait to be told that they wait.
@@ -56,6 +58,8 @@ pub struct Server {
     notices: Notices,
     watch: Watch,
     webhook: Option<Webhook>,
+    sightings: Arc<Sightings>,
+    standing: Arc<Standing>,
 }
 
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
@@ -70,10 +74,10 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
 
-    let wecom_http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
-    let wecom = wecom::client::Client::new(wecom_http, &config.wecom, clock.clone(), Arc::clone(&metrics));
-    let llm_http = net::http_client(config.llm.proxy.as_ref(), config.llm.connect_timeout).context("llm.proxy")?;
-    let model = llm::client::Client::new(llm_http, &config.llm, clock.clone(), Arc::clone(&metrics));
+    let (wecom, model) = doctor::clients(&config, &clock, &metrics)?;
+    let doctor = doctor::attach(config.clone(), clock.clone(), wecom.clone(), model.clone(), listener.local_addr()?)?;
+    let standing = Arc::new(Standing::new(doctor, Database::Open(store.clone())));
+    let sightings = Arc::<Sightings>::default();
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
     let meter = Meter::new(model, counter, Arc::clone(&metrics));
 
@@ -89,6 +93,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         AcceptedKeys::of(&config.wecom).context("the callback's Token or EncodingAESKey in [wecom]")?,
         intake,
         clock.clone(),
+        Arc::clone(&sightings),
     );
     let readiness = Arc::new(Readiness::new(store.clone(), clock.clone()));
     let lately = Arc::new(Lately::new(clock.clone(), Arc::clone(&metrics)));
@@ -109,6 +114,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         metrics,
         overview: Arc::new(overview),
         operator_key: config.server.operator_key.clone(),
+        standing: Arc::clone(&standing),
     };
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops, meter, lately)
@@ -128,7 +134,22 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let tls = tls::prepare(&config, &clock).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     info!(address = %listener.local_addr()?, scheme, path = %config.server.callback_path, "listening");
-    Ok(Server { config, clock, store, listener, router, tls, operations, turns, delivery, notices, watch, webhook })
+    Ok(Server {
+        config,
+        clock,
+        store,
+        listener,
+        router,
+        tls,
+        operations,
+        turns,
+        delivery,
+        notices,
+        watch,
+        webhook,
+        sightings,
+        standing,
+    })
 }
 
 /// The alerts, and what posts them where a webhook is set.

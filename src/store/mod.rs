@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod outbox;
 mod prune;
 pub mod restore;
+pub mod sightings;
 pub mod vitals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -3,7 +3,10 @@
 //! A POST is answered when the event is on the disk, and before anything else is done with it.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,11 +30,11 @@ use crate::{
         event::EventKind,
         id::{AgentId, CorpId},
     },
-    store::inbox::Accepted,
+    store::{inbox::Accepted, sightings::Sightings},
     wecom::{
         accepted::{AcceptedKeys, Values},
         callback::{CallbackQuery, Payload, Rejection, SignedCallback},
-        event,
+        echo, event,
     },
 };
 
@@ -53,6 +56,7 @@ pub struct Callback {
     keys: AcceptedKeys,
     intake: Intake,
     clock: Clock,
+    sightings: Arc<Sightings>,
     unknown: AtomicU64,
     /// Whether it was told that WeCom still uses the values of before, and that it uses those in force.
     told_previous: AtomicBool,
@@ -62,10 +66,18 @@ pub struct Callback {
 
 impl Callback {
     /// Takes callbacks for this application into `intake`.
-    pub const fn new(corp: CorpId, agent: AgentId, keys: AcceptedKeys, intake: Intake, clock: Clock) -> Self {
+    pub const fn new(
+        corp: CorpId,
+        agent: AgentId,
+        keys: AcceptedKeys,
+        intake: Intake,
+        clock: Clock,
+        sightings: Arc<Sightings>,
+    ) -> Self {
         let (told_previous, told_current) = (AtomicBool::new(false), AtomicBool::new(false));
         let large_bodies = Semaphore::const_new(LARGE_BODIES);
-        Self { corp, agent, keys, intake, clock, unknown: AtomicU64::new(0), told_previous, told_current, large_bodies }
+        let unknown = AtomicU64::new(0);
+        Self { corp, agent, keys, intake, clock, sightings, unknown, told_previous, told_current, large_bodies }
     }
 
     fn open(&self, signed: SignedCallback) -> Result<Payload, Rejection> {
@@ -124,6 +136,7 @@ impl Callback {
                 return Err(Refused::NotSaved);
             }
         }
+        self.sightings.accepted(self.clock.now());
         Ok(())
     }
 
@@ -158,9 +171,12 @@ impl Callback {
 pub(super) async fn verify(State(web): State<Web>, uri: Uri) -> Result<impl IntoResponse, Refused> {
     let payload = SignedCallback::verification(query(&uri))
         .and_then(|signed| web.callback.open(signed))
-        .map_err(|rejection| told(Refused::Rejected(rejection), &web.metrics))?;
-    web.metrics.callback_verified();
-    info!("WeCom verified the callback URL");
+        .map_err(|rejection| told(Refused::Rejected(rejection), &web))?;
+    if !echo::is_our_own(payload.bytes()) {
+        web.metrics.callback_verified();
+        web.callback.sightings.verified(web.callback.clock.now());
+        info!("WeCom verified the callback URL");
+    }
     Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()))
 }
 
@@ -171,7 +187,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Refused> {
-    web.callback.take(&uri, &headers, body, &web.metrics).await.map_err(|refused| told(refused, &web.metrics))
+    web.callback.take(&uri, &headers, body, &web.metrics).await.map_err(|refused| told(refused, &web))
 }
 
 /// A query that cannot be read has no parameters: what is missing is then said by name.
@@ -179,10 +195,11 @@ pub(super) fn query(uri: &Uri) -> CallbackQuery {
     Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
 }
 
-/// Puts the exact reason into the log, once, and counts it.
-fn told(refused: Refused, metrics: &Metrics) -> Refused {
+/// Puts the exact reason into the log, once, counts it, and remembers it.
+fn told(refused: Refused, web: &Web) -> Refused {
     let reason = refused.reason();
-    metrics.callback_refused(reason);
+    web.metrics.callback_refused(reason);
+    web.callback.sightings.refused(reason, web.callback.clock.now());
     match &refused {
         Refused::Rejected(rejection) => warn!(reason, "refused a callback: {rejection}"),
         Refused::TooLarge => {

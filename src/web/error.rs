@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::wecom::callback::Rejection;
+use crate::wecom::{callback::Rejection, echo};
 
 /// Why a callback was not taken.
 #[derive(Debug)]
@@ -43,7 +43,12 @@ impl IntoResponse for Refused {
             Self::Rejected(Rejection::MissingParameter(_)) => {
                 (StatusCode::BAD_REQUEST, "not a WeCom callback: a parameter is missing\n")
             }
-            Self::Rejected(Rejection::WrongSignature) => (StatusCode::FORBIDDEN, "the signature does not match\n"),
+            Self::Rejected(Rejection::WrongSignature) => (StatusCode::FORBIDDEN, echo::WRONG_SIGNATURE),
+            // Behind a signature that matched: whoever reads these two knows the Token already.
+            Self::Rejected(Rejection::Undecryptable(_) | Rejection::PreviousUndecryptable(_)) => {
+                (StatusCode::BAD_REQUEST, echo::WRONG_KEY)
+            }
+            Self::Rejected(Rejection::OtherReceiver { .. }) => (StatusCode::BAD_REQUEST, echo::WRONG_CORP),
             Self::Rejected(_) => (StatusCode::BAD_REQUEST, "not a callback that can be read\n"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "larger than any callback\n"),
             Self::Incomplete => (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n"),

@@ -13,7 +13,7 @@ mod verification;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Router, middleware, routing};
+use axum::{Router, middleware, routing, routing::MethodRouter};
 
 pub use self::{
     callback::Callback,
@@ -22,7 +22,7 @@ pub use self::{
     status::Overview,
     verification::{Expected, Knock, verification_router},
 };
-use crate::{metrics::Metrics, secret::Secret};
+use crate::{doctor::standing::Standing, metrics::Metrics, secret::Secret};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -37,13 +37,15 @@ pub struct Web {
     pub overview: Arc<Overview>,
     /// What opens their pages on the main address.
     pub operator_key: Option<Secret<String>>,
+    /// The last examination of the set-up.
+    pub standing: Arc<Standing>,
 }
 
 /// The main address. `callback_path` answers with and without a trailing slash; `domain_files` (names and contents) are
 /// answered at the root.
 pub fn router(web: Web, callback_path: &str, domain_files: &BTreeMap<String, String>) -> Router {
     let callback = routing::get(callback::verify).post(callback::receive);
-    let mut router = health();
+    let mut router = health(routing::get(health::readyz));
     let path = callback_path.trim_end_matches('/');
     if !path.is_empty() {
         router = router.route(path, callback.clone());
@@ -55,11 +57,11 @@ pub fn router(web: Web, callback_path: &str, domain_files: &BTreeMap<String, Str
 
 /// The address for the people who run Qimate.
 pub fn operations_router(web: Web) -> Router {
-    health().merge(operations()).with_state(web)
+    health(routing::get(health::readyz_for_operators)).merge(operations()).with_state(web)
 }
 
-fn health() -> Router<Web> {
-    Router::new().route("/healthz", routing::get(health::healthz)).route("/readyz", routing::get(health::readyz))
+fn health(readyz: MethodRouter<Web>) -> Router<Web> {
+    Router::new().route("/healthz", routing::get(health::healthz)).route("/readyz", readyz)
 }
 
 fn operations() -> Router<Web> {

@@ -5,7 +5,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,12 +15,17 @@ use super::Web;
 
 /// Lets through who has the operator key; to all others there is nothing.
 pub(super) async fn with_the_operator_key(State(web): State<Web>, request: Request, next: Next) -> Response {
-    if has_the_operator_key(&web, &request) { next.run(request).await } else { StatusCode::NOT_FOUND.into_response() }
+    if has_the_operator_key(&web, request.headers()) {
+        next.run(request).await
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
 }
 
-fn has_the_operator_key(web: &Web, request: &Request) -> bool {
+/// Whether the request brings the operator key.
+pub(super) fn has_the_operator_key(web: &Web, headers: &HeaderMap) -> bool {
     let Some(key) = &web.operator_key else { return false };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given =
         given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     given.is_some_and(|(_, given)| given.trim().as_bytes().ct_eq(key.expose().as_bytes()).into())

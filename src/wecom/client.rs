@@ -13,17 +13,26 @@ use super::{
     message::Message,
     token::{AccessToken, AccessTokens, TokenError},
 };
-use crate::{clock::Clock, config, metrics::Metrics, model::outbound::Outbound};
+use crate::{
+    clock::Clock,
+    config,
+    metrics::Metrics,
+    model::{id::AgentId, outbound::Outbound},
+    net::link::Way,
+};
 
-/// WeCom's API, as one application sees it. Share one: its access token serves everybody.
-#[derive(Debug)]
+/// WeCom's API, as one application sees it. Clones are the same: their access token serves everybody.
+#[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
+    pub(super) api_base: String,
     send_url: String,
-    timeout: Duration,
-    clock: Clock,
+    pub(super) timeout: Duration,
+    pub(super) clock: Clock,
     metrics: Arc<Metrics>,
-    tokens: AccessTokens,
+    pub(super) agent: AgentId,
+    pub(super) way: Way,
+    pub(super) tokens: Arc<AccessTokens>,
 }
 
 /// WeCom took a message.
@@ -165,9 +174,12 @@ impl Client {
     /// For the application in `settings`, over `http`, which already knows the proxy. Calls nobody yet.
     pub fn new(http: reqwest::Client, settings: &config::Wecom, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
+            api_base: settings.api_base.clone(),
             send_url: format!("{}/cgi-bin/message/send", settings.api_base),
             timeout: settings.timeout,
-            tokens: AccessTokens::new(http.clone(), settings, clock.clone(), Arc::clone(&metrics)),
+            agent: settings.agent_id,
+            way: Way::new(&settings.api_base, settings.proxy.as_ref()),
+            tokens: Arc::new(AccessTokens::new(http.clone(), settings, clock.clone(), Arc::clone(&metrics))),
             http,
             clock,
             metrics,

@@ -11,12 +11,16 @@
 //! to call another API, add a method to [`client::Client`].
 
 pub mod accepted;
+pub mod agent;
 pub mod answer;
 pub mod callback;
 pub mod client;
 pub mod crypto;
+pub mod echo;
 pub mod errcode;
 pub mod event;
+pub mod meaning;
+pub mod reach;
 pub mod token;
 
 mod message;

@@ -14,6 +14,7 @@ mod data;
 mod delivery;
 mod deployment;
 mod docs;
+mod doctor;
 mod domain_files;
 mod harness;
 mod hook;

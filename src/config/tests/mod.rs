@@ -9,7 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Config, Environment, Faults, Loaded, Tls, chat::Language, file, layers::EXAMPLE, variable::variable_of};
+use super::{
+    Config, Environment, Faults, Loaded, Tls, chat::Language, file, layers::EXAMPLE, platform::Platform,
+    variable::variable_of,
+};
 use crate::model::id::AgentId;
 
 mod secrets;
@@ -96,7 +99,7 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, tls, wecom, llm, chat, storage, alerts, log } = good(&[]).config;
+    let Config { server, tls, wecom, llm, chat, storage, alerts, log, platform } = good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
     assert_eq!((wecom.agent_id, wecom.proxy), (AgentId::new(1_000_002), None));
     assert_eq!((llm.temperature, llm.reasoning_effort, llm.max_output_tokens), (None, None, None));
@@ -104,6 +107,18 @@ fn the_defaults_are_the_examples() {
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));
+    assert_eq!((platform, server.check_at_start), (Platform::Any, true));
+}
+
+#[test]
+fn faults_are_told_in_the_language_that_was_set() {
+    let language = |text: &str| {
+        let (_directory, path) = with_file(text);
+        Config::load(Some(&path), &Environment::default()).expect_err("faults").language()
+    };
+    assert_eq!(language("[chat]\nlanguage = \"en\"\n"), Language::English);
+    assert_eq!(language("[chat]\nlanguage = \"fr\"\n"), Language::Chinese);
+    assert_eq!(language(""), Language::Chinese);
 }
 
 #[test]

@@ -136,13 +136,17 @@ async fn agent_get(
         });
     let visible = cloud.state().visible().map(<[String]>::to_vec);
     // Without a console, everybody: the first department is the whole enterprise.
-    let departments = if visible.is_some() { vec![] } else { vec![1] };
+    let (disabled, unseen) = {
+        let trouble = &cloud.state().trouble;
+        (u8::from(trouble.agent_disabled), trouble.agent_unseen)
+    };
+    let departments = if visible.is_some() || unseen { vec![] } else { vec![1] };
     let users: Vec<_> = visible.iter().flatten().map(|member| json!({"userid": member})).collect();
     let answer = match checked {
         Ok(()) => json!({
             "errcode": 0, "errmsg": "ok", "agentid": agent, "name": "企伴", "square_logo_url": "",
             "description": "Qimate", "allow_userinfos": {"user": users}, "allow_partys": {"partyid": departments},
-            "allow_tags": {"tagid": []}, "close": 0, "redirect_domain": "", "report_location_flag": 0,
+            "allow_tags": {"tagid": []}, "close": disabled, "redirect_domain": "", "report_location_flag": 0,
             "isreportenter": 1, "home_url": "",
         }),
         Err(refusal) => cloud.refused(refusal, caller.ip()),

@@ -1,0 +1,146 @@
+//! A cheap question, to see whether the model answers at all: one token, no repetition, and nobody reads the rest.
+
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+
+use super::{ChatRequest, Client, Message, Role, beginning};
+use crate::{
+    llm::{
+        error::Error,
+        stream::CompletionStream,
+        timers::Timers,
+        wire::{OutputLimit, Request, StreamOptions},
+    },
+    net::link::{LinkFault, Way},
+};
+
+/// What reasoning models need before they can end: with less, OpenAI's refuse instead of being cut.
+const REASONING_LIMIT: u32 = 64;
+
+/// The model answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// How long until the first piece of the answer came.
+    pub first_delta: Duration,
+}
+
+/// The model does not answer. What the upstream said is on one line, without our secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeFault {
+    /// It cannot be reached.
+    Link(LinkFault),
+    /// A page for people, or a redirection: not an API.
+    Page,
+    /// An API, perhaps, but nothing on this path.
+    PathNotFound,
+    /// The key is wrong.
+    KeyRefused(String),
+    /// The key is right and may not do this.
+    Forbidden(String),
+    /// The account is empty.
+    QuotaExhausted(String),
+    /// Too many requests at this moment.
+    RateLimited,
+    /// There is no such model, or not for this key.
+    ModelNotFound(String),
+    /// The request itself is refused: some setting is not for this model.
+    Rejected(String),
+    /// The upstream is not well.
+    Upstream(String),
+    /// No piece of an answer within `llm.first_delta_timeout`.
+    TooSlow,
+    /// It answers, and not as a stream of chat completions.
+    NoStream,
+}
+
+impl Client {
+    /// The way to the upstream, to be shown.
+    pub fn way(&self) -> Way {
+        Way::new(&self.settings.base_url, self.settings.proxy.as_ref())
+    }
+
+    /// Asks for one word, once, and hangs up when it comes.
+    ///
+    /// # Errors
+    /// [`ProbeFault`].
+    pub async fn probe(&self) -> Result<Probed, ProbeFault> {
+        let way = self.way();
+        way.try_first_hop(&self.clock, self.settings.connect_timeout).await.map_err(ProbeFault::Link)?;
+        let asked_at = self.clock.now();
+        let mut timers = Timers::new(self.clock.clone(), &self.settings, asked_at + self.settings.answer_timeout);
+        let headers = self.headers().map_err(|error| ProbeFault::Rejected(error.to_string()))?;
+        let url = format!("{}/chat/completions", self.settings.base_url);
+        let sent = self.http.post(url).headers(headers).body(self.question()).send();
+        let response = match timers.wait(sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(ProbeFault::Link(way.fault_of(&error))),
+            Err(_) => return Err(ProbeFault::TooSlow),
+        };
+        let status = response.status();
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let page = kind.starts_with("text/html");
+        if status.is_success() && !page {
+            let begun = CompletionStream::begin(response, timers, self.redactor.clone()).await;
+            return match begun {
+                Ok(_) => Ok(Probed { first_delta: self.clock.now().since(asked_at) }),
+                Err(error) => Err(self.fault(error, 200)),
+            };
+        }
+        let code = status.as_u16();
+        let body = timers.wait(beginning(response)).await.unwrap_or_default();
+        match code {
+            407 => Err(ProbeFault::Link(LinkFault::ProxyAuthentication)),
+            200..=399 | 405 => Err(ProbeFault::Page),
+            404 if page => Err(ProbeFault::PathNotFound),
+            _ => match self.fault(Error::refused(status, None, &body, &self.redactor), code) {
+                // It wanted to think longer than this question lets it: it works.
+                ProbeFault::Rejected(message) if message.contains("output limit was reached") => {
+                    Ok(Probed { first_delta: self.clock.now().since(asked_at) })
+                }
+                fault => Err(fault),
+            },
+        }
+    }
+
+    fn question(&self) -> Vec<u8> {
+        let settings = &self.settings;
+        let ChatRequest { messages } =
+            ChatRequest { messages: vec![Message { role: Role::User, content: "ping".to_owned() }] };
+        let limit = match OutputLimit::for_model(&settings.model, 1) {
+            OutputLimit::MaxCompletionTokens(_) => OutputLimit::MaxCompletionTokens(REASONING_LIMIT),
+            one => one,
+        };
+        let body = Request {
+            model: &settings.model,
+            messages: &messages,
+            stream: true,
+            stream_options: StreamOptions { include_usage: true },
+            temperature: settings.temperature,
+            reasoning_effort: settings.reasoning_effort.as_deref(),
+            limit: Some(limit),
+        };
+        // Strings and numbers always become JSON.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    fn fault(&self, error: Error, status: u16) -> ProbeFault {
+        match error {
+            Error::Unauthorized { message } if status == 403 => ProbeFault::Forbidden(message),
+            Error::Unauthorized { message } => ProbeFault::KeyRefused(message),
+            Error::ModelNotFound { message } => ProbeFault::ModelNotFound(message),
+            Error::QuotaExhausted { message } => ProbeFault::QuotaExhausted(message),
+            Error::RateLimited { .. } => ProbeFault::RateLimited,
+            Error::Rejected { status: 404, .. } => ProbeFault::PathNotFound,
+            Error::Rejected { message, .. } => ProbeFault::Rejected(message),
+            Error::TooLong | Error::ContentFiltered | Error::Misconfigured { .. } => {
+                ProbeFault::Rejected(error.to_string())
+            }
+            Error::Upstream { message, status, .. } => ProbeFault::Upstream(format!("{status} {message}")),
+            Error::StreamError { message } => ProbeFault::Upstream(message),
+            Error::Unreachable(error) => ProbeFault::Link(self.way().fault_of(&error)),
+            Error::FirstDeltaTimeout | Error::GapTimeout | Error::AnswerTimeout => ProbeFault::TooSlow,
+            Error::Cut { .. } | Error::Garbage { .. } => ProbeFault::NoStream,
+        }
+    }
+}
