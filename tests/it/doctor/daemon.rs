@@ -123,3 +123,26 @@ async fn the_last_report_is_shown_to_operators_and_asking_makes_no_storm() {
     app.settled().await;
     assert_eq!(app.wecom.counters().gettoken, 1);
 }
+
+#[tokio::test]
+async fn our_own_question_is_not_taken_for_wecoms() {
+    let logs = Logs::capture();
+    let address = super::strangers::nobody();
+    let mut app = App::start_with(|config| {
+        config.server.check_at_start = true;
+        config.server.listen = address;
+        config.server.public_url = Some(format!("http://{address}"));
+    })
+    .await;
+    within(async {
+        while logs.with(&["checked the set-up"]).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let report = get(app.operations_url("/readyz?verbose"), None).await;
+    assert!(report.contains(&format!("✓ 回调地址         http://{address}/wxcomapp 应答正确")), "{report}");
+    assert!(report.contains("✗ 收到回调"), "{report}");
+    app.stop().await;
+    assert!(moments(&app).is_empty() && refusals(&app).is_empty());
+}
