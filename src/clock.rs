@@ -4,8 +4,11 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::{Add, RangeInclusive, Sub},
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -88,7 +91,16 @@ impl Clock {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp::default() + since_epoch
             }
-            Self::Manual(manual) => *manual.now.borrow(),
+            Self::Manual(manual) => manual.now(),
+        }
+    }
+
+    /// How long this clock has run since some moment: what setting the time does not change.
+    pub fn uptime(&self) -> Duration {
+        static STARTED: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Self::System => STARTED.get_or_init(Instant::now).elapsed(),
+            Self::Manual(manual) => manual.uptime().since(Timestamp::default()),
         }
     }
 
@@ -100,16 +112,17 @@ impl Clock {
         }
     }
 
-    /// Waits until this clock shows `deadline`. On [`Clock::System`] the wait is measured once, from now, on the
-    /// monotonic clock: setting the machine's clock neither hastens nor hinders it.
+    /// Waits until this clock shows `deadline`. The wait is measured once, from now: setting the clock neither hastens
+    /// nor hinders it.
     pub async fn sleep_until(&self, deadline: Timestamp) {
         match self {
             Self::System => tokio::time::sleep(deadline.since(self.now())).await,
             Self::Manual(manual) => {
+                let deadline = manual.uptime() + deadline.since(manual.now());
                 let _sleeper = manual.sleeper(deadline);
-                let mut now = manual.now.subscribe();
+                let mut uptime = manual.uptime.subscribe();
                 // The sender lives in `self`, so waiting cannot fail while we are borrowed.
-                let _ = now.wait_for(|now| *now >= deadline).await;
+                let _ = uptime.wait_for(|uptime| *uptime >= deadline).await;
             }
         }
     }
@@ -130,27 +143,60 @@ impl Clock {
 /// A clock that a test moves. Clones show and move the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
-    now: Arc<watch::Sender<Timestamp>>,
-    /// How many sleep until when.
+    /// Milliseconds since the clock was made. Only ever grows, and is what waits are measured by.
+    uptime: Arc<watch::Sender<Timestamp>>,
+    /// What the clock shows at uptime 0, in epoch milliseconds.
+    began: Arc<AtomicI64>,
+    /// How many sleep until which uptime.
     sleepers: Arc<watch::Sender<BTreeMap<Timestamp, usize>>>,
 }
 
 impl ManualClock {
     /// Starts at `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self { now: Arc::new(watch::Sender::new(start)), sleepers: Arc::default() }
+        let began = Arc::new(AtomicI64::new(start.as_millis()));
+        Self { uptime: Arc::default(), began, sleepers: Arc::default() }
+    }
+
+    /// The clock of another machine: it shows the same time now and runs alike, but setting one does not set the other.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let began = Arc::new(AtomicI64::new(self.began.load(Ordering::Relaxed)));
+        Self { uptime: Arc::clone(&self.uptime), began, sleepers: Arc::clone(&self.sleepers) }
     }
 
     /// Moves the time on and wakes everyone whose wait is over.
     pub fn advance(&self, by: Duration) {
-        self.now.send_modify(|now| *now = *now + by);
+        self.uptime.send_modify(|uptime| *uptime = *uptime + by);
+    }
+
+    /// Sets the clock forward without time passing: nobody's wait ends.
+    pub fn set_forward(&self, by: Duration) {
+        self.set(self.now() + by);
+    }
+
+    /// Sets the clock back.
+    pub fn set_back(&self, by: Duration) {
+        self.set(self.now() - by);
+    }
+
+    fn set(&self, now: Timestamp) {
+        self.began.store(now.as_millis() - self.uptime().as_millis(), Ordering::Relaxed);
+    }
+
+    fn uptime(&self) -> Timestamp {
+        *self.uptime.borrow()
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.began.load(Ordering::Relaxed) + self.uptime().as_millis())
     }
 
     /// Waits until somebody sleeps for a time within `range` from now, and returns how long: the moment at which a test
     /// may move the time, because the one it means is there.
     pub async fn sleeper_within(&self, range: RangeInclusive<Duration>) -> Duration {
         let mut sleepers = self.sleepers.subscribe();
-        let now = *self.now.borrow();
+        let now = self.uptime();
         let found = |sleepers: &BTreeMap<Timestamp, usize>| {
             sleepers.range(now + *range.start()..=now + *range.end()).next().map(|(deadline, _)| deadline.since(now))
         };
@@ -215,6 +261,24 @@ mod tests {
         assert!(!sleeper.is_finished());
         manual.advance(Duration::from_secs(1));
         assert_eq!(sleeper.await.expect("sleeper"), Timestamp::from_secs(1_700_000_060));
+    }
+
+    #[tokio::test]
+    async fn setting_a_clock_ends_no_wait_and_leaves_the_clock_beside_alone() {
+        let manual = ManualClock::new(Timestamp::from_secs(1_700_000_000));
+        let (clock, beside) = (Clock::Manual(manual.clone()), Clock::Manual(manual.beside()));
+        let second = Duration::from_secs(1);
+        let wait = clock.sleep(second);
+        tokio::pin!(wait);
+        assert!(futures_util::poll!(wait.as_mut()).is_pending());
+        manual.set_forward(Duration::from_secs(3600));
+        assert!(futures_util::poll!(wait.as_mut()).is_pending());
+        manual.set_back(Duration::from_secs(7200));
+        manual.advance(second);
+        assert!(futures_util::poll!(wait.as_mut()).is_ready());
+        assert_eq!(clock.now(), Timestamp::from_secs(1_700_000_001 - 3600));
+        assert_eq!(beside.now(), Timestamp::from_secs(1_700_000_001));
+        assert_eq!((clock.uptime(), beside.uptime()), (second, second));
     }
 
     #[test]

@@ -18,9 +18,14 @@ pub mod phone;
 pub mod set_up;
 pub mod trouble;
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
-use axum::Router;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    response::{IntoResponse, Response},
+};
+use futures_util::{future, stream};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A part of the sandbox could not be started.
@@ -62,6 +67,12 @@ async fn serve(router: Router, port: u16) -> Result<Served, Error> {
         let _ = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await;
     });
     Ok(Served { address, task })
+}
+
+/// Ends the connection without an answer: a body that fails before its first byte takes the head with it.
+fn cut_connection() -> Response {
+    let error = io::Error::from(io::ErrorKind::ConnectionReset);
+    Body::from_stream(stream::once(future::ready(Err::<Bytes, _>(error)))).into_response()
 }
 
 /// Random bytes. The sandbox's ids and secrets are worth nothing, so weak ones are no reason to stop.

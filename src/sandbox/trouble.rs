@@ -10,15 +10,27 @@ use std::{collections::BTreeSet, time::Duration};
 pub struct Trouble {
     pub(super) repeat_callbacks: bool,
     pub(super) refuse_ip: bool,
-    pub(super) hang: bool,
-    pub(super) bad_gateway: bool,
+    pub(super) broken_calls: Option<Breakage>,
     pub(super) answer_delay: Duration,
-    pub(super) lost_answers: u32,
+    lost_answers: u32,
+    lost_by: Breakage,
     pub(super) unknown_members: BTreeSet<String>,
     pub(super) agent_disabled: bool,
     pub(super) agent_unseen: bool,
     access_token: Option<TokenFate>,
     failing_sends: Option<FailingSends>,
+}
+
+/// What comes of a call instead of WeCom's answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Breakage {
+    /// The connection breaks.
+    #[default]
+    Cut,
+    /// Nothing, for ever.
+    Hang,
+    /// An HTML page with this status, as from a gateway or a login page on the way.
+    Page(u16),
 }
 
 /// What becomes of the access token that the daemon holds.
@@ -98,19 +110,30 @@ impl Trouble {
         self.answer_delay = by;
     }
 
+    /// Ends every API call so, before anything was done for it, until `None` is set.
+    pub const fn break_calls(&mut self, by: Option<Breakage>) {
+        self.broken_calls = by;
+    }
+
     /// Accepts every API call and never answers it.
-    pub const fn hang(&mut self, on: bool) {
-        self.hang = on;
+    pub fn hang(&mut self, on: bool) {
+        self.break_calls(on.then_some(Breakage::Hang));
     }
 
     /// Answers every API call with an HTML page and status 502, as a gateway on the way does.
-    pub const fn bad_gateway(&mut self, on: bool) {
-        self.bad_gateway = on;
+    pub fn bad_gateway(&mut self, on: bool) {
+        self.break_calls(on.then_some(Breakage::Page(502)));
     }
 
     /// Does what the next `count` sends ask for, and cuts the connection instead of saying so.
     pub const fn lose_answers(&mut self, count: u32) {
+        self.lose_answers_by(count, Breakage::Cut);
+    }
+
+    /// Does what the next `count` sends ask for, and ends so instead of saying it.
+    pub const fn lose_answers_by(&mut self, count: u32, by: Breakage) {
         self.lost_answers = count;
+        self.lost_by = by;
     }
 
     /// From now on `member` is not in the application's visible range (or is again).
@@ -151,11 +174,11 @@ impl Trouble {
         Some(errcode)
     }
 
-    /// Whether the answer to this send is to be lost.
-    pub(super) const fn take_lost_answer(&mut self) -> bool {
+    /// What comes instead of the answer to this send, if it is to be lost.
+    pub(super) fn take_lost_answer(&mut self) -> Option<Breakage> {
         let lost = self.lost_answers > 0;
         self.lost_answers = self.lost_answers.saturating_sub(1);
-        lost
+        lost.then_some(self.lost_by)
     }
 }
 
@@ -175,7 +198,7 @@ mod tests {
         assert_eq!([0; 3].map(|_| trouble.take_send_failure()), [Some(45009); 3]);
         trouble.fail_sends(None);
         assert_eq!(trouble.take_send_failure(), None);
-        trouble.lose_answers(1);
-        assert_eq!([0; 2].map(|_| trouble.take_lost_answer()), [true, false]);
+        trouble.lose_answers_by(1, Breakage::Page(200));
+        assert_eq!([0; 2].map(|_| trouble.take_lost_answer()), [Some(Breakage::Page(200)), None]);
     }
 }

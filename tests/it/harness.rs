@@ -32,7 +32,7 @@ pub struct App {
     pub model: DemoModel,
     pub clock: ManualClock,
     pub dir: TempDir,
-    config: Config,
+    pub config: Config,
     running: Option<Running>,
 }
 
@@ -52,7 +52,8 @@ impl App {
     /// A daemon whose configuration was changed.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let clock = ManualClock::new(Timestamp::from_secs(1_790_000_000));
-        let handed_in = Clock::Manual(clock.clone());
+        // The daemon's clock can be set without setting those of the others.
+        let handed_in = Clock::Manual(clock.beside());
         let app = EmulatorSettings::invent(CorpId::parse("ww1436e0e65a779aee").unwrap(), AgentId::new(1_000_002));
         let wecom = Emulator::start(app, handed_in.clone()).await.unwrap();
         let model = DemoModel::start(handed_in).await.unwrap();
@@ -223,10 +224,15 @@ pub struct Logs {
 
 impl Logs {
     pub fn capture() -> Self {
+        Self::capture_up_to(tracing::Level::TRACE)
+    }
+
+    /// Only what is at least as important as `level`: for stories that are long.
+    pub fn capture_up_to(level: tracing::Level) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(move || LogWriter(Arc::clone(&writer)))
             .finish();

@@ -16,6 +16,7 @@ mod deployment;
 mod docs;
 mod doctor;
 mod domain_files;
+mod faults;
 mod harness;
 mod hook;
 mod https;

@@ -4,20 +4,19 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use axum::{
     Json, Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{ConnectInfo, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use futures_util::{future, stream};
+use futures_util::future;
 use serde_json::{Value, json};
 
 use super::{
@@ -25,7 +24,11 @@ use super::{
     message::{Refusal, SendRequest},
     state::{Fate, Taken},
 };
-use crate::sandbox::journal::{Entry, Kind};
+use crate::sandbox::{
+    cut_connection,
+    journal::{Entry, Kind},
+    trouble::Breakage,
+};
 
 /// The address that WeCom says the call came from where there is no console to enter it in: from a range that is kept
 /// for documentation.
@@ -109,11 +112,14 @@ async fn message_send(
         if parameters.contains_key("access_token") { "?access_token=***" } else { "" },
         String::from_utf8_lossy(&body)
     );
-    let (zh, en) = if lost { ("已送达，但应答丢失", "delivered, but the answer was lost") } else { (zh, en) };
+    let (zh, en) = if lost.is_some() { ("已送达，但应答丢失", "delivered, but the answer was lost") } else { (zh, en) };
     cloud.record(Kind::Send, zh, en, &request, &answer);
     // After the journal, so that a message is not seen before the step that brought it.
     cloud.announce();
-    if lost { cut_connection() } else { Json(answer).into_response() }
+    match lost {
+        Some(breakage) => end_by(breakage).await,
+        None => Json(answer).into_response(),
+    }
 }
 
 async fn agent_get(
@@ -156,35 +162,45 @@ async fn agent_get(
     Json(answer).into_response()
 }
 
-/// Ends the connection without an answer: a body that fails before its first byte takes the head with it.
-fn cut_connection() -> Response {
-    let error = io::Error::from(io::ErrorKind::ConnectionReset);
-    Body::from_stream(stream::once(future::ready(Err::<Bytes, _>(error)))).into_response()
+/// Ends a call without WeCom's answer.
+async fn end_by(breakage: Breakage) -> Response {
+    match breakage {
+        Breakage::Cut => cut_connection(),
+        Breakage::Hang => {
+            let never: Infallible = future::pending().await;
+            match never {}
+        }
+        Breakage::Page(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let html = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>");
+            (status, [(header::CONTENT_TYPE, "text/html")], html).into_response()
+        }
+    }
 }
 
 impl Cloud {
     /// Lets the call through, or gives what comes instead of an answer.
     async fn in_good_order(&self) -> Result<(), Response> {
-        let (hang, delay, bad_gateway) = {
+        let (broken, delay) = {
             let trouble = &self.state().trouble;
-            (trouble.hang, trouble.answer_delay, trouble.bad_gateway)
+            (trouble.broken_calls, trouble.answer_delay)
         };
-        if hang {
-            let never: Infallible = future::pending().await;
-            match never {}
-        }
         if !delay.is_zero() {
             self.clock.sleep(delay).await;
         }
-        if bad_gateway {
-            let html = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
-            return Err((StatusCode::BAD_GATEWAY, [(header::CONTENT_TYPE, "text/html")], html).into_response());
+        if let Some(breakage) = broken {
+            return Err(end_by(breakage).await);
         }
         Ok(())
     }
 
+<<<<<<< HEAD
     /// Decides about a send; the second value says whether its answer is to be lost.
     fn take(&self, access_token: Option<&str>, from: IpAddr, body: &[u8]) -> (Result<Taken, Refusal>, bool) {
+=======
+    /// Decides about a send; the second value says what comes instead of its answer.
+    fn take(&self, access_token: Option<&str>, body: &[u8]) -> (Result<Taken, Refusal>, Option<Breakage>) {
+>>>>>>> b8d5115 (Run the faults of the model as one table, counted at the phone)
         let now = self.clock.now();
         let state = &mut *self.state();
         let outcome = state.authorise(access_token, from, now).and_then(|()| {
@@ -194,7 +210,7 @@ impl Cloud {
             let request = SendRequest::parse(body, self.settings.agent_id)?;
             state.take(request, now)
         });
-        let lost = outcome.is_ok() && state.trouble.take_lost_answer();
+        let lost = if outcome.is_ok() { state.trouble.take_lost_answer() } else { None };
         (outcome, lost)
     }
 

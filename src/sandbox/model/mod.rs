@@ -69,6 +69,17 @@ pub enum ModelReply {
     CutAfter(String),
     /// Status 200, and a body that is no answer.
     Garbage,
+    /// Breaks the connection before its first byte.
+    Reset,
+    /// Status 200 and these bytes in these pieces, with a pause before each, and the end of the body.
+    Bytes {
+        /// The `Content-Type`.
+        content_type: String,
+        /// What is written.
+        pieces: Vec<Vec<u8>>,
+        /// How long it waits before each piece.
+        pause: Duration,
+    },
     /// Waits first.
     After(Duration, Box<ModelReply>),
     /// Writes `before`, waits until the gate is open, writes `after`.

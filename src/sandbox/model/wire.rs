@@ -16,7 +16,10 @@ use serde_json::{Value, json};
 use super::{Desk, Gate, ModelReply, ModelRequest, NAME, answer::answer};
 use crate::{
     clock::Timestamp,
-    sandbox::journal::{Entry, Kind},
+    sandbox::{
+        cut_connection,
+        journal::{Entry, Kind},
+    },
 };
 
 pub(super) fn router(desk: Arc<Desk>) -> Router {
@@ -64,6 +67,12 @@ enum Act {
     Refuse(Response),
     /// A line that is no JSON.
     Blather,
+    /// A whole body of its own; stands alone.
+    Bytes {
+        content_type: String,
+        pieces: Vec<Vec<u8>>,
+        pause: Duration,
+    },
     End {
         reason: String,
         usage: bool,
@@ -119,6 +128,7 @@ impl Performance {
                     self.end(&format!("模型拒绝：HTTP {status}"), &format!("the model refused: HTTP {status}"), true);
                     return response;
                 }
+                Act::Bytes { content_type, pieces, pause } => return self.bytes(content_type, pieces, pause),
                 act => {
                     self.acts.push_front(act);
                     break;
@@ -140,6 +150,18 @@ impl Performance {
             .into_response()
     }
 
+    fn bytes(self, content_type: String, pieces: Vec<Vec<u8>>, pause: Duration) -> Response {
+        let body = stream::unfold((self, pieces.into_iter()), move |(mut performance, mut pieces)| async move {
+            let Some(piece) = pieces.next() else {
+                performance.end("模型写完了", "the model finished", false);
+                return None;
+            };
+            performance.desk.clock.sleep(pause).await;
+            Some((Ok::<_, io::Error>(Bytes::from(piece)), (performance, pieces)))
+        });
+        ([(header::CONTENT_TYPE, content_type)], Body::from_stream(body)).into_response()
+    }
+
     /// The next piece of the stream; `None` after the last.
     async fn next_piece(&mut self) -> Option<io::Result<Bytes>> {
         loop {
@@ -155,7 +177,7 @@ impl Performance {
                 Act::WaitFor(gate) => gate.passed().await,
                 Act::Hang => future::pending().await,
                 Act::Blather => return Some(Ok(Bytes::from_static(b"data: {\"choices\": [oops\n\n"))),
-                Act::Refuse(_) | Act::Cut => {
+                Act::Refuse(_) | Act::Bytes { .. } | Act::Cut => {
                     // Gives the server a moment to send what was written before.
                     tokio::task::yield_now().await;
                     self.end("模型的连接断了", "the model's connection broke", true);
@@ -191,6 +213,7 @@ impl Performance {
                 Act::WaitFor(gate) => gate.passed().await,
                 Act::Hang => future::pending().await,
                 Act::Refuse(response) => return response,
+                Act::Bytes { content_type, pieces, pause } => return self.bytes(content_type, pieces, pause),
                 Act::Blather => return "<html>this is no answer</html>".into_response(),
                 Act::Cut => {
                     self.end("模型的连接断了", "the model's connection broke", true);
@@ -304,6 +327,8 @@ fn plan(reply: ModelReply, request: &Value, delay: Duration) -> VecDeque<Act> {
             }
             VecDeque::from([Act::Refuse(response)])
         }
+        ModelReply::Reset => VecDeque::from([Act::Refuse(cut_connection())]),
+        ModelReply::Bytes { content_type, pieces, pause } => VecDeque::from([Act::Bytes { content_type, pieces, pause }]),
         ModelReply::Hang => VecDeque::from([Act::Hang]),
         ModelReply::Stall(text) => ended_by(write(&text), Act::Hang),
         ModelReply::CutAfter(text) => ended_by(write(&text), Act::Cut),
