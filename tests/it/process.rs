@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     process::{ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -32,6 +33,8 @@ pub struct Company {
     port: u16,
     more: Vec<(String, String)>,
     daemon: Option<Child>,
+    /// What all of its processes have said.
+    log: Arc<Mutex<String>>,
 }
 
 impl Company {
@@ -44,7 +47,7 @@ impl Company {
         let port = free_port();
         wecom.set_callback_url(format!("http://127.0.0.1:{port}/wxcomapp"));
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { wecom, model, dir, port, more, daemon: None }
+        Self { wecom, model, dir, port, more, daemon: None, log: Arc::default() }
     }
 
     /// Adds a variable to what the next start, and every command, is given.
@@ -102,8 +105,26 @@ impl Company {
             }
         })
         .await;
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let said = Arc::clone(&self.log);
+        said.lock().unwrap().push_str(&seen.join("\n"));
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                let mut said = said.lock().unwrap();
+                said.push('\n');
+                said.push_str(&line);
+            }
+        });
         self.daemon = Some(child);
+    }
+
+    /// Whether one of its processes has said this.
+    pub fn has_logged(&self, words: &str) -> bool {
+        self.log.lock().unwrap().contains(words)
+    }
+
+    /// The process that runs.
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("it runs").id().unwrap()
     }
 
     /// SIGKILL: the process gets no chance to do anything.
@@ -134,12 +155,7 @@ impl Company {
         within_seconds(30, command.envs(more.iter().copied()).output()).await.unwrap()
     }
 
-    /// The daemon's process.
-    pub fn pid(&self) -> u32 {
-        self.daemon.as_ref().and_then(Child::id).expect("it runs")
-    }
-
-    async fn ready(&self) -> (u16, String) {
+    pub async fn ready(&self) -> (u16, String) {
         let answer = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.port)).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
@@ -168,10 +184,10 @@ pub fn free_port() -> u16 {
 }
 
 /// Small, seeded, and good enough to choose moments with.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
@@ -201,10 +217,26 @@ fn write_answer(body: &serde_json::Value) -> ModelReply {
 /// the end every message that was acknowledged has its whole answer, once.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_instant_it_loses_nothing_and_says_nothing_twice() {
-    let rounds: u64 = std::env::var("QIMATE_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12);
-    let seed: u64 = std::env::var("QIMATE_KILL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
+    let story = killed_at_random(12).await;
+    println!(
+        "{} acknowledged over {} kills, all answered once; {} messages shown, {} repeated attempts swallowed",
+        story.acknowledged, story.rounds, story.shown, story.swallowed
+    );
+}
+
+/// What came of it.
+pub struct Killed {
+    pub rounds: u64,
+    pub acknowledged: usize,
+    pub shown: usize,
+    pub swallowed: u64,
+}
+
+/// Kills it `QIMATE_KILL_ROUNDS` times, or so often, at moments that `QIMATE_KILL_SEED` or the moment itself decides.
+pub async fn killed_at_random(rounds: u64) -> Killed {
+    let set = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let rounds: u64 = set("QIMATE_KILL_ROUNDS").unwrap_or(rounds);
+    let seed: u64 = set("QIMATE_KILL_SEED")
         .unwrap_or_else(|| u64::from(std::process::id()) ^ Clock::System.now().as_millis().cast_unsigned());
     println!("QIMATE_KILL_SEED={seed} QIMATE_KILL_ROUNDS={rounds}");
     let mut dice = Dice(seed);
@@ -259,12 +291,8 @@ async fn killed_at_any_instant_it_loses_nothing_and_says_nothing_twice() {
     for message in &shown {
         assert!(seen.insert((message.member.clone(), message.content.clone())), "seed {seed}: twice: {message:?}");
     }
-    println!(
-        "{} acknowledged over {rounds} kills, all answered once; {} messages shown, {} repeated attempts swallowed",
-        acknowledged.len(),
-        shown.len(),
-        company.wecom.counters().duplicates
-    );
+    let (acknowledged, swallowed) = (acknowledged.len(), company.wecom.counters().duplicates);
+    Killed { rounds, acknowledged, shown: shown.len(), swallowed }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -393,7 +421,7 @@ async fn a_disk_that_refuses_writes_refuses_callbacks_and_recovers_by_itself() {
     assert!(company.wecom.say("zhangsan", "一").await.accepted());
     company.until("SELECT COUNT(*) FROM outbox WHERE state = 'sent'", 1).await;
 
-    let pid = company.daemon.as_ref().unwrap().id().unwrap().to_string();
+    let pid = company.pid().to_string();
     let limit = |limit: &str| {
         let limit = format!("--fsize={limit}");
         assert!(std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());

@@ -8,6 +8,7 @@
 
 mod burst;
 mod clock;
+mod company;
 mod disk;
 mod model;
 mod names;

@@ -43,15 +43,17 @@ pub fn jobs() -> Vec<Job> {
         pause: Duration::ZERO,
     };
     let stream = "text/event-stream";
-    let mut long_line = b"data: ".to_vec();
-    long_line.resize(4 * 1024 * 1024, b'x');
+    let line = |mib: usize| [b"data: ".as_slice(), &vec![b'x'; mib * 1024 * 1024]].concat();
     jobs.push(Job::new("model: hangs before the first word", hangs_before));
     jobs.push(Job::new("model: hangs in the middle", hangs_in_the_middle));
     jobs.push(once("model: connection reset before the first byte", ModelReply::Reset, 2, "asked again after a second at most"));
     jobs.push(once("model: connection reset in the middle", ModelReply::CutAfter(BEGINNING.to_owned()), 1, broken));
     jobs.push(once("model: stream ends in the middle", bytes(stream, vec![sse(BEGINNING).into_bytes()]), 1, broken));
     jobs.push(once("model: garbage in the stream", ModelReply::Garbage, 1, "the stream is given up; the next question works"));
-    jobs.push(once("model: a line of 4 MiB", bytes(stream, vec![long_line]), 1, "not kept beyond its limit; the next question works"));
+    let unended = bytes(stream, vec![line(4)]);
+    jobs.push(once("model: a line of 4 MiB, cut off", unended, 2, "asked again after a second at most"));
+    let too_long = bytes(stream, vec![line(9)]);
+    jobs.push(once("model: a line of 9 MiB", too_long, 1, "given up at 8 MiB; the next question works"));
     jobs.push(Job::new("model: one byte every 100 ms", drips));
     jobs.push(Job::new("model: drips for ever", drips_for_ever));
     let page = b"<!DOCTYPE html><html><title>Log in</title></html>".to_vec();

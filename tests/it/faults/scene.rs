@@ -71,21 +71,25 @@ impl Books {
         self.said.iter().map(|(member, _)| member.as_str()).collect()
     }
 
-    /// How many questions came to nothing: neither an answer, nor a sentence whose reference `is_logged`.
-    pub fn lost(&self, shown: &[Delivered], is_logged: impl Fn(&str) -> bool) -> usize {
+    /// How many questions came to nothing: neither an answer, nor a sentence with a reference.
+    pub fn lost(&self, shown: &[Delivered]) -> usize {
         let mut lost = 0;
         for member in self.members() {
             let texts: Vec<_> = shown.iter().filter(|one| one.member == member).map(|one| &one.content).collect();
             let questions: Vec<_> = self.said.iter().filter(|(one, _)| one == member).map(|(_, asked)| asked).collect();
             let answered = |question: &&&String| texts.iter().any(|text| text.contains(&answer_to(question)));
             let unanswered = questions.len() - questions.iter().filter(answered).count();
-            let sentences = texts.iter().flat_map(|text| references(text)).filter(|reference| {
-                assert!(is_logged(reference), "the log does not know {reference}");
-                true
-            });
-            lost += unanswered.saturating_sub(sentences.count());
+            let sentences: usize = texts.iter().map(|text| references(text).len()).sum();
+            lost += unanswered.saturating_sub(sentences);
         }
         lost
+    }
+
+    /// Every reference that a member was given must be one that the log knows.
+    pub fn check_references(shown: &[Delivered], is_logged: impl Fn(&str) -> bool) {
+        for reference in shown.iter().flat_map(|one| references(&one.content)) {
+            assert!(is_logged(&reference), "the log does not know {reference}");
+        }
     }
 
     /// How often a phone showed something again.
@@ -107,7 +111,8 @@ impl Books {
         let mut ways = BTreeSet::new();
         for member in self.members() {
             let texts = shown.iter().filter(|one| one.member == member);
-            let said: Vec<_> = texts.map(|one| self.in_words(&one.content)).collect();
+            let mut said: Vec<_> = texts.map(|one| self.in_words(&one.content)).collect();
+            said.dedup();
             ways.insert(if said.is_empty() { "nothing".to_owned() } else { said.join(", then ") });
         }
         ways.into_iter().collect::<Vec<_>>().join("; or ")
@@ -117,7 +122,7 @@ impl Books {
         let mut text = text.trim_end_matches(['\u{200B}', '\u{200C}']).to_owned();
         let answers = self.said.iter().filter(|(_, question)| text.contains(&answer_to(question))).count();
         if answers > 0 {
-            return if answers == 1 { "the answer".to_owned() } else { "the answers".to_owned() };
+            return "the answer".to_owned();
         }
         if let Some((first, second)) = BEGINNING.split_once("\n\n") {
             text = text.replace(first, "(the first paragraph)").replace(second, "(the beginning of the second)");
@@ -188,6 +193,16 @@ impl Scene {
         .await;
     }
 
+    /// Waits, without time passing, until it is so.
+    pub async fn wait_until(&self, so: impl Fn() -> bool) {
+        within(async {
+            while !so() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
     /// Lets time pass until nobody is owed anything.
     pub async fn pass_until_settled(&self) {
         self.pass_until(|| self.owed() == 0).await;
@@ -223,8 +238,8 @@ impl Scene {
         let counters = self.app.wecom.counters();
         assert_eq!((counters.over_rate, counters.cut), (0, 0), "WeCom swallowed something");
         assert_eq!(self.count("SELECT COUNT(*) FROM outbox WHERE state = 'dead'"), 0, "a dead letter is left");
-        let lost = self.books.lost(&shown, |reference| !self.logs.with(&[reference]).is_empty());
-        let twice = self.books.twice(&shown);
+        let (lost, twice) = (self.books.lost(&shown), self.books.twice(&shown));
+        Books::check_references(&shown, |reference| !self.logs.with(&[reference]).is_empty());
         self.app.stop().await;
         Row { fault, hears, lost, twice, recovered: recovered.into() }
     }
