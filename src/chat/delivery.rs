@@ -90,6 +90,7 @@ impl Delivery {
     /// Works until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let claim = |limit| self.claim(limit);
+        let clock_set = |set| self.store.move_outbox_times(set, self.clock.now());
         let ready = || async {
             tokio::select! {
                 () = self.store.outbox_ready() => {}
@@ -98,7 +99,7 @@ impl Delivery {
         };
         let handle = |claim| Arc::clone(&self).deliver(claim);
         let queue = Queue { name: "outbox", hands: self.hands, on_stop: OnStop::Drain };
-        dispatch(queue, &self.clock, &stop, claim, ready, handle).await;
+        dispatch(queue, &self.clock, &stop, claim, clock_set, ready, handle).await;
     }
 
     /// As many messages as the gate lets through.

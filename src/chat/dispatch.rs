@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{
+        Clock, Timestamp,
+        setting::{ClockSet, Watch},
+    },
     store::{self, inbox::Claimed},
 };
 
@@ -37,21 +40,25 @@ pub enum OnStop {
 /// Claims with `claim` whenever `ready` says so, and gives each claim to `handle`, until `stop`; then waits for those
 /// at work. Dropping the future drops them.
 ///
-/// `claim` is asked for up to so many; `ready` waits for a signal that there may be more.
-pub async fn dispatch<T, C, R, H>(
+/// `claim` is asked for up to so many; `ready` waits for a signal that there may be more; `clock_set` moves what waits
+/// when somebody has set the clock.
+pub async fn dispatch<T, C, S, R, H>(
     queue: Queue,
     clock: &Clock,
     stop: &CancellationToken,
     claim: impl Fn(usize) -> C,
+    clock_set: impl Fn(ClockSet) -> S,
     ready: impl Fn() -> R,
     handle: impl Fn(T) -> H,
 ) where
     C: Future<Output = Result<Claimed<T>, store::Error>>,
+    S: Future<Output = Result<(), store::Error>>,
     R: Future<Output = ()>,
     H: Future<Output = ()> + Send + 'static,
 {
     let Queue { name, hands, on_stop } = queue;
     let mut at_work = JoinSet::new();
+    let mut watch = Watch::new(clock.clone());
     // When there is, or may be, something to claim. It stays due while all hands are full.
     let mut ask_at = Some(clock.now());
     let mut failing = false;
@@ -71,7 +78,15 @@ pub async fn dispatch<T, C, R, H>(
         }
         let due = stopping && !drained || !stopping && ask_at.is_some_and(|at| at <= clock.now());
         if open && due && free > 0 {
-            match claim(free).await {
+            let claimed = async {
+                if let Some(set) = watch.look() {
+                    clock_set(set).await?;
+                    watch.rest();
+                    info!(queue = name, ?set, "the clock was set; what waits was moved with it");
+                }
+                claim(free).await
+            };
+            match claimed.await {
                 Ok(Claimed { claims, next_at }) => {
                     if failing {
                         info!(queue = name, "the database can be used again");
@@ -100,7 +115,8 @@ pub async fn dispatch<T, C, R, H>(
                 report(name, ended);
             }
             () = ready(), if open => ask_at = Some(clock.now()),
-            () = until(clock, ask_at), if open && !stopping && free > 0 => {}
+            // The wait is over, even if the clock was set back meanwhile and does not show it.
+            () = until(clock, ask_at), if open && !stopping && free > 0 => ask_at = Some(clock.now()),
             () = stop.cancelled(), if open && !stopping => {}
             else => return,
         }

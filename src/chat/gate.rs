@@ -50,7 +50,7 @@ impl Gate {
         let mut state = self.lock();
         match *state {
             State::Open => (wanted, None),
-            State::Closed { until, pause } if until <= self.clock.now() => {
+            State::Closed { until, pause } if is_over(until, pause, self.clock.now()) => {
                 *state = State::Probing { pause };
                 (wanted.min(1), None)
             }
@@ -99,7 +99,9 @@ impl Gate {
         let (pause, was_open) = match *state {
             State::Open => (FIRST, true),
             State::Probing { pause } => ((pause * 2).min(longest), false),
-            State::Closed { until, .. } if until >= now + for_at_least => return (until, false),
+            State::Closed { until, pause } if until >= now + for_at_least && !is_over(until, pause, now) => {
+                return (until, false);
+            }
             State::Closed { pause, .. } => (pause, false),
         };
         let pause = pause.max(for_at_least);
@@ -126,6 +128,12 @@ impl Gate {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the pause until then is over: also when more is left of it than there ever was, because somebody set the
+/// clock back.
+fn is_over(until: Timestamp, pause: Duration, now: Timestamp) -> bool {
+    until <= now || until.since(now) > pause
 }
 
 #[cfg(test)]
@@ -159,6 +167,17 @@ mod tests {
         assert_eq!(gate.allows(8).0, 1);
         gate.open();
         assert_eq!(gate.allows(8), (8, None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_it_closed() {
+        let manual = ManualClock::new(Timestamp::from_secs(1_700_000_000));
+        let gate = Gate::new(Clock::Manual(manual.clone()));
+        gate.close(Duration::ZERO);
+        manual.advance(Duration::from_secs(1));
+        assert_eq!(gate.allows(8).0, 0);
+        manual.set_back(Duration::from_secs(3600));
+        assert_eq!(gate.allows(8).0, 1);
     }
 
     #[test]

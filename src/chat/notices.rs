@@ -50,7 +50,8 @@ impl Notices {
         loop {
             let overdue = async {
                 match look_at {
-                    Some(at) => self.clock.sleep_until(at).await,
+                    // Never longer than the pause, also when the clock was set back meanwhile.
+                    Some(at) => self.clock.sleep_until(at.min(self.clock.now() + pause.unwrap_or_default())).await,
                     None => std::future::pending().await,
                 }
             };

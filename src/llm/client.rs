@@ -24,7 +24,7 @@ use super::{
     wire::{OutputLimit, Request, StreamOptions},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     config,
     metrics::Metrics,
     secret::Secret,
@@ -89,7 +89,7 @@ impl Client {
     /// # Errors
     /// [`Error`] of the last attempt; nothing of the answer has come then.
     pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, Error> {
-        let deadline = self.clock.now() + self.settings.answer_timeout;
+        let deadline = self.clock.uptime().saturating_add(self.settings.answer_timeout);
         let headers = self.headers()?;
         let body = self.body(request)?;
         // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
@@ -108,7 +108,7 @@ impl Client {
         &self,
         headers: HeaderMap,
         body: Bytes,
-        deadline: Timestamp,
+        deadline: Duration,
         redactor: &Redactor,
     ) -> Result<CompletionStream, Error> {
         let mut timers = Timers::new(self.clock.clone(), &self.settings, deadline);

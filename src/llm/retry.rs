@@ -18,13 +18,14 @@ const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// An employee who would wait longer than this is told so instead.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Makes `attempt` until it succeeds, at most 1 + `max_retries` times, never starting one at or after `deadline`.
+/// Makes `attempt` until it succeeds, at most 1 + `max_retries` times, never starting one at or after `deadline`,
+/// an uptime of `clock`.
 ///
 /// # Errors
 /// That of the last attempt.
 pub(super) async fn until_success<T, F: Future<Output = Result<T, Error>>>(
     clock: &Clock,
-    deadline: Timestamp,
+    deadline: Duration,
     max_retries: u32,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, Error> {
@@ -40,7 +41,9 @@ pub(super) async fn until_success<T, F: Future<Output = Result<T, Error>>>(
             Ok(success) => return Ok(success),
             Err(error) => error,
         };
-        let Some(pause) = pause_after(&error, &mut pauses).filter(|pause| clock.now() + *pause < deadline) else {
+        let Some(pause) =
+            pause_after(&error, &mut pauses).filter(|pause| clock.uptime().saturating_add(*pause) < deadline)
+        else {
             return Err(error);
         };
         tracing::warn!(llm.pause_ms = pause.as_millis(), kind = error.kind(), "the model is asked again: {error}");
@@ -90,7 +93,7 @@ mod tests {
         let manual = ManualClock::new(START);
         let clock = Clock::Manual(manual.clone());
         let (errors, at) = (RefCell::new(errors.into_iter()), RefCell::new(Vec::new()));
-        let run = until_success(&clock, START + Duration::from_secs(100), max_retries, || async {
+        let run = until_success(&clock, Duration::from_secs(100), max_retries, || async {
             at.borrow_mut().push(clock.now().since(START).as_secs_f64());
             errors.borrow_mut().next().map_or(Ok(()), Err)
         });

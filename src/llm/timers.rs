@@ -1,16 +1,13 @@
 //! How long an answer is waited for.
 //!
 //! Only the time spent waiting counts for the gaps: a caller that takes its time between two deltas is not the model's
-//! fault. The whole answer has one deadline, whoever is slow; it is a time of day, so a machine whose clock is set forward
-//! by minutes gives up its running answers. Knows nothing of what is waited for.
+//! fault. The whole answer has one deadline, whoever is slow. All of it is measured by the time that passes: setting the
+//! machine's clock gives up no answer and keeps none waiting. Knows nothing of what is waited for.
 
 use std::time::Duration;
 
 use super::error::Error;
-use crate::{
-    clock::{Clock, Timestamp},
-    config::Llm,
-};
+use crate::{clock::Clock, config::Llm};
 
 /// The longest wait for usage and `[DONE]` once the reason for the end has come. They follow at once or never, and
 /// the employee's last words wait for them.
@@ -20,13 +17,14 @@ const TRAILER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Timers {
     clock: Clock,
-    deadline: Timestamp,
+    /// An uptime of `clock`.
+    deadline: Duration,
     first_delta: Duration,
     gap: Duration,
     stage: Stage,
     /// Since when the stage's limit runs: kept over waits that are dropped before their end, so that a caller that
     /// waits for several things at once does not start it anew each time.
-    since: Option<Timestamp>,
+    since: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +38,7 @@ enum Stage {
 
 impl Timers {
     /// For an attempt that begins with the first [`Timers::wait`].
-    pub(super) fn new(clock: Clock, settings: &Llm, deadline: Timestamp) -> Self {
+    pub(super) fn new(clock: Clock, settings: &Llm, deadline: Duration) -> Self {
         let (first_delta, gap) = (settings.first_delta_timeout, settings.gap_timeout);
         Self { clock, deadline, first_delta, gap, stage: Stage::Asked, since: None }
     }
@@ -56,20 +54,20 @@ impl Timers {
     /// # Errors
     /// The timeout that passed. `future` is dropped.
     pub(super) async fn wait<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
-        let now = self.clock.now();
+        let now = self.clock.uptime();
         let (limit, error) = match self.stage {
             Stage::Asked => (self.first_delta, Error::FirstDeltaTimeout),
             Stage::Answering => (self.gap, Error::GapTimeout),
             Stage::Ending => (self.gap.min(TRAILER), Error::GapTimeout),
         };
-        let quiet_until = *self.since.get_or_insert(now) + limit;
+        let quiet_until = self.since.get_or_insert(now).saturating_add(limit);
         let (until, error) =
             if self.deadline <= quiet_until { (self.deadline, Error::AnswerTimeout) } else { (quiet_until, error) };
         // A clock's timeout looks at the future first: what is always ready would never be too late.
         if now >= until {
             return Err(error);
         }
-        self.clock.timeout(until.since(now), future).await.map_err(|_| error)
+        self.clock.timeout(until - now, future).await.map_err(|_| error)
     }
 }
 
@@ -78,7 +76,7 @@ mod tests {
     use std::{collections::BTreeMap, future};
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{ManualClock, Timestamp};
 
     const ASKED: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -99,7 +97,7 @@ mod tests {
             answer_timeout: Duration::from_secs(100),
             max_retries: 0,
         };
-        Timers::new(Clock::Manual(clock.clone()), &settings, ASKED + settings.answer_timeout)
+        Timers::new(Clock::Manual(clock.clone()), &settings, settings.answer_timeout)
     }
 
     async fn fails_after(clock: &ManualClock, timers: &mut Timers, secs: u64) -> Error {

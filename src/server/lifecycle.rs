@@ -142,9 +142,10 @@ impl Server {
             let queue = Queue { name: "inbox", hands: config.chat.max_concurrent_turns, on_stop: OnStop::Leave };
             async move {
                 let claim = |limit| store.claim_inbound(limit, clock.now());
+                let clock_set = |set| store.move_inbox_times(set);
                 let ready = || store.inbox_ready();
                 let handle = |claim| Arc::clone(&turns).handle(claim);
-                dispatch(queue, &clock, &stop, claim, ready, handle).await;
+                dispatch(queue, &clock, &stop, claim, clock_set, ready, handle).await;
                 turns_ended.cancel();
             }
         });

@@ -31,6 +31,8 @@ const GROUP: usize = 512;
 const READERS: usize = 2;
 /// The longest that an outbox lane rests: what the pace of an hour can ask for.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
+/// How far a clock is moved to be kept right: no reason to think that it was set while the process was away.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 /// How long a statement waits for another process (a command, a backup) before it gives up. Below the five seconds
 /// that WeCom waits for an answer, so that the callback is refused in time and repeated.
 const BUSY: Duration = Duration::from_secs(2);
@@ -280,6 +282,10 @@ fn clear_leases(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Error
     conn.execute("UPDATE inbox_lane SET lease = NULL, ready_at = MIN(ready_at, ?1)", [now.as_millis()])?;
     let longest_rest = (now + LONGEST_REST).as_millis();
     conn.execute("UPDATE outbox_lane SET lease = NULL, ready_at = MIN(ready_at, ?1)", [longest_rest])?;
+    // Sent in the future: as good as just now. In doubt since the future: for nobody knows how long, so too long.
+    conn.execute("UPDATE outbox SET attempted_at = ?1 WHERE batch = seq AND attempted_at > ?1", [now.as_millis()])?;
+    let beyond = (now + CLOCKS_DIFFER).as_millis();
+    conn.execute("UPDATE outbox SET unsure_since = 0 WHERE state = 'waiting' AND unsure_since > ?1", [beyond])?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ pub mod outbox;
 mod prune;
 pub mod restore;
 pub mod sightings;
+mod setting;
 pub mod vitals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -189,7 +189,10 @@ impl AccessTokens {
     fn standing_failure(&self, calls_before: u64) -> Option<TokenError> {
         let state = self.state();
         let (error, until) = state.failure.as_ref()?;
-        (state.calls != calls_before || self.clock.now() < *until).then(|| error.clone())
+        // More is left of it than there ever was: somebody set the clock back.
+        let left = until.since(self.clock.now());
+        let stands = left > Duration::ZERO && left <= stands(error);
+        (state.calls != calls_before || stands).then(|| error.clone())
     }
 
     /// Asks WeCom and keeps the outcome. The caller holds `asking`.

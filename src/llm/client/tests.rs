@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 
 use super::*;
 use crate::{
-    clock::ManualClock,
+    clock::{ManualClock, Timestamp},
     llm::stream::{Delta, Finish, FinishReason},
     model::conversation::Usage,
     net,

@@ -112,7 +112,8 @@ async fn message_send(
         if parameters.contains_key("access_token") { "?access_token=***" } else { "" },
         String::from_utf8_lossy(&body)
     );
-    let (zh, en) = if lost.is_some() { ("已送达，但应答丢失", "delivered, but the answer was lost") } else { (zh, en) };
+    let (zh, en) =
+        if lost.is_some() { ("已送达，但应答丢失", "delivered, but the answer was lost") } else { (zh, en) };
     cloud.record(Kind::Send, zh, en, &request, &answer);
     // After the journal, so that a message is not seen before the step that brought it.
     cloud.announce();
@@ -194,13 +195,13 @@ impl Cloud {
         Ok(())
     }
 
-<<<<<<< HEAD
-    /// Decides about a send; the second value says whether its answer is to be lost.
-    fn take(&self, access_token: Option<&str>, from: IpAddr, body: &[u8]) -> (Result<Taken, Refusal>, bool) {
-=======
     /// Decides about a send; the second value says what comes instead of its answer.
-    fn take(&self, access_token: Option<&str>, body: &[u8]) -> (Result<Taken, Refusal>, Option<Breakage>) {
->>>>>>> b8d5115 (Run the faults of the model as one table, counted at the phone)
+    fn take(
+        &self,
+        access_token: Option<&str>,
+        from: IpAddr,
+        body: &[u8],
+    ) -> (Result<Taken, Refusal>, Option<Breakage>) {
         let now = self.clock.now();
         let state = &mut *self.state();
         let outcome = state.authorise(access_token, from, now).and_then(|()| {

@@ -328,7 +328,9 @@ fn plan(reply: ModelReply, request: &Value, delay: Duration) -> VecDeque<Act> {
             VecDeque::from([Act::Refuse(response)])
         }
         ModelReply::Reset => VecDeque::from([Act::Refuse(cut_connection())]),
-        ModelReply::Bytes { content_type, pieces, pause } => VecDeque::from([Act::Bytes { content_type, pieces, pause }]),
+        ModelReply::Bytes { content_type, pieces, pause } => {
+            VecDeque::from([Act::Bytes { content_type, pieces, pause }])
+        }
         ModelReply::Hang => VecDeque::from([Act::Hang]),
         ModelReply::Stall(text) => ended_by(write(&text), Act::Hang),
         ModelReply::CutAfter(text) => ended_by(write(&text), Act::Cut),

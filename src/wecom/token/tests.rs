@@ -161,3 +161,15 @@ async fn no_error_and_no_debug_shows_a_secret() {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_does_not_stand_longer_because_the_clock_was_set_back() {
+    let setting = Setting::new().await;
+    setting.wecom.next_gettoken(Reply::errcode(40001));
+    assert!(setting.tokens.get().await.is_err());
+    setting.pass(1);
+    assert!(setting.tokens.get().await.is_err());
+    assert_eq!(setting.wecom.gettokens(), 1, "it stands");
+    setting.clock.set_back(Duration::from_secs(3600));
+    assert_eq!(setting.get().await, "T2");
+}

@@ -24,7 +24,8 @@ pub fn jobs() -> Vec<Job> {
     ]
 }
 
-const REFUSED: &str = "while it lasts nothing is acknowledged, WeCom repeats, `/readyz` says why; then it goes on by itself";
+const REFUSED: &str =
+    "while it lasts nothing is acknowledged, WeCom repeats, `/readyz` says why; then it goes on by itself";
 
 /// In the middle of an answer, which must not be lost either, the disk breaks; a new message is refused; then the disk
 /// is mended, and everything goes on.

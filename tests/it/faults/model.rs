@@ -29,7 +29,12 @@ pub fn jobs() -> Vec<Job> {
     }
     for (status, body) in FINAL {
         let reply = ModelReply::status(status, body);
-        jobs.push(once(format!("model: HTTP {status}"), reply, 1, "asking again would not help; the next question works"));
+        jobs.push(once(
+            format!("model: HTTP {status}"),
+            reply,
+            1,
+            "asking again would not help; the next question works",
+        ));
     }
     jobs.push(Job::new("model: HTTP 429 with Retry-After: 7", retry_after));
     jobs.push(once("model: HTTP 429 with Retry-After: 3600", limited(3600), 1, "not waited for; said at once"));
@@ -46,10 +51,20 @@ pub fn jobs() -> Vec<Job> {
     let line = |mib: usize| [b"data: ".as_slice(), &vec![b'x'; mib * 1024 * 1024]].concat();
     jobs.push(Job::new("model: hangs before the first word", hangs_before));
     jobs.push(Job::new("model: hangs in the middle", hangs_in_the_middle));
-    jobs.push(once("model: connection reset before the first byte", ModelReply::Reset, 2, "asked again after a second at most"));
+    jobs.push(once(
+        "model: connection reset before the first byte",
+        ModelReply::Reset,
+        2,
+        "asked again after a second at most",
+    ));
     jobs.push(once("model: connection reset in the middle", ModelReply::CutAfter(BEGINNING.to_owned()), 1, broken));
     jobs.push(once("model: stream ends in the middle", bytes(stream, vec![sse(BEGINNING).into_bytes()]), 1, broken));
-    jobs.push(once("model: garbage in the stream", ModelReply::Garbage, 1, "the stream is given up; the next question works"));
+    jobs.push(once(
+        "model: garbage in the stream",
+        ModelReply::Garbage,
+        1,
+        "the stream is given up; the next question works",
+    ));
     let unended = bytes(stream, vec![line(4)]);
     jobs.push(once("model: a line of 4 MiB, cut off", unended, 2, "asked again after a second at most"));
     let too_long = bytes(stream, vec![line(9)]);
@@ -57,7 +72,12 @@ pub fn jobs() -> Vec<Job> {
     jobs.push(Job::new("model: one byte every 100 ms", drips));
     jobs.push(Job::new("model: drips for ever", drips_for_ever));
     let page = b"<!DOCTYPE html><html><title>Log in</title></html>".to_vec();
-    jobs.push(once("model: an HTML page with status 200", bytes("text/html", vec![page]), 1, "the next question works"));
+    jobs.push(once(
+        "model: an HTML page with status 200",
+        bytes("text/html", vec![page]),
+        1,
+        "the next question works",
+    ));
     jobs.push(Job::new("model: wrong content type", wrong_type));
     jobs.push(once("model: empty answer", ModelReply::Answer(String::new()), 1, "the next question works"));
     jobs

@@ -137,7 +137,10 @@ impl Books {
 
 /// The references in a text of the bot's own.
 fn references(text: &str) -> Vec<String> {
-    text.split("Reference ").skip(1).map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect()).collect()
+    text.split("Reference ")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+        .collect()
 }
 
 /// A daemon in this process, its log and its books.

@@ -31,8 +31,14 @@ const EVERYBODY_WAITS: [(i64, &str); 3] = [
     (48002, "everybody waits; the log says what to mend, once"),
     (50003, "everybody waits; the log says what to mend, once"),
 ];
-const DEAD: [(i64, &str); 6] =
-    [(60111, "recipient"), (81013, "recipient"), (44004, "content"), (85002, "content"), (40007, "file"), (42012, "interface")];
+const DEAD: [(i64, &str); 6] = [
+    (60111, "recipient"),
+    (81013, "recipient"),
+    (44004, "content"),
+    (85002, "content"),
+    (40007, "file"),
+    (42012, "interface"),
+];
 
 pub fn jobs() -> Vec<Job> {
     let mut jobs = Vec::new();
