@@ -3,6 +3,8 @@
 //! Reads and waits; what the bytes mean is the business of `decode`. Knows nothing of how the request was made. To pass on
 //! another part of an answer, add a variant to [`Delta`] and follow the compiler.
 
+use bytes::Bytes;
+
 use super::{
     decode::{Decoder, Step},
     error::Error,
@@ -53,6 +55,32 @@ impl FinishReason {
             "content_filter" => Self::ContentFilter,
             "tool_calls" | "function_call" => Self::ToolCalls,
             other => Self::Other(redactor.clean(other)),
+        }
+    }
+}
+
+/// What a body comes to that is at hand already: its deltas, and how it ended. However it is cut into pieces, it comes to
+/// the same, only that a text may come in more or fewer deltas.
+///
+/// # Errors
+/// As [`CompletionStream::next`], beside the deltas before it.
+pub fn read(pieces: impl IntoIterator<Item = Bytes>) -> (Vec<Delta>, Result<(), Error>) {
+    let mut decoder = Decoder::new(Redactor::default());
+    let mut pieces = pieces.into_iter();
+    let mut deltas = Vec::new();
+    loop {
+        match decoder.step() {
+            Ok(Some(Step::Unseen)) => {}
+            Ok(Some(Step::Text(text))) => deltas.push(Delta::Text(text)),
+            Ok(Some(Step::Finish(finish))) => {
+                deltas.push(Delta::Finish(finish));
+                return (deltas, Ok(()));
+            }
+            Ok(None) => match pieces.next() {
+                Some(piece) => decoder.feed(piece),
+                None => decoder.end(Ok(())),
+            },
+            Err(error) => return (deltas, Err(error)),
         }
     }
 }

@@ -37,6 +37,16 @@ impl Firm {
     pub async fn settled_within(&self, seconds: u64) {
         within_seconds(seconds, async {
             while self.books.lost(&self.company.wecom.delivered()) > 0 {
+                // Counting is work too, where there is much to count.
+                tokio::time::sleep(Duration::from_millis(20 + self.books.len() as u64 / 10)).await;
+            }
+        })
+        .await;
+    }
+
+    pub async fn until_logged(&self, words: &str) {
+        within_seconds(60, async {
+            while !self.company.has_logged(words) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })

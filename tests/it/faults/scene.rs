@@ -2,16 +2,18 @@
 //! phone showed.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
 use qimate::{
+    clock::Timestamp,
     config::{Config, chat::Language},
     sandbox::{
         emulator::{Delivered, Emulator},
         model::ModelReply,
     },
+    store::outbox::DUPLICATE_CHECK,
 };
 use rusqlite::Connection;
 
@@ -36,10 +38,10 @@ pub fn question(body: &serde_json::Value) -> &str {
     body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap()
 }
 
-/// Who said what, where WeCom was told yes.
+/// Who said what, where WeCom was told yes: the questions of each member, in order.
 #[derive(Default)]
 pub struct Books {
-    said: Vec<(String, String)>,
+    said: BTreeMap<String, Vec<String>>,
 }
 
 impl Books {
@@ -55,34 +57,29 @@ impl Books {
 
     /// A question that nobody asked before.
     pub fn next_question(&self, member: &str) -> String {
-        format!("〔{member}.{}〕", self.said.iter().filter(|(one, _)| one == member).count())
+        format!("〔{member}.{}〕", self.said.get(member).map_or(0, Vec::len))
     }
 
     pub fn note(&mut self, member: impl Into<String>, question: impl Into<String>) {
-        self.said.push((member.into(), question.into()));
+        self.said.entry(member.into()).or_default().push(question.into());
     }
 
+    /// How many questions are in the books.
     pub fn len(&self) -> usize {
-        self.said.len()
-    }
-
-    /// The members, each once.
-    fn members(&self) -> BTreeSet<&str> {
-        self.said.iter().map(|(member, _)| member.as_str()).collect()
+        self.said.values().map(Vec::len).sum()
     }
 
     /// How many questions came to nothing: neither an answer, nor a sentence with a reference.
     pub fn lost(&self, shown: &[Delivered]) -> usize {
-        let mut lost = 0;
-        for member in self.members() {
-            let texts: Vec<_> = shown.iter().filter(|one| one.member == member).map(|one| &one.content).collect();
-            let questions: Vec<_> = self.said.iter().filter(|(one, _)| one == member).map(|(_, asked)| asked).collect();
-            let answered = |question: &&&String| texts.iter().any(|text| text.contains(&answer_to(question)));
+        let shown = by_member(shown);
+        let lost = |(member, questions): (&String, &Vec<String>)| {
+            let texts = shown.get(member.as_str()).map_or([].as_slice(), Vec::as_slice);
+            let answered = |question: &&String| texts.iter().any(|text| text.contains(&answer_to(question)));
             let unanswered = questions.len() - questions.iter().filter(answered).count();
             let sentences: usize = texts.iter().map(|text| references(text).len()).sum();
-            lost += unanswered.saturating_sub(sentences);
-        }
-        lost
+            unanswered.saturating_sub(sentences)
+        };
+        self.said.iter().map(lost).sum()
     }
 
     /// Every reference that a member was given must be one that the log knows.
@@ -94,45 +91,59 @@ impl Books {
 
     /// How often a phone showed something again.
     pub fn twice(&self, shown: &[Delivered]) -> usize {
-        let mut seen = HashSet::new();
-        // Equal texts on purpose differ by an invisible mark.
-        let same = shown.iter().filter(|one| !seen.insert((&one.member, &one.content))).count();
-        let count = |member: &str, question: &str| -> usize {
-            let answer = answer_to(question);
-            shown.iter().filter(|one| one.member == member).map(|one| one.content.matches(&answer).count()).sum()
+        // Equal texts on purpose differ by an invisible mark, as long as WeCom's duplicate check would take them for one.
+        let mut seen = HashMap::new();
+        let same = shown.iter().filter(|one| {
+            let before: Option<Timestamp> = seen.insert((&one.member, &one.content), one.at);
+            before.is_some_and(|before| one.at.since(before) < DUPLICATE_CHECK)
+        });
+        let same = same.count();
+        let shown = by_member(shown);
+        let answered_again = |(member, questions): (&String, &Vec<String>)| -> usize {
+            let texts = shown.get(member.as_str()).map_or([].as_slice(), Vec::as_slice);
+            let count = |question| texts.iter().map(|text| text.matches(&answer_to(question)).count()).sum::<usize>();
+            questions.iter().map(|question| count(question).saturating_sub(1)).sum()
         };
-        let answered_again: usize =
-            self.said.iter().map(|(member, question)| count(member, question).saturating_sub(1)).sum();
-        same + answered_again
+        same + self.said.iter().map(answered_again).sum::<usize>()
     }
 
     /// What the members of these books heard up to now, in words; each different way once.
     pub fn hears(&self, shown: &[Delivered]) -> String {
+        let shown = by_member(shown);
         let mut ways = BTreeSet::new();
-        for member in self.members() {
-            let texts = shown.iter().filter(|one| one.member == member);
-            let mut said: Vec<_> = texts.map(|one| self.in_words(&one.content)).collect();
-            said.dedup();
-            ways.insert(if said.is_empty() { "nothing".to_owned() } else { said.join(", then ") });
+        for (member, questions) in &self.said {
+            let texts = shown.get(member.as_str()).map_or([].as_slice(), Vec::as_slice);
+            let mut heard: Vec<_> = texts.iter().map(|text| in_words(questions, text)).collect();
+            heard.dedup();
+            ways.insert(if heard.is_empty() { "nothing".to_owned() } else { heard.join(", then ") });
         }
         ways.into_iter().collect::<Vec<_>>().join("; or ")
     }
+}
 
-    fn in_words(&self, text: &str) -> String {
-        let mut text = text.trim_end_matches(['\u{200B}', '\u{200C}']).to_owned();
-        let answers = self.said.iter().filter(|(_, question)| text.contains(&answer_to(question))).count();
-        if answers > 0 {
-            return "the answer".to_owned();
-        }
-        if let Some((first, second)) = BEGINNING.split_once("\n\n") {
-            text = text.replace(first, "(the first paragraph)").replace(second, "(the beginning of the second)");
-        }
-        for reference in references(&text) {
-            text = text.replace(&reference, "…");
-        }
-        let text = text.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-        if text.starts_with('(') { text } else { format!("“{text}”") }
+/// What each member was shown.
+fn by_member(shown: &[Delivered]) -> HashMap<&str, Vec<&str>> {
+    let mut texts: HashMap<&str, Vec<&str>> = HashMap::new();
+    for one in shown {
+        texts.entry(&one.member).or_default().push(&one.content);
     }
+    texts
+}
+
+/// A text as it stands in the table.
+fn in_words(questions: &[String], text: &str) -> String {
+    if questions.iter().any(|question| text.contains(&answer_to(question))) {
+        return "the answer".to_owned();
+    }
+    let mut text = text.trim_end_matches(['\u{200B}', '\u{200C}']).to_owned();
+    if let Some((first, second)) = BEGINNING.split_once("\n\n") {
+        text = text.replace(first, "(the first paragraph)").replace(second, "(the beginning of the second)");
+    }
+    for reference in references(&text) {
+        text = text.replace(&reference, "…");
+    }
+    let text = text.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    if text.starts_with('(') { text } else { format!("“{text}”") }
 }
 
 /// The references in a text of the bot's own.
@@ -227,7 +238,7 @@ impl Scene {
     pub async fn ends(mut self, fault: String, recovered: impl Into<String>) -> Row {
         self.pass_until_settled().await;
         let hears = self.books.hears(&self.app.wecom.delivered());
-        let mut members: Vec<String> = self.books.members().into_iter().take(3).map(str::to_owned).collect();
+        let mut members: Vec<String> = self.books.said.keys().take(3).cloned().collect();
         members.push("somebody-new".to_owned());
         for member in members {
             let question = self.books.next_question(&member);
