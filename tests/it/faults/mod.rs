@@ -1,7 +1,7 @@
 //! Faults survived: every fault that was thought of, each a real run through real sockets, in one table.
 //!
 //! `cargo test --test it fault_table -- --nocapture` runs them all, prints the table, and compares it with the one in
-//! `docs/reliability.md`; `QIMATE_FAULT_TABLE=write` writes it there instead, and `QIMATE_FAULT=words` runs only the rows
+//! `docs/reliability.md`; `QIMATE_UPDATE_DOCS=1` writes it there instead, and `QIMATE_FAULT=words` runs only the rows
 //! whose name has these words. A row's numbers are counted at the phone; what is asserted beside them is in its file.
 //!
 //! To add a fault, add a [`Job`] to the file of its group.

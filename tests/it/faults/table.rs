@@ -37,7 +37,7 @@ pub fn compare_with_document(rows: &[Row], skipped: usize) {
     let (before, rest) = document.split_once(BEGIN).expect("a place for the table");
     let (quoted, after) = rest.split_once(END).expect("an end of the table");
     let printed = markdown(rows);
-    if std::env::var("QIMATE_FAULT_TABLE").is_ok_and(|what| what == "write") {
+    if std::env::var_os("QIMATE_UPDATE_DOCS").is_some() {
         assert_eq!(skipped, 0, "a table without all of its rows is not written");
         return fs::write(&path, format!("{before}{BEGIN}{printed}{END}{after}")).unwrap();
     }
@@ -45,7 +45,7 @@ pub fn compare_with_document(rows: &[Row], skipped: usize) {
     let gone = quoted.lines().count() - (printed.lines().count() - stale.len());
     assert!(
         stale.is_empty() && gone == skipped,
-        "docs/reliability.md quotes another table ({gone} rows of it were not run); QIMATE_FAULT_TABLE=write writes it \
+        "docs/reliability.md quotes another table ({gone} rows of it were not run); QIMATE_UPDATE_DOCS=1 writes it \
          there. Not quoted:\n{}",
         stale.join("\n")
     );
