@@ -17,11 +17,15 @@ use super::{
     dispatch::{OnStop, Queue, dispatch},
     gate::Gate,
     persist::persist,
+    render::render,
+    texts::Text,
     way::{Block, Way, Ways},
 };
 use crate::{
     clock::{Clock, Timestamp},
+    config::chat::Language,
     metrics::{Metrics, PauseReason},
+    model::{id::TurnId, reply::Format},
     store::{
         self, LeaseLost, Store,
         inbox::Claimed,
@@ -48,6 +52,7 @@ pub struct Delivery {
     wecom: Client,
     gate: Gate,
     hands: usize,
+    language: Language,
     reported: Mutex<HashSet<String>>,
     ways: Ways,
     metrics: Arc<Metrics>,
@@ -69,11 +74,19 @@ pub struct Pause {
 }
 
 impl Delivery {
-    /// Sends through `wecom`, at most `hands` messages at a time.
-    pub fn new(store: Store, clock: Clock, wecom: Client, hands: usize, metrics: Arc<Metrics>) -> Self {
+    /// Sends through `wecom`, at most `hands` messages at a time. Where WeCom takes no answer, that is said in
+    /// `language`.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        wecom: Client,
+        hands: usize,
+        language: Language,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (gate, ways) = (Gate::new(clock.clone()), Ways::new(clock.clone()));
         let (reported, pause) = (Mutex::default(), Mutex::default());
-        Self { store, gate, clock, wecom, hands, reported, ways, metrics, pause }
+        Self { store, gate, clock, wecom, hands, language, reported, ways, metrics, pause }
     }
 
     /// Whether messages get through to WeCom, as far as the last attempts tell.
@@ -152,6 +165,7 @@ impl Delivery {
         let blocked_until = self.move_gate(&error);
         let (now, reason) = (self.clock.now(), error.to_string());
         match fate(&error, claim, now) {
+            Fate::GiveUp if matches!(error, SendError::Refused { .. }) => self.say_refused(claim, &reason).await,
             Fate::GiveUp => self.give_up(claim, &reason).await,
             Fate::Again(attempt) => {
                 let at = blocked_until.unwrap_or_else(|| now + backoff(claim.attempts));
@@ -184,6 +198,19 @@ impl Delivery {
         warn!(inbox.seq = claim.cause, attempts = claim.attempts, %reason,
             "gave up a message to {}; `qimate dead-letters list` shows it", claim.message.to);
         persist(&self.clock, || self.store.give_up(claim, reason, self.clock.now())).await
+    }
+
+    /// WeCom does not take the content; the member can be written to, and is told so.
+    async fn say_refused(&self, claim: &OutboundClaim, reason: &str) -> Result<(), LeaseLost> {
+        let id = TurnId::generate();
+        let text = Text::Unshown(id).render(self.language);
+        let Some(part) = render(&text, Format::Text).into_iter().next() else {
+            return self.give_up(claim, reason).await;
+        };
+        self.metrics.given_up();
+        warn!(inbox.seq = claim.cause, turn.reference = %id.reference(), attempts = claim.attempts, %reason,
+            "gave up a message to {}; `qimate dead-letters list` shows it", claim.message.to);
+        persist(&self.clock, || self.store.give_up_saying(claim, reason, part.clone(), self.clock.now())).await
     }
 
     async fn send_again(

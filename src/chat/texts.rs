@@ -24,6 +24,8 @@ pub enum Text<'a> {
     Backlog(u32),
     /// A kind of message that is not understood yet.
     NotYet(&'a EventKind),
+    /// WeCom takes a part of the answer under no circumstances.
+    Unshown(TurnId),
     /// The model gave no answer, or none that can be shown.
     Failed(Failure<'a>, TurnId),
 }
@@ -77,6 +79,10 @@ impl Text<'_> {
                 };
                 format!("{what}我还看不懂，请用文字告诉我，我马上回答。")
             }
+            Self::Unshown(reference) => format!(
+                "抱歉，企业微信拒绝显示这次回答中的内容。请换个问法，或把下面的编号发给管理员。\n编号 {}",
+                reference.reference()
+            ),
             Self::Failed(failure, turn) => {
                 let sentence = match failure {
                     Failure::TooLong => "（回答达到了长度上限。发“继续”，我接着写。）".to_owned(),
@@ -118,6 +124,11 @@ impl Text<'_> {
                 };
                 format!("I cannot read {what} yet. Tell me in words, and I will answer at once.")
             }
+            Self::Unshown(reference) => format!(
+                "Sorry, WeCom refuses to show what was answered. Please ask in other words, or give this reference to \
+                 your administrator.\nReference {}",
+                reference.reference()
+            ),
             Self::Failed(failure, turn) => {
                 let sentence = match failure {
                     Failure::TooLong => "(The answer reached its length limit. Write “go on” for the rest.)".to_owned(),

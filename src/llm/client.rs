@@ -23,12 +23,7 @@ use super::{
     timers::Timers,
     wire::{OutputLimit, Request, StreamOptions},
 };
-use crate::{
-    clock::Clock,
-    config,
-    metrics::Metrics,
-    secret::Secret,
-};
+use crate::{clock::Clock, config, metrics::Metrics, secret::Secret};
 
 /// As much of a refusal's body is read: the reason stands at the beginning or nowhere.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;

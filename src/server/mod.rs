@@ -97,8 +97,9 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     );
     let readiness = Arc::new(Readiness::new(store.clone(), clock.clone()));
     let lately = Arc::new(Lately::new(clock.clone(), Arc::clone(&metrics)));
-    let hands = config.wecom.max_concurrent_sends;
-    let delivery = Arc::new(Delivery::new(store.clone(), clock.clone(), wecom, hands, Arc::clone(&metrics)));
+    let (hands, language) = (config.wecom.max_concurrent_sends, config.chat.language);
+    let delivery = Delivery::new(store.clone(), clock.clone(), wecom, hands, language, Arc::clone(&metrics));
+    let delivery = Arc::new(delivery);
     let figures = Arc::new(Figures::new(store.clone(), clock.clone(), config.storage.data_dir.clone()));
     let overview = Overview {
         clock: clock.clone(),

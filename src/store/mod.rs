@@ -17,8 +17,8 @@ pub mod migrate;
 pub mod outbox;
 mod prune;
 pub mod restore;
-pub mod sightings;
 mod setting;
+pub mod sightings;
 pub mod vitals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -68,7 +68,11 @@ impl Client {
         let way = self.way();
         way.try_first_hop(&self.clock, self.settings.connect_timeout).await.map_err(ProbeFault::Link)?;
         let asked_at = self.clock.now();
-        let mut timers = Timers::new(self.clock.clone(), &self.settings, asked_at + self.settings.answer_timeout);
+        let mut timers = Timers::new(
+            self.clock.clone(),
+            &self.settings,
+            self.clock.uptime().saturating_add(self.settings.answer_timeout),
+        );
         let headers = self.headers().map_err(|error| ProbeFault::Rejected(error.to_string()))?;
         let url = format!("{}/chat/completions", self.settings.base_url);
         let sent = self.http.post(url).headers(headers).body(self.question()).send();

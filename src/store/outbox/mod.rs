@@ -69,6 +69,9 @@ impl Recipient {
 
 /// The part number of the notice that an answer takes a while. Its row is unique, so it is said once.
 const NOTICE_PART: i64 = -1;
+/// The part number of the sentence that says what WeCom refused. Said once for an answer, however many parts it refuses,
+/// and this sentence too.
+const REFUSED_PART: i64 = -2;
 
 /// Puts parts into the outbox. A part that is there already, from before a crash, stays as it is.
 pub(super) fn insert(
@@ -180,7 +183,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let msg_id = Some(msg_id.to_owned());
-        self.end(claim, "sent", msg_id, None, now).await
+        self.end(claim, "sent", msg_id, None, None, now).await
     }
 
     /// Ends a message that cannot be delivered: it becomes a dead letter.
@@ -193,7 +196,21 @@ impl Store {
         reason: &str,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        self.end(claim, "dead", None, Some(reason.to_owned()), now).await
+        self.end(claim, "dead", None, Some(reason.to_owned()), None, now).await
+    }
+
+    /// The same, and says `instead` to the member, unless that was said about this answer before.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing was written; the claim stands.
+    pub async fn give_up_saying(
+        &self,
+        claim: &OutboundClaim,
+        reason: &str,
+        instead: ReplyPart,
+        now: Timestamp,
+    ) -> Result<Result<(), LeaseLost>, Error> {
+        self.end(claim, "dead", None, Some(reason.to_owned()), Some(instead), now).await
     }
 
     /// Gives a message back, to be tried again at `at`, with nothing of its lane before it.
@@ -230,9 +247,12 @@ impl Store {
         state: &'static str,
         msg_id: Option<String>,
         reason: Option<String>,
+        instead: Option<ReplyPart>,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let (lane, lease, batch) = (claim.lane.clone(), claim.lease, claim.batch);
+        let (lane, lease, batch, cause) = (claim.lane.clone(), claim.lease, claim.batch, claim.cause);
+        let Outbound { corp, agent, to, .. } = claim.message.clone();
+        let to = Recipient { corp, agent, member: to };
         let work = move |conn: &Connection| {
             if !is_held(conn, &lane, lease)? {
                 return Ok(Err(LeaseLost));
@@ -245,6 +265,9 @@ impl Store {
                      (SELECT seq FROM outbox WHERE lane = ?1 AND state = 'waiting' AND seq >= ?2 ORDER BY seq LIMIT ?7)",
             )?
             .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis(), MERGE_ROWS])?;
+            if let Some(part) = &instead {
+                insert_part(conn, &lane, &to, cause, REFUSED_PART, part, now)?;
+            }
             let more = conn
                 .prepare_cached("SELECT 1 FROM outbox WHERE lane = ?1 AND state = 'waiting' LIMIT 1")?
                 .exists([lane.as_str()])?;

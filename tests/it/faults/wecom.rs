@@ -107,7 +107,7 @@ async fn everybody_waits(fault: String, to: impl Fn(&mut Trouble, bool), recover
         scene.ask(&format!("ann{n}")).await;
     }
     scene.wait_until(|| scene.count("SELECT COUNT(*) FROM inbox WHERE state = 'open'") == 0).await;
-    scene.until_logged(&["ERROR"]).await;
+    scene.until_logged(&["ERROR", "chat::delivery"]).await;
     // All ten may have been on their way when the first was refused; from then on one knocks at a time, and no pause is
     // longer than the four minutes of the third.
     for _ in 0..3 {
@@ -117,7 +117,7 @@ async fn everybody_waits(fault: String, to: impl Fn(&mut Trouble, bool), recover
         scene.pass_until(|| scene.app.wecom.counters().sends > before).await;
         assert_eq!(scene.app.wecom.counters().sends, before + 1, "one knocks");
     }
-    assert_eq!(scene.logged(&["ERROR"]), 1, "said once");
+    assert_eq!(scene.logged(&["ERROR", "chat::delivery"]), 1, "said once");
     scene.app.wecom.trouble(|trouble| to(trouble, false));
     scene.app.clock.advance(Duration::from_secs(3600));
     scene.ends(fault, recovered).await
@@ -143,13 +143,14 @@ async fn dead_letter(fault: String, errcode: i64) -> Row {
     let dead = format!("SELECT COUNT(*) FROM outbox WHERE state = 'dead' AND reason LIKE '%{errcode}%'");
     scene.pass_until(|| scene.count(&dead) == 1).await;
     assert_eq!(scene.logged(&["gave up a message to ann"]), 1);
+    scene.pass_until_settled().await;
+    let hears = scene.books.hears(&scene.app.wecom.delivered());
     // As `qimate dead-letters retry` does, beside the running daemon.
     let store = Store::open_beside(&scene.app.config.storage).unwrap();
     let clock = qimate::clock::Clock::Manual(scene.app.clock.clone());
     assert_eq!(store.retry_dead_letters(None, clock.now()).await.unwrap(), 1);
-    assert!(scene.app.wecom.delivered().is_empty());
     let row = scene.ends(fault, "kept as a dead letter; `qimate dead-letters retry` sends it").await;
-    Row { hears: format!("nothing at first; {} when it is sent again", row.hears), ..row }
+    Row { hears: format!("{hears}; the answer when it is sent again"), ..row }
 }
 
 async fn token(fault: String, end: impl Fn(&mut Trouble)) -> Row {
