@@ -17,7 +17,11 @@ pub struct Firm {
 impl Firm {
     /// Not started yet. Members are told nothing while they wait: how fast this machine is must not show in the table.
     pub async fn open(more: &[(&str, &str)]) -> Self {
-        let always = [("QIMATE_CHAT__LANGUAGE", "en"), ("QIMATE_CHAT__SLOW_NOTICE_SECONDS", "0")];
+        let always = [
+            ("QIMATE_CHAT__LANGUAGE", "en"),
+            ("QIMATE_CHAT__SLOW_NOTICE_SECONDS", "0"),
+            ("QIMATE_CHAT__BACKLOG_NOTICE", "0"),
+        ];
         let company = Company::open(&[&always, more].concat()).await;
         company.model.set_script(answers);
         company.wecom.set_retry_pause(Duration::from_millis(200));

@@ -173,6 +173,7 @@ impl Scene {
         let app = App::start_with(|config| {
             config.chat.language = Language::English;
             config.chat.slow_notice = None;
+            config.chat.backlog_notice = 0;
             change(config);
         })
         .await;
