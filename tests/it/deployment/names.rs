@@ -4,9 +4,20 @@ use std::{collections::BTreeSet, fs};
 
 use super::{read, written_for_administrators};
 
-/// Read by tests and benchmarks only.
-const FOR_TESTS: [&str; 5] =
-    ["QIMATE_TEST_ALL", "QIMATE_UPDATE_DOCS", "QIMATE_KILL_ROUNDS", "QIMATE_KILL_SEED", "QIMATE_CONFIG"];
+/// Read by tests and benchmarks only, and the name of the configuration file.
+const FOR_TESTS: [&str; 11] = [
+    "QIMATE_CONFIG",
+    "QIMATE_FAULT",
+    "QIMATE_FUZZ_SECONDS",
+    "QIMATE_FUZZ_SEED",
+    "QIMATE_KILL_ROUNDS",
+    "QIMATE_KILL_SEED",
+    "QIMATE_SOAK_MEMBERS",
+    "QIMATE_SOAK_MESSAGES",
+    "QIMATE_SOAK_SEED",
+    "QIMATE_TEST_ALL",
+    "QIMATE_UPDATE_DOCS",
+];
 
 /// `QIMATE_SECTION__KEY` for every key of the example.
 pub(super) fn variables() -> BTreeSet<String> {

@@ -1,5 +1,7 @@
 //! The documents say what the code does: the reference is the example file, and every command in them is run.
 
+mod commands;
+
 use std::{fmt::Write as _, fs, path::Path};
 
 /// Set it to write `docs/configuration.md` anew instead of comparing.
@@ -60,7 +62,7 @@ fn take_prose(page: &mut String, comment: &mut Vec<&str>) {
 
 #[test]
 fn the_reference_is_the_example() {
-    let made = reference(include_str!("../../config.example.toml"));
+    let made = reference(include_str!("../../../config.example.toml"));
     let path = root().join("docs/configuration.md");
     if std::env::var_os(UPDATE).is_some() {
         fs::write(&path, &made).unwrap();
