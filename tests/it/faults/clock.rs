@@ -179,7 +179,7 @@ async fn in_doubt(fault: String, to: To) -> Row {
     scene.app.wecom.trouble(|trouble| trouble.break_calls(Some(Breakage::Page(503))));
     scene.app.clock.advance(Duration::from_secs(3));
     scene.wait_until(|| scene.app.wecom.counters().sends == 2).await;
-    within(scene.app.clock.sleeper_within(Duration::from_secs(2)..=Duration::from_secs(5))).await;
+    scene.nothing_under_way().await;
     scene.app.wecom.trouble(|trouble| trouble.break_calls(None));
     scene.app.clock.advance(HOUR * 4 + Duration::from_secs(60));
     scene.pass_until_settled().await;

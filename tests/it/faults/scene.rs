@@ -218,6 +218,11 @@ impl Scene {
         .await;
     }
 
+    /// Waits until no answer of WeCom's is waited for: then time may pass without one coming too late.
+    pub async fn nothing_under_way(&self) {
+        self.wait_until(|| self.count("SELECT COUNT(*) FROM outbox_lane WHERE lease IS NOT NULL") == 0).await;
+    }
+
     /// Lets time pass until nobody is owed anything.
     pub async fn pass_until_settled(&self) {
         self.pass_until(|| self.owed() == 0).await;

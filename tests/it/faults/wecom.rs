@@ -112,14 +112,14 @@ async fn everybody_waits(fault: String, to: impl Fn(&mut Trouble, bool), recover
     // longer than an hour.
     for _ in 0..3 {
         // Time may pass when nobody waits for an answer of WeCom's.
-        scene.wait_until(|| scene.count("SELECT COUNT(*) FROM outbox_lane WHERE lease IS NOT NULL") == 0).await;
+        scene.nothing_under_way().await;
         let before = scene.app.wecom.counters().sends;
         assert!(before <= 10 + 2);
         scene.app.clock.advance(Duration::from_secs(3600));
         scene.pass_until(|| scene.app.wecom.counters().sends > before).await;
         assert_eq!(scene.app.wecom.counters().sends, before + 1, "one knocks");
     }
-    scene.wait_until(|| scene.count("SELECT COUNT(*) FROM outbox_lane WHERE lease IS NOT NULL") == 0).await;
+    scene.nothing_under_way().await;
     assert_eq!(scene.logged(&["ERROR", "chat::delivery"]), 1, "said once");
     scene.app.wecom.trouble(|trouble| to(trouble, false));
     scene.app.clock.advance(Duration::from_secs(3600));
