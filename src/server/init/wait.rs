@@ -7,8 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Language, terminal::Terminal, words};
 use crate::{
+    clock::Clock,
     config::{Config, Tls},
     server::{Stop, listen},
+    store::{Store, sightings::Sightings},
     web::{Expected, Knock, verification_router},
     wecom::crypto::{CallbackToken, EncodingAesKey},
 };
@@ -86,7 +88,9 @@ pub(super) async fn for_verification(
     // The answer to WeCom is still on its way.
     interrupted.cancel();
     let _ = serving.await;
-    if !verified {
+    if verified {
+        remember(config).await;
+    } else {
         terminal.say(&match language {
             Language::Zh => format!("\n不再等待。{} 已写好，随时可以再次运行 qimate init。", file.display()),
             Language::En => {
@@ -95,6 +99,17 @@ pub(super) async fn for_verification(
         });
     }
     Ok(verified)
+}
+
+/// So that `qimate doctor` knows of it before the first callback. That it cannot be kept is no reason to fail here: the
+/// start will say what is wrong with the data directory.
+async fn remember(config: &Config) {
+    let now = Clock::System.now();
+    if let Ok(store) = Store::open(&config.storage, now) {
+        let sightings = Sightings::default();
+        sightings.verified(now);
+        let _ = sightings.save(&store).await;
+    }
 }
 
 fn listening(config: &Config) -> String {
