@@ -5,7 +5,10 @@ use std::fs;
 use super::{read, root, written_for_administrators};
 
 /// Guides that exist in two languages.
-const GUIDES: [&str; 2] = ["docs/deployment", "docs/railway"];
+const GUIDES: [&str; 3] = ["docs/deployment", "docs/railway", "docs/operations"];
+
+/// Pages with tables that say the same in two languages, row by row.
+const TABLES: [&str; 2] = ["docs/operations", "docs/reliability"];
 
 /// The anchors that GitHub gives a page's headings.
 fn anchors(text: &str) -> Vec<String> {
@@ -55,6 +58,37 @@ fn both_languages_show_the_same_commands() {
         };
         assert_eq!(blocks(format!("{guide}.md")), blocks(format!("{guide}.zh-CN.md")), "{guide}");
     }
+}
+
+/// A row names the same things and the same numbers in both languages: nobody adds a metric, an alert or a fault to one
+/// of them only.
+#[test]
+fn both_languages_have_the_same_tables() {
+    for page in TABLES {
+        let rows = |file: String| {
+            let text = read(&file);
+            let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).map(names_and_numbers).collect();
+            assert!(!rows.is_empty(), "{file}");
+            rows
+        };
+        let (english, chinese) = (rows(format!("{page}.md")), rows(format!("{page}.zh-CN.md")));
+        for (row, (english, chinese)) in english.iter().zip(&chinese).enumerate() {
+            assert_eq!(english, chinese, "{page}: row {row} of its tables");
+        }
+        assert_eq!(english.len(), chinese.len(), "{page}: rows");
+    }
+}
+
+/// What a table's row has in backticks, and its numbers: sorted, for the order of words differs.
+fn names_and_numbers(row: &str) -> Vec<String> {
+    let (mut found, mut prose) = (Vec::new(), String::new());
+    for (at, piece) in row.split('`').enumerate() {
+        if at % 2 == 1 { found.push(piece.to_owned()) } else { prose += piece }
+    }
+    let numbers = prose.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
+    found.extend(numbers.map(str::to_owned));
+    found.sort();
+    found
 }
 
 #[test]
