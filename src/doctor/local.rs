@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     config::{Config, Platform, Wecom},
+    metrics::machine,
     store,
     wecom::crypto::{CallbackToken, EncodingAesKey},
 };
@@ -56,12 +57,12 @@ pub(super) fn data_dir(config: &Config) -> Outcome {
 
 /// Whether there is room on the disk.
 pub(super) fn disk(config: &Config) -> Outcome {
-    match fs4::available_space(nearest_existing(&absolute(&config.storage.data_dir))) {
-        Ok(bytes) if bytes / MIB < config.alerts.disk_free_mib => {
+    match machine::disk_free(&nearest_existing(&absolute(&config.storage.data_dir))) {
+        Some(bytes) if bytes / MIB < config.alerts.disk_free_mib => {
             Outcome::ill(Cause::Setup(Setup::DiskLow), size(bytes))
         }
-        Ok(bytes) => Outcome::well(format!("剩余 {}", size(bytes)), format!("{} free", size(bytes))),
-        Err(_) => Outcome::nothing("系统没有给出剩余空间", "the system does not say how much is free"),
+        Some(bytes) => Outcome::well(format!("剩余 {}", size(bytes)), format!("{} free", size(bytes))),
+        None => Outcome::nothing("系统没有给出剩余空间", "the system does not say how much is free"),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     },
     clock::{Clock, Timestamp},
     config,
+    metrics::machine,
     store::{
         Store,
         vitals::{LastRun, Vitals},
@@ -145,8 +146,8 @@ impl Watch {
     async fn disk_free(&self) -> Option<u64> {
         let dir = self.storage.data_dir.clone();
         // On a network's disk this can hang.
-        let asked = tokio::task::spawn_blocking(move || fs4::available_space(&dir));
-        tokio::time::timeout(DISK_PATIENCE, asked).await.ok()?.ok()?.ok()
+        let asked = tokio::task::spawn_blocking(move || machine::disk_free(&dir));
+        tokio::time::timeout(DISK_PATIENCE, asked).await.ok()?.ok()?
     }
 }
 
