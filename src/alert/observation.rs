@@ -59,10 +59,22 @@ pub enum Block {
     },
     /// WeCom does not trust the address.
     Address(Option<String>),
-    /// WeCom does not answer.
+    /// WeCom does not answer, or not in a way that tells whether it took the message.
     Unreachable,
     /// WeCom wants fewer calls.
     SlowDown,
+}
+
+impl Block {
+    /// A word that never changes, for the metrics and the status.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "misconfigured",
+            Self::Address(_) => "ip_refused",
+            Self::Unreachable => "unreachable",
+            Self::SlowDown => "slow_down",
+        }
+    }
 }
 
 /// How a question ended.

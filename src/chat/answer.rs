@@ -14,11 +14,12 @@ use super::{
     texts::{Failure, Text},
 };
 use crate::{
+    alert::observation::End,
     clock::Clock,
     config,
     llm::{
-        self,
         client::ChatRequest,
+        error::Error,
         stream::{Delta, FinishReason},
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
@@ -43,7 +44,7 @@ pub enum Outcome {
     /// The member may not use more for now.
     Quota(QuotaExceeded),
     /// The model failed.
-    Model(llm::error::Error),
+    Model(Error),
 }
 
 impl Outcome {
@@ -70,6 +71,33 @@ impl Outcome {
             Self::Quota(_) => TurnResult::Quota,
             Self::Model(_) => TurnResult::Model,
         }
+    }
+
+    /// What it says about the whole, for the alerts; `None` where it says nothing: the member stopped it, or may not ask.
+    pub const fn end(&self) -> Option<End> {
+        let error = match self {
+            Self::Complete | Self::TooLong | Self::Filtered => return Some(End::Answered),
+            Self::Stopped | Self::Quota(_) => return None,
+            Self::Empty => return Some(End::OtherwiseFailed),
+            Self::Model(error) => error,
+        };
+        Some(match error {
+            // The model works; this conversation is too long for it, or this question is not for it.
+            Error::TooLong | Error::ContentFiltered => End::Answered,
+            Error::Unauthorized { .. } => End::KeyRefused,
+            Error::QuotaExhausted { .. } => End::NoCredit,
+            Error::Misconfigured { .. } | Error::ModelNotFound { .. } => End::Misconfigured,
+            Error::RateLimited { .. }
+            | Error::Rejected { .. }
+            | Error::Upstream { .. }
+            | Error::Unreachable(_)
+            | Error::FirstDeltaTimeout
+            | Error::GapTimeout
+            | Error::AnswerTimeout
+            | Error::Cut { .. }
+            | Error::Garbage { .. }
+            | Error::StreamError { .. } => End::ModelFailed,
+        })
     }
 }
 

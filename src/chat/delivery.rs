@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,16 +15,16 @@ use tracing::{Instrument, debug, error, error_span, info, warn};
 use super::{
     cause::chain,
     dispatch::{OnStop, Queue, dispatch},
-    gate::Gate,
     persist::persist,
     render::render,
     texts::Text,
-    way::{Block, Way, Ways},
+    way::{self, Pause, Way},
 };
 use crate::{
+    alert::observation::Wecom,
     clock::{Clock, Timestamp},
     config::chat::Language,
-    metrics::{Metrics, PauseReason},
+    metrics::Metrics,
     model::{id::TurnId, reply::Format},
     store::{
         self, LeaseLost, Store,
@@ -50,27 +50,11 @@ pub struct Delivery {
     store: Store,
     clock: Clock,
     wecom: Client,
-    gate: Gate,
     hands: usize,
     language: Language,
     reported: Mutex<HashSet<String>>,
-    ways: Ways,
+    way: Way,
     metrics: Arc<Metrics>,
-    /// Why the gate is closed. Locked while it moves, so that the two agree.
-    pause: Mutex<Option<Pause>>,
-}
-
-/// Nothing can be sent to anybody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// Since when.
-    pub since: Timestamp,
-    /// When it is tried again; `None` while it is being tried.
-    pub until: Option<Timestamp>,
-    /// Why, in a word.
-    pub reason: PauseReason,
-    /// Why, in a sentence for an administrator.
-    pub message: String,
 }
 
 impl Delivery {
@@ -84,20 +68,18 @@ impl Delivery {
         language: Language,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (gate, ways) = (Gate::new(clock.clone()), Ways::new(clock.clone()));
-        let (reported, pause) = (Mutex::default(), Mutex::default());
-        Self { store, gate, clock, wecom, hands, language, reported, ways, metrics, pause }
+        let way = Way::new(clock.clone(), Arc::clone(&metrics));
+        Self { store, clock, wecom, hands, language, reported: Mutex::default(), way, metrics }
     }
 
     /// Whether messages get through to WeCom, as far as the last attempts tell.
-    pub fn way(&self) -> Way {
-        self.ways.get()
+    pub fn way(&self) -> Wecom {
+        self.way.seen()
     }
 
     /// Why nothing can be sent at this moment, and when it is tried again.
     pub fn pause(&self) -> Option<Pause> {
-        let pause = self.lock_pause().clone()?;
-        Some(Pause { until: self.gate.closed_until(), ..pause })
+        self.way.pause()
     }
 
     /// Works until `stop`.
@@ -107,7 +89,7 @@ impl Delivery {
         let ready = || async {
             tokio::select! {
                 () = self.store.outbox_ready() => {}
-                () = self.gate.opened() => {}
+                () = self.way.gate.opened() => {}
             }
         };
         let handle = |claim| Arc::clone(&self).deliver(claim);
@@ -117,13 +99,13 @@ impl Delivery {
 
     /// As many messages as the gate lets through.
     async fn claim(&self, limit: usize) -> Result<Claimed<OutboundClaim>, store::Error> {
-        let (allowed, again_at) = self.gate.allows(limit);
+        let (allowed, again_at) = self.way.gate.allows(limit);
         if allowed == 0 {
             return Ok(Claimed { claims: Vec::new(), next_at: again_at });
         }
         let claimed = self.store.claim_outbound(allowed, self.clock.now()).await;
         if claimed.as_ref().is_ok_and(|claimed| claimed.claims.is_empty()) || claimed.is_err() {
-            self.gate.nothing_to_try();
+            self.way.gate.nothing_to_try();
         }
         claimed
     }
@@ -136,7 +118,7 @@ impl Delivery {
 
     async fn deliver_within_span(self: Arc<Self>, claim: OutboundClaim) {
         let ended = if is_too_old(&claim, self.clock.now()) && claim.unsure_since.is_some() {
-            self.gate.give_back();
+            self.way.gate.give_back();
             self.give_up(&claim, "it may have arrived, and WeCom's duplicate check has forgotten it").await
         } else {
             self.attempt(&claim).await
@@ -149,14 +131,13 @@ impl Delivery {
     async fn attempt(&self, claim: &OutboundClaim) -> Result<(), LeaseLost> {
         let Ok(sent) = AssertUnwindSafe(self.wecom.send(&claim.message)).catch_unwind().await else {
             error!(inbox.seq = claim.cause, "a worker broke; its message is sent again");
-            self.gate.unclear();
+            self.way.gate.unclear();
             let at = self.clock.now() + backoff(claim.attempts);
             return self.send_again(claim, "a worker broke", Attempt::Unsure, at).await;
         };
         let error = match sent {
             Ok(delivered) => {
-                self.open_gate();
-                self.ways.open();
+                self.way.open();
                 return self.accept_answer(claim, &delivered).await;
             }
             Err(error) => error,
@@ -227,53 +208,17 @@ impl Delivery {
     /// Closes the gate when nothing of the application gets through, and opens it when WeCom has answered about the
     /// message itself. Returns until when it is closed.
     fn move_gate(&self, error: &SendError) -> Option<Timestamp> {
-        match Block::of(error) {
-            Some(reason) => self.ways.close(reason),
-            None if error.is_sure() => self.ways.open(),
-            None => self.ways.doubt(),
-        }
-        let (reason, at_least) = match error {
-            SendError::SlowDown { after, .. } => (PauseReason::SlowDown, *after),
-            SendError::IpRefused { .. } => (PauseReason::IpRefused, Duration::ZERO),
-            SendError::Misconfigured { .. } => (PauseReason::Misconfigured, Duration::ZERO),
-            SendError::Unreachable { .. } => (PauseReason::Unreachable, Duration::ZERO),
-            SendError::Unsure { .. } => {
-                self.gate.unclear();
-                return None;
+        let Some(reason) = way::block(error) else {
+            if error.is_sure() {
+                self.way.open();
+            } else {
+                self.way.doubt();
             }
-            SendError::Busy { .. }
-            | SendError::Unknown { .. }
-            | SendError::BadRecipient { .. }
-            | SendError::Refused { .. } => {
-                self.open_gate();
-                return None;
-            }
+            return None;
         };
-        let (until, closed_now) = self.close_gate(reason, at_least, error);
+        let (until, closed_now) = self.way.close(reason, error);
         self.report(error, closed_now);
         Some(until)
-    }
-
-    fn open_gate(&self) {
-        let mut pause = self.lock_pause();
-        self.gate.open();
-        if pause.take().is_some() {
-            self.metrics.sending_goes_on();
-            info!("messages can be sent to WeCom again");
-        }
-    }
-
-    fn close_gate(&self, reason: PauseReason, at_least: Duration, error: &SendError) -> (Timestamp, bool) {
-        let mut pause = self.lock_pause();
-        let closed = self.gate.close(at_least);
-        let since = pause.as_ref().map_or_else(|| self.clock.now(), |pause| pause.since);
-        *pause = Some(Pause { since, until: None, reason, message: chain(error) });
-        self.metrics.sending_paused(reason);
-        closed
-    }
-
-    fn lock_pause(&self) -> MutexGuard<'_, Option<Pause>> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says once what keeps everything from being sent, and how to mend it.

@@ -1,4 +1,4 @@
-//! What the bot did in the last hour, for whoever looks at it now. Counts it in the metrics too, so that a turn is
+//! What the bot did in the last hour, for whoever looks at it now, and how the last questions ended, for the alerts. Counts it in the metrics too, so that a turn is
 //! reported in one place. Kept in memory: after a restart it begins anew, and says since when.
 
 use std::{
@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    alert::observation::{Answer, End},
     clock::{Clock, Timestamp},
     metrics::{Metrics, RunningTurn, TurnResult},
 };
@@ -18,6 +19,8 @@ pub const WINDOW: Duration = Duration::from_secs(3600);
 const SLOT: Duration = Duration::from_secs(60);
 /// Waits for a first part that are remembered one by one, the newest: enough for an honest 95th percentile.
 const WAITS: usize = 1000;
+/// Ends of questions that are remembered one by one, however old: alerts look for failures in a row.
+const ENDS: usize = 64;
 
 /// What the bot did lately.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub struct Lately {
 struct Memory {
     slots: VecDeque<Slot>,
     waits: VecDeque<(Timestamp, Duration)>,
+    ends: VecDeque<Answer>,
     last_answer: Option<Timestamp>,
     last_model_error: Option<ModelError>,
 }
@@ -101,10 +105,18 @@ impl Lately {
         let waited = now.since(received_at);
         self.metrics.first_part(waited);
         let mut memory = self.lock();
-        if memory.waits.len() == WAITS {
-            memory.waits.pop_front();
-        }
-        memory.waits.push_back((now, waited));
+        push(&mut memory.waits, WAITS, (now, waited));
+    }
+
+    /// It is known how a question ends, as far as alerts care.
+    pub fn question_ended(&self, end: End) {
+        let at = self.clock.now();
+        push(&mut self.lock().ends, ENDS, Answer { at, end });
+    }
+
+    /// How the last questions ended, oldest first: at most 64, and none that says nothing about the whole.
+    pub fn ends(&self) -> Vec<Answer> {
+        self.lock().ends.iter().copied().collect()
     }
 
     /// The model failed, as the member is told.
@@ -150,6 +162,13 @@ impl Lately {
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn push<T>(last: &mut VecDeque<T>, most: usize, item: T) {
+    if last.len() == most {
+        last.pop_front();
+    }
+    last.push_back(item);
 }
 
 fn forget_old(slots: &mut VecDeque<Slot>, now: Timestamp) {

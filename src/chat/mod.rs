@@ -16,7 +16,6 @@ pub mod command;
 pub mod context;
 pub mod live;
 pub mod memory;
-pub mod outcomes;
 mod persist;
 pub mod render;
 pub mod stops;

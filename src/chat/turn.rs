@@ -11,13 +11,13 @@ use super::{
     command::Command,
     lately::Lately,
     memory::Memory,
-    outcomes::{End, Outcomes},
     persist::persist,
     render::render,
     stops::Stops,
     texts::{Failure, Text},
 };
 use crate::{
+    alert::observation::End,
     clock::Clock,
     config,
     meter::{Charge, Meter},
@@ -52,7 +52,6 @@ pub struct Turns {
     stops: Stops,
     memory: Memory,
     answerer: Answerer,
-    outcomes: Outcomes,
     lately: Arc<Lately>,
     /// Whether questions and answers are logged.
     log_texts: bool,
@@ -72,18 +71,12 @@ impl Turns {
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
         let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter, reports);
-        let outcomes = Outcomes::default();
-        Self { store, clock, settings, stops, memory, answerer, outcomes, lately, log_texts: false }
+        Self { store, clock, settings, stops, memory, answerer, lately, log_texts: false }
     }
 
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
     pub fn with_texts_in_the_log(self, log_texts: bool) -> Self {
         Self { log_texts, ..self }
-    }
-
-    /// How the last questions ended.
-    pub fn outcomes(&self) -> Outcomes {
-        self.outcomes.clone()
     }
 
     /// Handles a claim to its end, whatever happens: while the store cannot be used it waits, and a worker that breaks
@@ -184,8 +177,8 @@ impl Turns {
         turn.exchange.answer.push_str(&rest);
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         turn.state = state_of(&outcome, charge);
-        if let Some(end) = End::of(&outcome) {
-            self.outcomes.add(self.clock.now(), end);
+        if let Some(end) = outcome.end() {
+            self.lately.question_ended(end);
         }
         self.log(claim, &turn, &outcome);
         if self.log_texts {
@@ -237,7 +230,7 @@ impl Turns {
         };
         error!(turn.id = %id, turn.reference = %id.reference(), inbox.seq = claim.seq,
             "gave up a message after {} attempts", claim.claims - 1);
-        self.outcomes.add(self.clock.now(), End::OtherwiseFailed);
+        self.lately.question_ended(End::OtherwiseFailed);
         let question = match &claim.event.kind {
             EventKind::Text { content } => content.clone(),
             _ => String::new(),

@@ -146,30 +146,5 @@ impl TurnResult {
     }
 }
 
-/// Why nothing can be sent to anybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PauseReason {
-    /// WeCom wants fewer calls.
-    SlowDown,
-    /// WeCom does not trust our address (60020).
-    IpRefused,
-    /// WeCom refuses the application.
-    Misconfigured,
-    /// WeCom cannot be reached.
-    Unreachable,
-}
-
-pub(super) const PAUSES: [PauseReason; 4] =
-    [PauseReason::SlowDown, PauseReason::IpRefused, PauseReason::Misconfigured, PauseReason::Unreachable];
-
-impl PauseReason {
-    /// The label's value.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::SlowDown => "slow_down",
-            Self::IpRefused => "ip_refused",
-            Self::Misconfigured => "misconfigured",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
+/// Why nothing can be sent to anybody: the words of `alert::observation::Block`.
+pub(super) const PAUSES: [&str; 4] = ["slow_down", "ip_refused", "misconfigured", "unreachable"];

@@ -118,12 +118,12 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         standing: Arc::clone(&standing),
     };
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
-    let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops, meter, lately)
+    let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops, meter, Arc::clone(&lately))
         .with_texts_in_the_log(config.log.message_text);
     let turns = Arc::new(turns);
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
-    let (parts, outcomes) = (Arc::clone(&delivery), turns.outcomes());
-    let watch = Watch::new(store.clone(), clock.clone(), config.storage.clone(), parts, outcomes, alerts);
+    let (storage, parts) = (config.storage.clone(), Arc::clone(&delivery));
+    let watch = Watch::new(store.clone(), clock.clone(), storage, parts, lately, alerts);
     let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), told);
     let operations = match config.server.operations_listen {
         Some(address) => {

@@ -9,13 +9,9 @@ use crate::{
     alert::{
         alerts::Alerts,
         judge::DEAD_LETTER_NEWS,
-        observation::{Answer, Block, Database, DeadLetters, End, Observation, Size, Wecom},
+        observation::{Database, DeadLetters, Observation, Size, Wecom},
     },
-    chat::{
-        delivery::Delivery,
-        outcomes::{self, Outcomes},
-        way::{self, Way},
-    },
+    chat::{delivery::Delivery, lately::Lately},
     clock::{Clock, Timestamp},
     config,
     metrics::machine,
@@ -37,7 +33,7 @@ pub(super) struct Watch {
     clock: Clock,
     storage: config::Storage,
     delivery: Arc<Delivery>,
-    outcomes: Outcomes,
+    lately: Arc<Lately>,
     alerts: Alerts,
     started_at: Timestamp,
     crashed: bool,
@@ -52,7 +48,7 @@ impl Watch {
         clock: Clock,
         storage: config::Storage,
         delivery: Arc<Delivery>,
-        outcomes: Outcomes,
+        lately: Arc<Lately>,
         alerts: Alerts,
     ) -> Self {
         let now = clock.now();
@@ -61,7 +57,7 @@ impl Watch {
             clock,
             storage,
             delivery,
-            outcomes,
+            lately,
             alerts,
             started_at: now,
             crashed: false,
@@ -98,10 +94,8 @@ impl Watch {
     async fn look(&mut self) {
         self.look_at_the_database().await;
         let now = self.clock.now();
-        let (wecom, open_since) = match self.delivery.way() {
-            Way::Open { since } => (Wecom::Works { since }, since),
-            Way::Blocked { since, reason } => (Wecom::Blocked { since, reason: translated(reason) }, now),
-        };
+        let wecom = self.delivery.way();
+        let open_since = if let Wecom::Works { since } = wecom { since } else { now };
         let Vitals { inbox_waiting_since, outbox_waiting_since, dead_letters, dead_letter_at, used } = self.vitals;
         let mib = 1024 * 1024;
         let seen = Observation {
@@ -109,7 +103,7 @@ impl Watch {
             started_at: self.started_at,
             crashed: self.crashed,
             wecom,
-            answers: self.outcomes.recent().into_iter().map(|(at, end)| Answer { at, end: judged(end) }).collect(),
+            answers: self.lately.ends(),
             // What waited while nobody could work waits, for this, since somebody can.
             inbox_waiting_since: inbox_waiting_since.map(|since| since.max(self.started_at)),
             outbox_waiting_since: outbox_waiting_since.map(|since| since.max(open_since)),
@@ -148,25 +142,5 @@ impl Watch {
         // On a network's disk this can hang.
         let asked = tokio::task::spawn_blocking(move || machine::disk_free(&dir));
         tokio::time::timeout(DISK_PATIENCE, asked).await.ok()?.ok()?
-    }
-}
-
-fn translated(reason: way::Block) -> Block {
-    match reason {
-        way::Block::Refused { errcode, remedy } => Block::Refused { errcode, remedy },
-        way::Block::Address(address) => Block::Address(address),
-        way::Block::Unreachable => Block::Unreachable,
-        way::Block::SlowDown => Block::SlowDown,
-    }
-}
-
-const fn judged(end: outcomes::End) -> End {
-    match end {
-        outcomes::End::Answered => End::Answered,
-        outcomes::End::KeyRefused => End::KeyRefused,
-        outcomes::End::NoCredit => End::NoCredit,
-        outcomes::End::Misconfigured => End::Misconfigured,
-        outcomes::End::ModelFailed => End::ModelFailed,
-        outcomes::End::OtherwiseFailed => End::OtherwiseFailed,
     }
 }

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Figures, Readiness, Web};
 use crate::{
     chat::{
-        delivery::{Delivery, Pause},
+        delivery::Delivery,
         lately::{Glance, Lately, ModelError},
+        way::Pause,
     },
     clock::{Clock, Timestamp},
     metrics::{Depth, Metrics, machine},
