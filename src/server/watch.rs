@@ -15,10 +15,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config,
     metrics::machine,
-    store::{
-        Store,
-        vitals::{LastRun, Vitals},
-    },
+    store::{Store, figures::Vitals, runs::LastRun},
 };
 
 /// How often it looks.

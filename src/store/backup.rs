@@ -9,6 +9,7 @@ use super::{
     Error, copy,
     db::{self, FILE},
     migrate,
+    runs::remember,
 };
 use crate::{clock::Timestamp, config};
 
@@ -40,10 +41,7 @@ pub fn backup(settings: &config::Storage, to: &Path, replace: bool, now: Timesta
     let stamped = Connection::open_with_flags(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // The table came with the second version; without it, the last that happened stands for the moment.
     if stamped.table_exists(None, "moment")? {
-        stamped.execute(
-            "INSERT INTO moment (name, at) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET at = excluded.at",
-            rusqlite::params![BACKED_UP, now.as_millis()],
-        )?;
+        remember(&stamped, BACKED_UP, now)?;
     }
     drop(stamped);
     let contents = copy::check(&copy::open(file.path())?, file.path())?;

@@ -1,6 +1,7 @@
-//! How much waits, and since when: for those who watch. Every question costs by what waits, not by what is finished.
+//! How much waits and since when, what was given up and how large it is: for the metrics, the status and the alerts.
+//! Every question costs by what waits, not by what is finished.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Params, params};
 
 use super::{Error, Store};
 use crate::clock::Timestamp;
@@ -27,16 +28,38 @@ pub struct Figures {
     pub last_accepted: Option<Timestamp>,
 }
 
+/// How the queues and the file are doing. Messages about alerts do not count: they must not cause alerts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Since when the lane waits that has waited longest for a worker. A member's questions behind their own first one
+    /// do not count: that one is being answered.
+    pub inbox_waiting_since: Option<Timestamp>,
+    /// When the oldest message was saved that is not sent.
+    pub outbox_waiting_since: Option<Timestamp>,
+    /// How many messages were given up after the time that was asked for, and are still there.
+    pub dead_letters: u64,
+    /// When the last of them was given up.
+    pub dead_letter_at: Option<Timestamp>,
+    /// Bytes of the file that hold something. Below the file's size where rows were deleted.
+    pub used: u64,
+}
+
 /// The lanes have their depth, one row for each member who waits.
 const INBOX_ROWS: &str = "SELECT COALESCE(SUM(depth), 0) FROM inbox_lane";
 /// The first open row of each lane: a member's ten thousand messages cost as much as one.
 const INBOX_OLDEST: &str = "SELECT MIN((SELECT received_at FROM inbox WHERE lane = l.lane AND state = 'open'
                                         ORDER BY seq LIMIT 1)) FROM inbox_lane l";
+const LANES_WAIT_SINCE: &str = "SELECT MIN(ready_at) FROM inbox_lane WHERE lease IS NULL";
 const OUTBOX_ROWS: &str = "SELECT COUNT(*) FROM outbox WHERE state = 'waiting'";
+/// Of the messages whose cause is above the parameter: messages to operators have causes below zero.
 const OUTBOX_OLDEST: &str = "SELECT MIN((SELECT created_at FROM outbox WHERE lane = l.lane AND state = 'waiting'
-                                         ORDER BY seq LIMIT 1)) FROM outbox_lane l";
+                                         AND cause > ?1 ORDER BY seq LIMIT 1)) FROM outbox_lane l";
+const TO_ANYBODY: i64 = i64::MIN;
+const TO_MEMBERS: i64 = 0;
 const DEAD_LETTERS: &str = "SELECT COUNT(*) FROM outbox WHERE state = 'dead'";
-const LAST_ACCEPTED: &str = "SELECT (SELECT received_at FROM inbox ORDER BY seq DESC LIMIT 1)";
+const DEAD_SINCE: &str =
+    "SELECT COUNT(*), MAX(ended_at) FROM outbox WHERE state = 'dead' AND ended_at > ?1 AND cause > ?2";
+pub(super) const LAST_ACCEPTED: &str = "SELECT (SELECT received_at FROM inbox ORDER BY seq DESC LIMIT 1)";
 
 impl Store {
     /// What is left to do.
@@ -46,20 +69,48 @@ impl Store {
     pub async fn figures(&self) -> Result<Figures, Error> {
         self.db
             .read(|conn| {
-                let count = |sql| conn.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
+                let inbox = Queued { rows: count(conn, INBOX_ROWS)?, oldest: time(conn, INBOX_OLDEST, [])? };
+                let oldest = time(conn, OUTBOX_OLDEST, [TO_ANYBODY])?;
                 Ok(Figures {
-                    inbox: Queued { rows: count(INBOX_ROWS)?, oldest: time(conn, INBOX_OLDEST)? },
-                    outbox: Queued { rows: count(OUTBOX_ROWS)?, oldest: time(conn, OUTBOX_OLDEST)? },
-                    dead_letters: count(DEAD_LETTERS)?,
-                    last_accepted: time(conn, LAST_ACCEPTED)?,
+                    inbox,
+                    outbox: Queued { rows: count(conn, OUTBOX_ROWS)?, oldest },
+                    dead_letters: count(conn, DEAD_LETTERS)?,
+                    last_accepted: time(conn, LAST_ACCEPTED, [])?,
+                })
+            })
+            .await
+    }
+
+    /// How the queues and the file are doing, with what was given up after `given_up_after`.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn vitals(&self, given_up_after: Timestamp) -> Result<Vitals, Error> {
+        self.db
+            .read(move |conn| {
+                let (dead_letters, dead_letter_at): (_, Option<i64>) = conn
+                    .prepare_cached(DEAD_SINCE)?
+                    .query_row(params![given_up_after.as_millis(), TO_MEMBERS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let pages = count(conn, "PRAGMA page_count")?.saturating_sub(count(conn, "PRAGMA freelist_count")?);
+                Ok(Vitals {
+                    inbox_waiting_since: time(conn, LANES_WAIT_SINCE, [])?,
+                    outbox_waiting_since: time(conn, OUTBOX_OLDEST, [TO_MEMBERS])?,
+                    dead_letters,
+                    dead_letter_at: dead_letter_at.map(Timestamp::from_millis),
+                    used: pages.saturating_mul(count(conn, "PRAGMA page_size")?),
                 })
             })
             .await
     }
 }
 
-fn time(conn: &Connection, sql: &str) -> Result<Option<Timestamp>, rusqlite::Error> {
-    let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+fn count(conn: &Connection, sql: &str) -> Result<u64, rusqlite::Error> {
+    conn.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// The time that `sql` answers with, if there is one.
+pub(super) fn time(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<Timestamp>, rusqlite::Error> {
+    let at: Option<i64> = conn.prepare_cached(sql)?.query_row(params, |row| row.get(0))?;
     Ok(at.map(Timestamp::from_millis))
 }
 
@@ -76,10 +127,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let mut conn = Connection::open(dir.path().join("test.db")).expect("database");
         migrate::migrate(&mut conn, dir.path(), migrate::ALL).expect("migrated");
-        for sql in [INBOX_ROWS, INBOX_OLDEST, OUTBOX_ROWS, OUTBOX_OLDEST, DEAD_LETTERS, LAST_ACCEPTED] {
+        let inbox = [INBOX_ROWS, INBOX_OLDEST, LANES_WAIT_SINCE, LAST_ACCEPTED];
+        for sql in [&inbox[..], &[OUTBOX_ROWS, OUTBOX_OLDEST, DEAD_LETTERS, DEAD_SINCE]].concat() {
             let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("explained");
+            let params = rusqlite::params_from_iter(vec![0; explain.parameter_count()]);
             let steps: Vec<String> =
-                explain.query_map([], |row| row.get(3)).expect("plan").map(|step| step.expect("step")).collect();
+                explain.query_map(params, |row| row.get(3)).expect("plan").map(|step| step.expect("step")).collect();
             for step in &steps {
                 // `l` is a table of lanes; the other indexes hold only what is not finished.
                 let few = [" l", "inbox_lane", "inbox_open", "outbox_waiting", "outbox_dead", "SUBQUERY", "CONSTANT"];

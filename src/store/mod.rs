@@ -17,9 +17,9 @@ pub mod migrate;
 pub mod outbox;
 mod prune;
 pub mod restore;
+pub mod runs;
 mod setting;
 pub mod sightings;
-pub mod vitals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -14,7 +14,10 @@ use std::{
 
 use rusqlite::params;
 
-use super::{Error, Store};
+use super::{
+    Error, Store,
+    figures::{LAST_ACCEPTED, time},
+};
 use crate::clock::Timestamp;
 
 /// WeCom's console verified the callback URL.
@@ -175,10 +178,7 @@ impl Store {
     pub async fn callback_history(&self) -> Result<CallbackHistory, Error> {
         self.db
             .read(|conn| {
-                let latest = |sql: &str| -> Result<Option<Timestamp>, rusqlite::Error> {
-                    let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-                    Ok(at.map(Timestamp::from_millis))
-                };
+                let latest = |sql| time(conn, sql, []);
                 let refusals = conn
                     .prepare_cached("SELECT reason, count, last_at FROM refusal ORDER BY last_at DESC, reason")?
                     .query_map([], |row| {
@@ -190,11 +190,9 @@ impl Store {
                     })?
                     .collect::<Result<_, _>>()?;
                 let accepted = latest("SELECT MAX(at) FROM moment WHERE name = 'callback_accepted'")?;
-                // The newest row is the last one received.
-                let received = latest("SELECT MAX(received_at) FROM (SELECT received_at FROM inbox ORDER BY seq DESC LIMIT 1)")?;
                 Ok(CallbackHistory {
                     verified_at: latest("SELECT MAX(at) FROM moment WHERE name = 'callback_verified'")?,
-                    accepted_at: accepted.max(received),
+                    accepted_at: accepted.max(latest(LAST_ACCEPTED)?),
                     sent_at: latest(
                         "SELECT MAX(ended_at) FROM (SELECT ended_at FROM outbox WHERE state = 'sent' ORDER BY seq DESC LIMIT 1)",
                     )?,
