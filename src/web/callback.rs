@@ -48,6 +48,15 @@ const LARGE_BODIES: usize = 16;
 /// How long a body may take to arrive; WeCom itself gives up after five seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What became of a callback; those that are on the disk, how long after their last byte.
+#[derive(Clone, Copy)]
+enum Noted {
+    Accepted(Duration),
+    Repeated(Duration),
+    Verified,
+    Refused(&'static str),
+}
+
 /// What the callback of one application needs.
 #[derive(Debug)]
 pub struct Callback {
@@ -56,6 +65,7 @@ pub struct Callback {
     keys: AcceptedKeys,
     intake: Intake,
     clock: Clock,
+    /// Across restarts, for `qimate doctor`; what the metrics count begins anew with each process.
     sightings: Arc<Sightings>,
     unknown: AtomicU64,
     /// Whether it was told that WeCom still uses the values of before, and that it uses those in force.
@@ -124,11 +134,11 @@ impl Callback {
         let member = event.from.clone();
         match self.intake.accept(event).await {
             Ok(Accepted::Fresh { seq, .. }) => {
-                metrics.callback_accepted(read_at.elapsed());
+                self.note(metrics, Noted::Accepted(read_at.elapsed()));
                 debug!(inbox.seq = seq, "accepted a callback of {member}");
             }
             Ok(Accepted::Duplicate) => {
-                metrics.callback_repeated(read_at.elapsed());
+                self.note(metrics, Noted::Repeated(read_at.elapsed()));
                 debug!("a callback of {member} was here before");
             }
             Err(cause) => {
@@ -136,8 +146,23 @@ impl Callback {
                 return Err(Refused::NotSaved);
             }
         }
-        self.sightings.accepted(self.clock.now());
         Ok(())
+    }
+
+    /// What became of a callback, for both who ask.
+    fn note(&self, metrics: &Metrics, noted: Noted) {
+        let now = self.clock.now();
+        match noted {
+            Noted::Accepted(after) => metrics.callback_accepted(after),
+            Noted::Repeated(after) => metrics.callback_repeated(after),
+            Noted::Verified => metrics.callback_verified(),
+            Noted::Refused(reason) => metrics.callback_refused(reason),
+        }
+        match noted {
+            Noted::Accepted(_) | Noted::Repeated(_) => self.sightings.accepted(now),
+            Noted::Verified => self.sightings.verified(now),
+            Noted::Refused(reason) => self.sightings.refused(reason, now),
+        }
     }
 
     /// Reads the body, as far as it may go.
@@ -173,8 +198,7 @@ pub(super) async fn verify(State(web): State<Web>, uri: Uri) -> Result<impl Into
         .and_then(|signed| web.callback.open(signed))
         .map_err(|rejection| told(Refused::Rejected(rejection), &web))?;
     if !echo::is_our_own(payload.bytes()) {
-        web.metrics.callback_verified();
-        web.callback.sightings.verified(web.callback.clock.now());
+        web.callback.note(&web.metrics, Noted::Verified);
         info!("WeCom verified the callback URL");
     }
     Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()))
@@ -198,8 +222,7 @@ pub(super) fn query(uri: &Uri) -> CallbackQuery {
 /// Puts the exact reason into the log, once, counts it, and remembers it.
 fn told(refused: Refused, web: &Web) -> Refused {
     let reason = refused.reason();
-    web.metrics.callback_refused(reason);
-    web.callback.sightings.refused(reason, web.callback.clock.now());
+    web.callback.note(&web.metrics, Noted::Refused(reason));
     match &refused {
         Refused::Rejected(rejection) => warn!(reason, "refused a callback: {rejection}"),
         Refused::TooLarge => {
