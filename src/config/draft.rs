@@ -10,6 +10,7 @@ use super::{
     reader::Reader,
     setting::{Origin, Setting, Value},
     variable,
+    write::NewFile,
 };
 
 /// What a value is said to come from while it is not in a file yet.
@@ -89,25 +90,15 @@ impl Draft {
         }
     }
 
-    /// The file: what was answered and what the old file had, in the order of the example. `comment` gives the line
-    /// above a key.
-    pub fn file(&self, head: &str, comment: impl Fn(&str) -> Option<&'static str>) -> String {
-        let mut file: String = head.lines().map(|line| format!("# {line}\n")).collect();
-        let mut section = String::new();
+    /// The file: what was answered and what the old file had. `comment` gives the line above a key.
+    pub fn file(&self, head: &str, comment: impl Fn(&str) -> Option<&'static str>) -> NewFile {
+        let mut file = NewFile::new(head);
         for key in layers::keys_in_order() {
             let Some(Setting { value, origin }) = self.settings.get(&key) else { continue };
             let is_ours = self.answered.contains(&key) || matches!(origin, Origin::File { .. });
-            let (Some((at, name)), true, Some(value)) = (key.split_once('.'), is_ours, written(value)) else {
-                continue;
-            };
-            if at != section {
-                file.push_str(&format!("\n[{at}]\n"));
-                section = at.to_owned();
+            if let (true, Some(value)) = (is_ours, written(value)) {
+                file.set(&key, value, comment(&key).unwrap_or_default());
             }
-            if let Some(comment) = comment(&key) {
-                file.push_str(&format!("# {comment}\n"));
-            }
-            file.push_str(&format!("{name} = {value}\n"));
         }
         file
     }
@@ -125,18 +116,16 @@ impl Draft {
 }
 
 /// A value as TOML; `None` for what need not be written or cannot be.
-fn written(value: &Value) -> Option<String> {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
+fn written(value: &Value) -> Option<toml::Value> {
     Some(match value {
-        Value::Untyped(text) | Value::Text(text) if text.trim().is_empty() => return None,
-        Value::Untyped(text) | Value::Text(text) => quoted(text),
-        Value::Whole(number) => number.to_string(),
-        Value::Fraction(number) => format!("{number:?}"),
-        Value::Flag(flag) => flag.to_string(),
+        value if value.is_empty() => return None,
+        Value::Untyped(text) | Value::Text(text) => text.as_str().into(),
+        Value::Whole(number) => (*number).into(),
+        Value::Fraction(number) => (*number).into(),
+        Value::Flag(flag) => (*flag).into(),
         Value::Table(table) => {
-            let pair = |(name, value): (&String, &Value)| Some(format!("{} = {}", quoted(name), written(value)?));
-            let pairs: Vec<_> = table.iter().filter_map(pair).collect();
-            format!("{{ {} }}", pairs.join(", "))
+            let pair = |(name, value): (&String, &Value)| Some((name.clone(), written(value)?));
+            toml::Value::Table(table.iter().filter_map(pair).collect())
         }
         Value::Other(_) | Value::Reported => return None,
     })
@@ -170,7 +159,7 @@ mod tests {
         let mut draft = Draft::begin(&path, &none);
         assert_eq!(draft.text("wecom.corp_id"), Some("ww1"));
         answered(&mut draft);
-        let file = draft.file("Head", |key| (key == "llm.model").then_some("The model."));
+        let file = draft.file("Head", |key| (key == "llm.model").then_some("The model.")).text();
         std::fs::write(&path, &file).expect("written");
         let config = Config::load(Some(&path), &none).expect(&file).config;
         assert_eq!((config.wecom.agent_id.get(), config.wecom.secret.expose().as_str()), (7, "hunter2"));
@@ -204,10 +193,10 @@ mod tests {
         let variables = [("QIMATE_WECOM__SECRET_FILE", secret.as_str()), ("OPENAI_API_KEY", "sk-written")];
         let mut draft = Draft::begin(&path, &Environment::from_pairs(variables));
         assert!(draft.keep("wecom.secret").is_ok() && draft.keep("llm.api_key").is_ok());
-        let file = draft.file("", |_| None);
+        let file = draft.file("", |_| None).text();
         assert!(!file.contains("hunter2") && file.contains("sk-written"), "{file}");
         assert!(draft.answer("wecom.secret", "another").is_ok());
-        assert!(draft.file("", |_| None).contains("another"));
+        assert!(draft.file("", |_| None).text().contains("another"));
     }
 
     #[test]

@@ -1,31 +1,24 @@
 //! A configuration file that a command writes for an administrator: TOML in the order of `config.example.toml`, mode
-//! 0600 from its first byte on, whole or not at all, and never over a file that is there.
+//! 0600 from its first byte on, whole or not at all.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
+use tempfile::NamedTempFile;
 use toml::Value;
 
 use super::layers;
 
-/// Why no file was written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Somebody's file is there.
-    #[error("{}: is there already; move it away, or choose another name", .0.display())]
-    Exists(PathBuf),
-    /// The directory or the file cannot be written.
-    #[error("{}: cannot be written: {source}", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+/// What becomes of a file that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Present {
+    /// It stays, and nothing is written.
+    Stays,
+    /// It is kept under the first free name: `config.toml.bak`, `config.toml.bak2` and so on.
+    BackedUp,
 }
 
 /// The file to come. No `Debug`: it holds secrets.
@@ -82,34 +75,68 @@ impl NewFile {
         text
     }
 
-    /// Writes the file: mode 0600, on the disk when this returns, and under its name only when it is whole.
+    /// Writes the file: on the disk when this returns, and under its name only when it is whole. Gives the backup's path
+    /// where there was a file before.
     ///
     /// # Errors
-    /// [`WriteError::Exists`] where there is one; nothing was written in any case.
-    pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        let io = |source| WriteError::Io { path: path.to_owned(), source };
-        // A link to nowhere is there as well: whoever made it means something by it.
-        if path.symlink_metadata().is_ok() {
-            return Err(WriteError::Exists(path.to_owned()));
-        }
-        let dir = match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
+    /// [`io::ErrorKind::AlreadyExists`] where there is one that stays, or that the directory cannot be written to;
+    /// the file of before is then as it was.
+    pub fn write(&self, path: &Path, present: Present) -> io::Result<Option<PathBuf>> {
+        let (path, backup) = match present {
+            // A link to nowhere is there as well: whoever made it means something by it.
+            Present::Stays if path.symlink_metadata().is_ok() => {
+                let why = "is there already; move it away, or choose another name";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            }
+            Present::Stays => (path.to_owned(), None),
+            Present::BackedUp => {
+                // A link stays one: what it points to is replaced.
+                let path = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+                let backup = match fs::read(&path) {
+                    Ok(old) => Some(back_up(&path, &old)?),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                    Err(error) => return Err(error),
+                };
+                (path, backup)
+            }
         };
-        // Of mode 0600 on Unix.
-        let mut unfinished = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
-        unfinished.write_all(self.text().as_bytes()).map_err(io)?;
-        unfinished.as_file().sync_all().map_err(io)?;
-        unfinished.persist_noclobber(path).map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => WriteError::Exists(path.to_owned()),
-            _ => io(error.error),
-        })?;
+        let unfinished = unfinished(&path, self.text().as_bytes())?;
+        match present {
+            Present::Stays => unfinished.persist_noclobber(&path)?,
+            Present::BackedUp => unfinished.persist(&path)?,
+        };
         // The name, too. Where a directory cannot be opened (Windows), the system sees to it.
-        if let Ok(dir) = File::open(dir) {
-            dir.sync_all().map_err(io)?;
+        if let Ok(dir) = File::open(directory(&path)) {
+            dir.sync_all()?;
         }
-        Ok(())
+        Ok(backup)
     }
+}
+
+fn back_up(path: &Path, old: &[u8]) -> io::Result<PathBuf> {
+    let mut file = unfinished(path, old)?;
+    for number in 1_u32.. {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 1 { ".bak".to_owned() } else { format!(".bak{number}") });
+        match file.persist_noclobber(&name) {
+            Ok(_) => return Ok(name.into()),
+            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => file = taken.file,
+            Err(error) => return Err(error.error),
+        }
+    }
+    Err(io::Error::other("no free name for a backup"))
+}
+
+/// A file beside `path` that is on the disk, with mode 0600 as every temporary file.
+fn unfinished(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(directory(path))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn push_comment(text: &mut String, comment: &str) {
@@ -142,8 +169,8 @@ mod tests {
     fn it_is_in_the_order_of_the_example_and_loads() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        new_file().write(&path).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
+        new_file().write(&path, Present::Stays).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# Written by a command.\n#\n# Second line.\n\n[wecom]\ncorp_id = \"ww14"), "{text}");
         assert!(text.contains("# Warm.\ntemperature = 0.9\n"), "{text}");
         let config = Config::load(Some(&path), &Environment::default()).unwrap().config;
@@ -153,22 +180,35 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_stays_as_it_is() {
+    fn a_file_that_is_there_stays_as_it_is_or_is_kept_under_a_name_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        std::fs::write(&path, "mine").unwrap();
-        assert!(matches!(new_file().write(&path), Err(WriteError::Exists(_))));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-        assert!(matches!(new_file().write(&dir.path().join("none/config.toml")), Err(WriteError::Io { .. })));
+        let write = |head: &str, present| NewFile::new(head).write(&path, present);
+        assert_eq!(write("one", Present::Stays).unwrap(), None);
+        assert_eq!(write("two", Present::Stays).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let backup = |name: &str| Some(dir.path().join(name));
+        assert_eq!(write("three", Present::BackedUp).unwrap(), backup("config.toml.bak"));
+        assert_eq!(write("four", Present::BackedUp).unwrap(), backup("config.toml.bak2"));
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        let kept = ["config.toml.bak", "config.toml.bak2", "config.toml"].map(read);
+        assert_eq!(kept, ["# one\n", "# three\n", "# four\n"]);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 3, "nothing else is left");
+        for present in [Present::Stays, Present::BackedUp] {
+            assert!(new_file().write(&dir.path().join("none/config.toml"), present).is_err());
+        }
     }
 
     #[cfg(unix)]
     #[test]
-    fn nobody_else_can_read_it() {
+    fn only_the_owner_reads_the_file_and_its_backups() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        new_file().write(&path).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let backup = new_file().write(&path, Present::BackedUp).unwrap().unwrap();
+        for file in [&path, &backup] {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+        }
     }
 }

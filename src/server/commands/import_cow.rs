@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 
-use crate::config::import::import_cow as import;
+use crate::config::{import::import_cow as import, write::Present};
 
 /// Writes a configuration file from `from` to `out`, and says what was taken over, what has no counterpart and what is
 /// missing. Shows no secret.
@@ -14,7 +14,7 @@ use crate::config::import::import_cow as import;
 pub fn import_cow(from: &Path, out: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(from).with_context(|| from.display().to_string())?;
     let imported = import(&text).with_context(|| from.display().to_string())?;
-    imported.file.write(out)?;
+    imported.file.write(out, Present::Stays).with_context(|| format!("cannot write {}", out.display()))?;
     println!("wrote {}, which only you can read. It holds:", out.display());
     let width = imported.taken.iter().map(|taken| taken.from.chars().count()).max().unwrap_or_default();
     for taken in &imported.taken {

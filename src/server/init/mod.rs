@@ -5,7 +5,6 @@
 //! ([`Draft`]); what is wrong with a callback is `wecom`'s. To ask for one more value, add it to `questions`.
 
 mod ask;
-mod file;
 mod generate;
 mod questions;
 mod terminal;
@@ -20,7 +19,7 @@ pub use self::words::Language;
 use self::{ask::Asker, questions::QUESTIONS, terminal::Terminal};
 use crate::{
     clock::Clock,
-    config::{Config, Draft, Environment},
+    config::{Config, Draft, Environment, write::Present},
     net,
     wecom::token::{AccessTokens, TokenError},
 };
@@ -68,8 +67,9 @@ pub async fn run(options: Options, environment: &Environment) -> anyhow::Result<
     let mut asker = Asker { draft: &mut draft, terminal: &mut terminal, options: &options, language };
     let drawn = asker.ask_all()?;
 
-    let text = draft.file(pick(words::HEAD_ZH, words::HEAD_EN), |key| questions::comment(key, language));
-    let backup = file::replace(&path, &text)
+    let file = draft.file(pick(words::HEAD_ZH, words::HEAD_EN), |key| questions::comment(key, language));
+    let backup = file
+        .write(&path, Present::BackedUp)
         .with_context(|| format!("{} {}", pick("无法写入", "cannot write"), path.display()))?;
     terminal.say("");
     if let Some(backup) = backup {
