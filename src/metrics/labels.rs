@@ -111,8 +111,6 @@ pub enum TurnResult {
     Internal,
 }
 
-pub(super) const TURN_RESULTS: [TurnResult; 8] = TurnResult::ALL;
-
 impl TurnResult {
     /// All of them.
     pub const ALL: [Self; 8] = [
@@ -138,11 +136,6 @@ impl TurnResult {
             Self::Model => "model",
             Self::Internal => "internal",
         }
-    }
-
-    /// Whether the member went without an answer, for a reason that an operator should know of.
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::Empty | Self::Model | Self::Internal)
     }
 }
 

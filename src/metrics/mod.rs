@@ -30,7 +30,7 @@ pub use self::{
 use self::{
     labels::{
         ByDirection, ByErrcode, ByKind, ByReason, ByResult, CallbackLabels, MODEL_ERRORS, PAUSES, REFUSALS,
-        RefreshLabels, SENDS, TURN_RESULTS,
+        RefreshLabels, SENDS,
     },
     sampled::Sampler,
 };
@@ -163,7 +163,7 @@ impl Metrics {
         for reason in REFUSALS {
             drop(self.callbacks.get_or_create(&CallbackLabels { result: "refused", reason }));
         }
-        for result in TURN_RESULTS {
+        for result in TurnResult::ALL {
             drop(self.turns.get_or_create(&ByResult { result: result.word() }));
         }
         for kind in MODEL_ERRORS {
@@ -231,11 +231,6 @@ impl Metrics {
     pub fn turn_ended(&self, result: TurnResult, after: Duration) {
         self.turns.get_or_create(&ByResult { result: result.word() }).inc();
         self.turn.observe(after.as_secs_f64());
-    }
-
-    /// How many turns have ended so since the start.
-    pub fn turns(&self, result: TurnResult) -> u64 {
-        self.turns.get_or_create(&ByResult { result: result.word() }).get()
     }
 
     /// How many turns run now.

@@ -16,10 +16,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{
-    harness::{App, Logs, within},
-    process::free_port,
-};
+use crate::harness::{App, Logs, free_port, within};
 
 const DOMAIN: &str = "bot.example.com";
 

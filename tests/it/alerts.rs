@@ -12,9 +12,9 @@ use qimate::{
 };
 
 use crate::{
+    company::Company,
     harness::{App, Logs, within},
     hook::Hook,
-    process::Company,
 };
 
 /// How often the daemon looks.

@@ -10,8 +10,8 @@ use tokio::{
 };
 
 use crate::{
-    harness::{within, within_seconds},
-    program::{Program, free_port, value_of},
+    harness::{free_port, within, within_seconds},
+    program::{Program, value_of},
 };
 
 /// How long the browser looks for what a step asks for.

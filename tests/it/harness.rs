@@ -43,6 +43,30 @@ struct Running {
     task: JoinHandle<anyhow::Result<()>>,
 }
 
+/// WeCom's cloud and a model that writes at once, both by this clock.
+pub async fn cloud(clock: &Clock) -> (Emulator, DemoModel) {
+    let app = EmulatorSettings::invent(CorpId::parse("ww1436e0e65a779aee").unwrap(), AgentId::new(1_000_002));
+    let wecom = Emulator::start(app, clock.clone()).await.unwrap();
+    let model = DemoModel::start(clock.clone()).await.unwrap();
+    model.set_delta_delay(Duration::ZERO);
+    (wecom, model)
+}
+
+/// What is at `url`, for whoever has the operator's `key`: the status and the text.
+pub async fn get(url: String, key: Option<&str>) -> (u16, String) {
+    let mut request = reqwest::Client::new().get(url);
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    let answer = within(request.send()).await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// A port that nobody has, a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 impl App {
     /// A daemon with the defaults.
     pub async fn start() -> Self {
@@ -54,10 +78,7 @@ impl App {
         let clock = ManualClock::new(Timestamp::from_secs(1_790_000_000));
         // The daemon's clock can be set without setting those of the others.
         let handed_in = Clock::Manual(clock.beside());
-        let app = EmulatorSettings::invent(CorpId::parse("ww1436e0e65a779aee").unwrap(), AgentId::new(1_000_002));
-        let wecom = Emulator::start(app, handed_in.clone()).await.unwrap();
-        let model = DemoModel::start(handed_in).await.unwrap();
-        model.set_delta_delay(Duration::ZERO);
+        let (wecom, model) = cloud(&handed_in).await;
         let dir = tempfile::tempdir().unwrap();
         let mut config = configuration(&wecom, &model, dir.path(), &[]);
         change(&mut config);

@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
+    company::Company,
     harness::{App, Logs, within},
-    process::Company,
 };
 
 const DOMAIN: &str = "bot.example.com";

@@ -1,12 +1,11 @@
 //! What the log holds: every line of a message's life under one number, and never what was said, nor a secret.
 
-use std::{fs::File, net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
+use std::{fs::File, path::PathBuf, process::Stdio, time::Duration};
 
 use qimate::{
     clock::Clock,
-    model::id::{AgentId, CorpId},
     sandbox::{
-        emulator::{Emulator, EmulatorSettings},
+        emulator::Emulator,
         model::{DemoModel, ModelReply},
     },
 };
@@ -30,12 +29,9 @@ struct Logging {
 
 impl Logging {
     async fn start(more: &[(&str, &str)]) -> Self {
-        let app = EmulatorSettings::invent(CorpId::parse("ww1436e0e65a779aee").unwrap(), AgentId::new(1_000_002));
-        let wecom = Emulator::start(app, Clock::System).await.unwrap();
-        let model = DemoModel::start(Clock::System).await.unwrap();
-        model.set_delta_delay(Duration::ZERO);
+        let (wecom, model) = harness::cloud(&Clock::System).await;
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = harness::free_port();
         let callback = format!("http://127.0.0.1:{port}/wxcomapp");
         wecom.set_callback_url(callback.clone());
         let mut variables = harness::variables(&wecom, &model, dir.path(), more);

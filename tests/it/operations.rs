@@ -2,19 +2,9 @@
 
 use qimate::secret::Secret;
 
-use crate::harness::App;
+use crate::harness::{App, get};
 
 const KEY: &str = "a-key-that-nobody-finds-by-trying";
-
-async fn get(url: String, key: Option<&str>) -> (u16, String) {
-    let request = reqwest::Client::new().get(url);
-    let answer = match key {
-        Some(key) => request.bearer_auth(key),
-        None => request,
-    };
-    let answer = answer.send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
-}
 
 #[tokio::test]
 async fn metrics_are_for_those_who_run_it() {

@@ -92,11 +92,6 @@ impl Program {
     }
 }
 
-/// A port that is free now.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// What stands after `name` in what was said.
 pub fn value_of(said: &str, name: &str) -> String {
     let mut found = said.lines().filter_map(|line| line.trim().strip_prefix(name)).map(str::trim);

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    harness::within_seconds,
-    program::{Program, free_port, value_of},
+    harness::{free_port, within_seconds},
+    program::{Program, value_of},
 };
 
 const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";

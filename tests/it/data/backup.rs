@@ -10,7 +10,7 @@ use std::{
 use qimate::sandbox::model::{Gate, ModelReply};
 use rusqlite::Connection;
 
-use crate::{harness::within_seconds, process::Company};
+use crate::{company::Company, harness::within_seconds};
 
 const OWED: &str = "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
                          + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting')";

@@ -7,7 +7,7 @@ use qimate::{
     sandbox::model::ModelReply,
 };
 
-use crate::process::Company;
+use crate::company::Company;
 
 const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ";
 

@@ -7,7 +7,7 @@ use qimate::{
     sandbox::model::{Gate, ModelReply},
 };
 
-use crate::process::Company;
+use crate::company::Company;
 
 /// Everything of the member is recognisable.
 const MEMBER: &str = "Wang.Erased";

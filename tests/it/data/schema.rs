@@ -11,7 +11,7 @@ use qimate::{
 };
 use rusqlite::{Connection, params};
 
-use crate::process::Company;
+use crate::company::Company;
 
 const FIRST: &str = include_str!("../../../src/store/migrations/0001_main_path.sql");
 

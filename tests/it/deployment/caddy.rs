@@ -16,8 +16,8 @@ use tokio::{
 
 use super::{installed, output_of, read, root, skipped, yaml};
 use crate::{
-    harness::within_seconds,
-    process::{Company, free_port},
+    company::Company,
+    harness::{free_port, within_seconds},
 };
 
 /// What stands in front of Qimate.

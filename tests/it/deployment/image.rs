@@ -13,7 +13,7 @@ use qimate::sandbox::model::ModelReply;
 use tokio::net::UdpSocket;
 
 use super::{defaults, installed, may_mount, output_of, read, root, skipped};
-use crate::{harness::within_seconds, process::Company};
+use crate::{company::Company, harness::within_seconds};
 
 /// A Dockerfile's instructions.
 pub(super) struct Dockerfile {

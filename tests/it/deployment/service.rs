@@ -11,7 +11,7 @@ use std::{
 use qimate::sandbox::model::ModelReply;
 
 use super::{defaults, installed, output_of, read, root, stop_grace_seconds};
-use crate::process::Company;
+use crate::company::Company;
 
 const FILE: &str = "deploy/qimate.service";
 

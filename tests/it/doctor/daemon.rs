@@ -4,17 +4,12 @@ use std::time::Duration;
 
 use qimate::secret::Secret;
 
-use crate::harness::{App, Logs, within};
+use crate::harness::{App, Logs, get, within};
 
 const KEY: &str = "a-key-that-nobody-finds-by-trying";
 
-async fn get(url: String, key: Option<&str>) -> String {
-    let request = reqwest::Client::new().get(url);
-    let request = match key {
-        Some(key) => request.bearer_auth(key),
-        None => request,
-    };
-    within(request.send()).await.unwrap().text().await.unwrap()
+async fn text(url: String, key: Option<&str>) -> String {
+    get(url, key).await.1
 }
 
 fn refusals(app: &App) -> Vec<(String, i64)> {
@@ -33,8 +28,8 @@ fn moments(app: &App) -> Vec<String> {
 async fn callbacks_are_remembered_in_few_writes() {
     let mut app = App::start().await;
     for _ in 0..20 {
-        get(app.url("/wxcomapp"), None).await;
-        get(app.url("/wxcomapp?msg_signature=x&timestamp=1&nonce=2&echostr=3"), None).await;
+        text(app.url("/wxcomapp"), None).await;
+        text(app.url("/wxcomapp?msg_signature=x&timestamp=1&nonce=2&echostr=3"), None).await;
     }
     assert!(within(app.wecom.verify_url()).await);
     assert_eq!(refusals(&app), [], "nothing is written at once");
@@ -50,7 +45,7 @@ async fn callbacks_are_remembered_in_few_writes() {
     assert_eq!(moments(&app), ["callback_verified"]);
 
     // What is not saved yet is saved at the stop, and what was counted adds up.
-    get(app.url("/wxcomapp"), None).await;
+    text(app.url("/wxcomapp"), None).await;
     app.say("zhangsan", "喂").await;
     app.texts("zhangsan", 1).await;
     app.settled().await;
@@ -78,7 +73,7 @@ async fn the_set_up_is_examined_at_start_and_each_problem_logged_once() {
 
     // Asked again a minute later, the same problem is no news.
     app.clock.advance(Duration::from_secs(61));
-    get(app.operations_url("/readyz?verbose"), None).await;
+    text(app.operations_url("/readyz?verbose"), None).await;
     within(async {
         while logs.with(&["checked the set-up"]).len() < 2 {
             tokio::task::yield_now().await;
@@ -93,11 +88,11 @@ async fn the_set_up_is_examined_at_start_and_each_problem_logged_once() {
 async fn the_last_report_is_shown_to_operators_and_asking_makes_no_storm() {
     let logs = Logs::capture();
     let app = App::start_with(|config| config.server.operator_key = Some(Secret::new(KEY.to_owned()))).await;
-    assert_eq!(get(app.url("/readyz?verbose"), None).await, "ready\n", "not for strangers");
-    assert_eq!(get(app.url("/readyz?verbose"), Some("another")).await, "ready\n");
+    assert_eq!(text(app.url("/readyz?verbose"), None).await, "ready\n", "not for strangers");
+    assert_eq!(text(app.url("/readyz?verbose"), Some("another")).await, "ready\n");
     assert_eq!((app.wecom.counters().gettoken, app.model.load().taken), (0, 0), "strangers cause nothing");
 
-    let first = get(app.operations_url("/readyz?verbose"), None).await;
+    let first = text(app.operations_url("/readyz?verbose"), None).await;
     assert!(first.contains("being checked"), "{first}");
     within(async {
         while logs.with(&["checked the set-up"]).is_empty() {
@@ -108,13 +103,13 @@ async fn the_last_report_is_shown_to_operators_and_asking_makes_no_storm() {
     app.clock.advance(Duration::from_secs(12));
     for _ in 0..30 {
         for report in
-            [get(app.operations_url("/readyz?verbose"), None).await, get(app.url("/readyz?verbose"), Some(KEY)).await]
+            [text(app.operations_url("/readyz?verbose"), None).await, text(app.url("/readyz?verbose"), Some(KEY)).await]
         {
             assert!(report.starts_with("ready\n\nchecked 12 s ago\n\n✓ "), "{report}");
             assert!(report.contains("✓ 企业可信IP"), "{report}");
         }
     }
-    assert_eq!(get(app.operations_url("/readyz"), None).await, "ready\n");
+    assert_eq!(text(app.operations_url("/readyz"), None).await, "ready\n");
     // One examination, and the access token of it is the daemon's own.
     assert_eq!((app.wecom.counters().gettoken, app.model.load().taken), (1, 1));
     assert!(app.wecom.delivered().is_empty(), "no test messages");
@@ -140,7 +135,7 @@ async fn our_own_question_is_not_taken_for_wecoms() {
         }
     })
     .await;
-    let report = get(app.operations_url("/readyz?verbose"), None).await;
+    let report = text(app.operations_url("/readyz?verbose"), None).await;
     assert!(report.contains(&format!("✓ 回调地址         http://{address}/wxcomapp 应答正确")), "{report}");
     assert!(report.contains("✗ 收到回调"), "{report}");
     app.stop().await;

@@ -7,11 +7,7 @@ use std::{
 use qimate::{
     clock::Clock,
     config::{Config, Environment},
-    model::id::{AgentId, CorpId},
-    sandbox::{
-        emulator::{Emulator, EmulatorSettings},
-        model::DemoModel,
-    },
+    sandbox::{emulator::Emulator, model::DemoModel},
     server::{self, Stop},
     store::{Store, sightings::Sightings},
 };
@@ -56,10 +52,7 @@ impl Patient {
 
     /// The same; WeCom has not called yet.
     pub async fn never_called(change: impl FnOnce(&mut BTreeMap<String, String>)) -> Self {
-        let app = EmulatorSettings::invent(CorpId::parse("ww1436e0e65a779aee").unwrap(), AgentId::new(1_000_002));
-        let wecom = Emulator::start(app, Clock::System).await.unwrap();
-        let model = DemoModel::start(Clock::System).await.unwrap();
-        model.set_delta_delay(Duration::ZERO);
+        let (wecom, model) = harness::cloud(&Clock::System).await;
         let dir = tempfile::tempdir().unwrap();
         let mut variables = harness::variables(&wecom, &model, dir.path(), &[]);
         // Wherever the tests run: a volume holds the data.

@@ -6,7 +6,7 @@ use super::{
     scene::{Books, answers},
     table::Row,
 };
-use crate::{harness::within_seconds, process::Company};
+use crate::{company::Company, harness::within_seconds};
 
 /// A daemon that is a process of its own, and its books.
 pub struct Firm {
