@@ -1,5 +1,8 @@
 //! From a member's message to what they are told.
 
+mod model;
+mod unfinished;
+
 use std::time::Duration;
 
 use qimate::{
@@ -242,42 +245,6 @@ async fn help_helps_and_a_slash_that_is_no_command_is_a_message() {
 }
 
 #[tokio::test]
-async fn stop_stops_the_answer_that_is_being_written() {
-    let app = App::start().await;
-    let gate = Gate::new();
-    let before = "第一段已经写完了，内容足够长。\n\n第二段写到一".to_owned();
-    app.model.push(ModelReply::Held { before, gate: gate.clone(), after: "半就不写了。".to_owned() });
-    app.say("zhangsan", "写一篇长文").await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["第一段已经写完了，内容足够长。"]);
-    app.say("zhangsan", "/stop").await;
-    let texts = app.texts("zhangsan", 3).await;
-    assert_eq!(texts[1..], ["第二段写到一", "好的，已停止。"]);
-    within(app.model.wait_load(|load| load.abandoned == 1)).await;
-    app.settled().await;
-    assert_eq!(app.count("SELECT COUNT(*) FROM turn WHERE state = 'stopped'"), 1);
-    app.say("zhangsan", "/stop").await;
-    assert_eq!(app.texts("zhangsan", 4).await[3], "现在没有正在写的回答。");
-    gate.open();
-    app.settled().await;
-}
-
-#[tokio::test]
-async fn a_stop_that_was_saved_before_a_crash_still_stops() {
-    let mut app = App::start().await;
-    app.model.push(ModelReply::Hang);
-    app.say("zhangsan", "写一篇长文").await;
-    within(app.model.wait_load(|load| load.in_flight == 1)).await;
-    app.drop_everything().await;
-    // The stop came in while nobody was at work.
-    app.launch().await;
-    app.model.push(ModelReply::Hang);
-    within(app.model.wait_load(|load| load.taken == 2)).await;
-    app.say("zhangsan", "/stop").await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["好的，已停止。"]);
-    app.settled().await;
-}
-
-#[tokio::test]
 async fn other_kinds_of_messages_get_a_kind_sentence() {
     let app = App::start().await;
     for (n, (kind, fields)) in [
@@ -320,85 +287,6 @@ async fn a_member_is_welcomed_at_most_once_a_day() {
     assert_eq!(welcomes.len(), 2);
 }
 
-#[tokio::test]
-async fn the_first_paragraph_arrives_while_the_model_still_writes() {
-    let app = App::start().await;
-    let gate = Gate::new();
-    let before = "这是第一段，已经完整地写好了。\n\n第二段".to_owned();
-    app.model.push(ModelReply::Held { before, gate: gate.clone(), after: "在后面。".to_owned() });
-    app.say("zhangsan", "讲讲").await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["这是第一段，已经完整地写好了。"]);
-    gate.open();
-    assert_eq!(app.texts("zhangsan", 2).await[1], "第二段在后面。");
-    app.settled().await;
-}
-
-#[tokio::test]
-async fn an_answer_that_a_crash_cut_off_goes_on_where_it_stopped() {
-    let mut app = App::start().await;
-    let before = "这是第一段，已经完整地写好了。\n\n第二段写到".to_owned();
-    app.model.push(ModelReply::Held { before, gate: Gate::new(), after: String::new() });
-    app.say("zhangsan", "讲讲").await;
-    app.texts("zhangsan", 1).await;
-    app.drop_everything().await;
-
-    app.model.push(answer("第二段从头写完了。"));
-    app.launch().await;
-    assert_eq!(app.texts("zhangsan", 2).await, ["这是第一段，已经完整地写好了。", "第二段从头写完了。"]);
-    app.settled().await;
-    let requests = app.model.requests();
-    let again = requests.last().unwrap();
-    assert_eq!(again.contents("assistant"), ["这是第一段，已经完整地写好了。\n\n"], "what the member has, and no more");
-    assert_eq!(again.contents("user")[0], "讲讲");
-    // To the member and to the next turn it is one answer.
-    app.model.push(answer("好"));
-    app.say("zhangsan", "继续").await;
-    app.texts("zhangsan", 3).await;
-    app.settled().await;
-    let requests = app.model.requests();
-    let next = requests.last().unwrap();
-    assert_eq!(next.contents("assistant"), ["这是第一段，已经完整地写好了。\n\n第二段从头写完了。"]);
-}
-
-#[tokio::test]
-async fn a_message_that_breaks_every_worker_ends_in_an_honest_sentence_behind_what_was_said() {
-    let logs = Logs::capture();
-    let mut app = App::start().await;
-    let before = "这是第一段，已经完整地写好了。\n\n第二段写到".to_owned();
-    app.model.push(ModelReply::Held { before, gate: Gate::new(), after: String::new() });
-    app.say("zhangsan", "讲讲").await;
-    app.texts("zhangsan", 1).await;
-    app.drop_everything().await;
-    // As if the process had died of it fifty times.
-    app.database().execute("UPDATE inbox SET claims = 50", []).unwrap();
-    app.launch().await;
-    let texts = app.texts("zhangsan", 2).await;
-    assert!(texts[1].contains("没能回答"), "{texts:?}");
-    let reference = texts[1].rsplit(' ').next().unwrap();
-    assert_eq!(
-        logs.with(&["gave up a message after 50 attempts", reference]).len(),
-        1,
-        "{reference}: {:?}",
-        logs.with(&["gave up"])
-    );
-    app.settled().await;
-    assert_eq!(app.count("SELECT COUNT(*) FROM turn WHERE state = 'failed'"), 1);
-}
-
-#[tokio::test]
-async fn a_member_is_told_when_words_come_and_nothing_of_them_can_be_said_yet() {
-    let app = App::start_with(|config| config.chat.progressive = false).await;
-    let gate = Gate::new();
-    app.model.push(ModelReply::Held { before: "第一".to_owned(), gate: gate.clone(), after: "段。".to_owned() });
-    app.say("zhangsan", "想一想").await;
-    within(app.model.wait_load(|load| load.in_flight == 1)).await;
-    app.advance_to_sleeper(19.5..=20.0).await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"]);
-    gate.open();
-    assert_eq!(app.texts("zhangsan", 2).await[1], "第一段。");
-    app.settled().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_flood_of_questions_leaves_no_hole_in_any_conversation() {
     let app = App::start().await;
@@ -418,28 +306,6 @@ async fn a_flood_of_questions_leaves_no_hole_in_any_conversation() {
     }
     let mut app = app;
     app.drop_everything().await;
-}
-
-#[tokio::test]
-async fn an_answer_that_a_crash_cut_off_before_its_first_part_is_written_anew() {
-    let mut app = App::start().await;
-    app.model.push(ModelReply::Stall("还没写完第一段".to_owned()));
-    app.say("zhangsan", "讲讲").await;
-    within(app.model.wait_load(|load| load.in_flight == 1)).await;
-    app.drop_everything().await;
-    app.model.push(answer("重新写好了。"));
-    app.launch().await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["重新写好了。"]);
-    app.settled().await;
-}
-
-#[tokio::test]
-async fn progressive_sending_can_be_switched_off() {
-    let app = App::start_with(|config| config.chat.progressive = false).await;
-    app.model.push(answer("这是第一段，已经完整地写好了。\n\n第二段在后面。"));
-    app.say("zhangsan", "讲讲").await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["这是第一段，已经完整地写好了。\n\n第二段在后面。"]);
-    app.settled().await;
 }
 
 #[tokio::test]
@@ -482,89 +348,6 @@ async fn a_long_answer_is_a_handful_of_whole_messages() {
     assert!(texts.iter().all(|text| text.len() <= 2048 && text.starts_with("这是") && text.ends_with("半句上。")));
     assert_eq!(texts.join("\n\n"), text);
     assert_eq!(app.wecom.counters().cut, 0);
-}
-
-#[tokio::test]
-async fn reasoning_is_not_shown() {
-    let app = App::start().await;
-    app.model.push(ModelReply::Reasoning { think: "用户在打招呼".to_owned(), text: "你好！".to_owned() });
-    app.model.push(answer("<think>\n嗯……\n</think>\n\n再见！"));
-    app.say("zhangsan", "你好").await;
-    app.say("zhangsan", "再见").await;
-    assert_eq!(app.texts("zhangsan", 2).await, ["你好！", "再见！"]);
-    app.settled().await;
-}
-
-#[tokio::test]
-async fn a_slow_model_is_announced_once() {
-    let app = App::start().await;
-    let gate = Gate::new();
-    app.model.push(ModelReply::Held { before: String::new(), gate: gate.clone(), after: "久等了。".to_owned() });
-    app.say("zhangsan", "想一想").await;
-    within(app.model.wait_load(|load| load.in_flight == 1)).await;
-    app.advance_to_sleeper(19.0..=20.0).await;
-    assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"]);
-    gate.open();
-    assert_eq!(app.texts("zhangsan", 2).await[1], "久等了。");
-    app.settled().await;
-}
-
-/// Every way in which a model fails ends in a true sentence with a reference that the log has too.
-#[tokio::test]
-async fn every_failure_of_the_model_ends_in_an_honest_sentence() {
-    let cases = [
-        ("empty", ModelReply::Answer(String::new()), "模型这次没有给出回答"),
-        ("only thinking", answer("<think>hm</think>"), "模型这次没有给出回答"),
-        ("bad key", ModelReply::status(401, r#"{"error":{"message":"Incorrect API key provided"}}"#), "管理员"),
-        ("bad request", ModelReply::status(400, r#"{"error":{"message":"nope"}}"#), "编号"),
-        ("cut", ModelReply::CutAfter("开头写到这里，然后".to_owned()), "中断"),
-        ("garbage", ModelReply::Garbage, "编号"),
-        ("filtered", ModelReply::Ended { text: String::new(), reason: "content_filter".to_owned() }, "审核"),
-        ("too long", ModelReply::Ended { text: "写了很多。".to_owned(), reason: "length".to_owned() }, "长度上限"),
-    ];
-    for (name, reply, sentence) in cases {
-        let logs = Logs::capture();
-        let app = App::start_with(|config| config.llm.max_retries = 0).await;
-        app.model.push(reply);
-        app.say("zhangsan", "问题").await;
-        app.settled().await;
-        let texts = app.texts("zhangsan", 1).await;
-        let last = texts.last().unwrap();
-        assert!(last.contains(sentence), "{name}: {last}");
-        let reference = last.rsplit(' ').next().unwrap().trim_end_matches(['）', '。']);
-        assert_eq!(reference.len(), 8, "{name}: {last}");
-        assert!(!logs.with(&[reference]).is_empty(), "{name}: {reference} is not in the log");
-        if name == "cut" {
-            assert!(texts[0].starts_with("开头写到这里"), "what came is shown: {texts:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_model_that_hangs_is_given_up_in_time() {
-    let app = App::start_with(|config| {
-        config.llm.max_retries = 0;
-        config.chat.slow_notice = None;
-    })
-    .await;
-    app.model.push(ModelReply::Hang);
-    app.say("zhangsan", "喂").await;
-    within(app.model.wait_load(|load| load.in_flight == 1)).await;
-    app.advance_to_sleeper(60.0..=60.0).await;
-    assert!(app.texts("zhangsan", 1).await[0].contains("编号"));
-    app.settled().await;
-}
-
-#[tokio::test]
-async fn a_busy_model_is_asked_again_and_the_member_notices_nothing() {
-    let app = App::start().await;
-    let headers = [("retry-after".to_owned(), "7".to_owned())].into();
-    app.model.push(ModelReply::Status { code: 429, headers, body: "{}".to_owned() });
-    app.model.push(answer("现在有空了。"));
-    app.say("zhangsan", "喂").await;
-    assert_eq!(app.advance_to_sleeper(6.5..=7.0).await, Duration::from_secs(7));
-    assert_eq!(app.texts("zhangsan", 1).await, ["现在有空了。"]);
-    app.settled().await;
 }
 
 #[tokio::test]
