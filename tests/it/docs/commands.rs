@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use super::root;
-use crate::process::{Company, free_port};
+use crate::{company::Company, harness::free_port};
 
 /// What runs a command that begins so; the longest beginning counts.
 enum Proof {
