@@ -9,7 +9,10 @@ use std::{
 
 use qimate::{
     clock::Clock,
-    sandbox::{emulator::Emulator, model::DemoModel},
+    sandbox::{
+        emulator::{Emulator, callback::Receipt},
+        model::DemoModel,
+    },
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -145,6 +148,29 @@ impl Company {
     pub async fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Output {
         let mut command = self.command(arguments);
         within_seconds(30, command.envs(more.iter().copied()).output()).await.unwrap()
+    }
+
+    /// Fills a database of at most 16 MiB with events of an unknown kind, which are kept whole and need no answer. Gives
+    /// what became of the last, which had no place.
+    pub async fn fill(&self) -> Receipt {
+        let mut taken = 0;
+        for bytes in [600_000, 30_000, 500] {
+            while self.filler(taken, bytes).await.accepted() {
+                taken += 1;
+                assert!(taken < 200, "a file of 16 MiB took more than it can hold");
+            }
+        }
+        self.filler(taken, 500).await
+    }
+
+    async fn filler(&self, n: usize, bytes: usize) -> Receipt {
+        let event = format!(
+            "<xml><ToUserName>ww1436e0e65a779aee</ToUserName><FromUserName>zhangsan</FromUserName>\
+             <CreateTime>1790000000</CreateTime><MsgType>filler</MsgType><MsgId>{n}</MsgId>\
+             <AgentID>1000002</AgentID><Pad>{}</Pad></xml>",
+            "x".repeat(bytes)
+        );
+        self.wecom.raw("zhangsan", &event).await
     }
 
     pub async fn ready(&self) -> (u16, String) {

@@ -183,23 +183,7 @@ async fn a_full_database_refuses_callbacks_says_so_and_recovers_by_itself() {
     company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
     company.start().await;
     assert_eq!(company.ready().await.0, 200);
-    // An event of an unknown kind is kept whole and needs no answer: it fills the file.
-    let fill = |n: usize, bytes: usize| {
-        format!(
-            "<xml><ToUserName>ww1436e0e65a779aee</ToUserName><FromUserName>zhangsan</FromUserName>\
-             <CreateTime>1790000000</CreateTime><MsgType>filler</MsgType><MsgId>{n}</MsgId>\
-             <AgentID>1000002</AgentID><Pad>{}</Pad></xml>",
-            "x".repeat(bytes)
-        )
-    };
-    let mut taken = 0;
-    for bytes in [600_000, 30_000, 500] {
-        while company.wecom.raw("zhangsan", &fill(taken, bytes)).await.accepted() {
-            taken += 1;
-            assert!(taken < 200, "a file of 16 MiB took more than it can hold");
-        }
-    }
-    let refused = company.wecom.raw("zhangsan", &fill(taken, 500)).await;
+    let refused = company.fill().await;
     let statuses: Vec<_> = refused.attempts.iter().map(|attempt| format!("{:?}", attempt.outcome)).collect();
     assert!(statuses.len() == 3 && statuses.iter().all(|status| status.contains("503")), "{statuses:?}");
     let (status, reason) = company.ready().await;

@@ -68,38 +68,32 @@ pub async fn quotes(to: String) -> String {
 
 /// A forward proxy that refuses everything with this status, tunnels too.
 pub async fn refusing_proxy(status: u16) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let _ = stream.read(&mut [0; 4096]).await;
-                let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                let _ = stream.write_all(head.as_bytes()).await;
-            });
-        }
-    });
-    format!("http://{address}")
+    let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    format!("http://{}", recite([head.into_bytes()]).await)
 }
 
-/// A SOCKS5 proxy that takes no password.
+/// A SOCKS5 proxy that wants user and password (RFC 1929), and finds them wrong.
 pub async fn refusing_socks() -> String {
+    format!("socks5h://user:wrong@{}", recite([vec![5, 2], vec![1, 1]]).await)
+}
+
+/// Gives every caller these answers, each after it has said something.
+async fn recite<const N: usize>(answers: [Vec<u8>; N]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
+            let answers = answers.clone();
             tokio::spawn(async move {
-                // Wants user and password (RFC 1929), and finds them wrong.
-                let _ = stream.read(&mut [0; 256]).await;
-                let _ = stream.write_all(&[5, 2]).await;
-                let _ = stream.read(&mut [0; 256]).await;
-                let _ = stream.write_all(&[1, 1]).await;
+                for answer in answers {
+                    let _ = stream.read(&mut [0; 4096]).await;
+                    let _ = stream.write_all(&answer).await;
+                }
             });
         }
     });
-    format!("socks5h://user:wrong@{address}")
+    address
 }
 
 /// A port on which nobody listens.
