@@ -5,6 +5,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Error, Store};
 use crate::clock::Timestamp;
 
+/// Under these names, the database says that a process runs or ran, and that it was stopped.
+pub(super) const STARTED: &str = "started";
+pub(super) const STOPPED: &str = "stopped";
+
 /// How the process before ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastRun {
@@ -24,12 +28,12 @@ impl Store {
     pub async fn begin_run(&self, now: Timestamp) -> Result<LastRun, Error> {
         self.db
             .write(move |conn| {
-                let stopped = conn.prepare_cached("DELETE FROM moment WHERE name = 'stopped'")?.execute([])? > 0;
+                let stopped = conn.prepare_cached("DELETE FROM moment WHERE name = ?1")?.execute([STOPPED])? > 0;
                 let started: Option<i64> = conn
-                    .prepare_cached("SELECT at FROM moment WHERE name = 'started'")?
-                    .query_row([], |row| row.get(0))
+                    .prepare_cached("SELECT at FROM moment WHERE name = ?1")?
+                    .query_row([STARTED], |row| row.get(0))
                     .optional()?;
-                remember(conn, "started", now)?;
+                remember(conn, STARTED, now)?;
                 Ok(match started {
                     _ if stopped => LastRun::Stopped,
                     Some(_) => LastRun::Crashed,
@@ -44,7 +48,7 @@ impl Store {
     /// # Errors
     /// [`Error`]: nothing was written, and the next process will think that this one crashed.
     pub async fn end_run(&self, now: Timestamp) -> Result<(), Error> {
-        self.db.write(move |conn| remember(conn, "stopped", now)).await
+        self.db.write(move |conn| remember(conn, STOPPED, now)).await
     }
 }
 

@@ -3,5 +3,6 @@
 mod backup;
 mod import;
 mod member;
+mod restored;
 mod retention;
 mod schema;

@@ -18,6 +18,7 @@ use super::{
     copy,
     db::{self, FILE, io},
     outbox::DUPLICATE_CHECK,
+    runs::{STARTED, STOPPED},
 };
 use crate::{clock::Timestamp, config};
 
@@ -83,6 +84,7 @@ pub fn restore(
     // A crash in between leaves an unfinished copy that nobody reads: no journal beside it.
     conn.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
     let since = made_at(&conn)?.or(contents.last_at).unwrap_or(now).min(now);
+    forget_the_run(&conn)?;
     let newer = if present.exists() { compare(&conn, &present).ok() } else { None };
     let known_to_be_done = newer.map_or(0, |(_, done)| done);
     let held = open::settle(&conn, what_is_open, since, now)?;
@@ -93,7 +95,7 @@ pub fn restore(
         })?;
     conn.close().map_err(|(_, error)| error)?;
 
-    let aside = dir.join(format!("qimate-before-restore-{stamp}.db"));
+    let aside = free_name(|end| dir.join(format!("qimate-before-restore-{stamp}{end}.db")));
     let had_one = install(copied, &present, Some(&aside))?;
     let aside = had_one.then_some(Aside { path: aside, newer: newer.map(|(newer, _)| newer) });
     Ok(Restored { contents, since, known_to_be_done, to_answer, to_send, held, aside })
@@ -106,6 +108,27 @@ fn made_at(conn: &Connection) -> Result<Option<Timestamp>, Error> {
     }
     let at = conn.query_row("DELETE FROM moment WHERE name = ?1 RETURNING at", [BACKED_UP], |row| row.get(0));
     Ok(at.optional()?.map(Timestamp::from_millis))
+}
+
+/// A backup that was made beside a daemon says that it runs. It does not any more, and the next start must not take that
+/// for a crash.
+fn forget_the_run(conn: &Connection) -> Result<(), Error> {
+    if conn.table_exists(None, "moment")? {
+        conn.execute("DELETE FROM moment WHERE name IN (?1, ?2)", [STARTED, STOPPED])?;
+    }
+    Ok(())
+}
+
+/// The first of `name("")`, `name("-2")`, ... that is nobody's: what was put aside is not overwritten, by whoever restores
+/// twice within a second.
+fn free_name(name: impl Fn(&str) -> PathBuf) -> PathBuf {
+    let mut path = name("");
+    let mut number = 2;
+    while path.symlink_metadata().is_ok() {
+        path = name(&format!("-{number}"));
+        number += 1;
+    }
+    path
 }
 
 /// Asks the database of before, if it can be read, what became of what is open in the backup: how many messages it has

@@ -97,6 +97,10 @@ pub(super) fn settle(
     Ok(held)
 }
 
+/// The part number of the dead letter that stands for a question: below all that `outbox` gives to what is said about
+/// one, because a question that is half answered may have those as well.
+const QUESTION_PART: i64 = -100;
+
 /// Each open question gets a dead letter that stands for it; its text stays where it is. Of greetings, stops and what
 /// cannot be read there is nothing to decide.
 fn hold_questions(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Error> {
@@ -107,10 +111,10 @@ fn hold_questions(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Err
     )?;
     conn.execute(
         "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at, ended_at, reason)
-         SELECT lane, seq, -2, json_extract(event, '$.corp'), json_extract(event, '$.agent'),
+         SELECT lane, seq, ?4, json_extract(event, '$.corp'), json_extract(event, '$.agent'),
                 json_extract(event, '$.from'), ?1, '', 'dead', received_at, ?2, ?3
          FROM inbox WHERE state = 'open' ORDER BY seq",
-        params![QUESTION, now.as_millis(), QUESTION_HELD],
+        params![QUESTION, now.as_millis(), QUESTION_HELD, QUESTION_PART],
     )?;
     conn.execute("UPDATE inbox SET state = 'held' WHERE state = 'open'", [])?;
     Ok(())

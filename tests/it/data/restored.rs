@@ -1,0 +1,122 @@
+//! What a restore makes of a backup, whatever moment of the daemon the backup is of.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use qimate::{
+    clock::Timestamp,
+    config::{self, storage::Synchronous},
+    model::{
+        conversation::{Exchange, TurnState},
+        event::{DedupKey, Event, EventKind},
+        id::{AgentId, CorpId, MemberId, TurnId},
+        reply::{Format, ReplyPart},
+    },
+    store::{
+        Store,
+        backup::backup,
+        conversation::TurnRecord,
+        inbox::Disposition,
+        restore::{Restored, WhatIsOpen, restore},
+        runs::LastRun,
+    },
+};
+
+const T0: Timestamp = Timestamp::from_secs(1_790_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn settings(dir: &Path) -> config::Storage {
+    config::Storage { data_dir: dir.to_owned(), synchronous: Synchronous::Normal, max_size_mib: None, keep: 24 * HOUR }
+}
+
+fn part(text: &str) -> ReplyPart {
+    ReplyPart::new(Format::Text, text).unwrap()
+}
+
+async fn ask(store: &Store, member: &str) {
+    let (corp, agent, from) = (CorpId::parse("ww1").unwrap(), AgentId::new(1), MemberId::parse(member).unwrap());
+    let dedup = DedupKey::of_message(&corp, agent, &from, T0, "1");
+    let kind = EventKind::Text { content: "问".to_owned() };
+    let event = Arc::new(Event { corp, agent, from, at: T0, dedup, kind });
+    store.accept(event, Disposition::Handle, 0, T0, |_| {}).await.unwrap();
+}
+
+/// The first part of the answer is committed, the answer still being written.
+async fn half_answer(store: &Store) {
+    let claim = store.claim_inbound(1, T0).await.unwrap().claims.pop().unwrap();
+    let conversation = store.open_conversation(&claim.lane, T0).await.unwrap();
+    let exchange = Exchange { question: "问".to_owned(), answer: "半".to_owned() };
+    let turn = TurnRecord {
+        id: TurnId::generate(),
+        conversation: conversation.id,
+        exchange,
+        parts: 1,
+        state: TurnState::Running,
+    };
+    store.append(&claim, turn, 0, vec![part("半")], T0).await.unwrap().unwrap();
+}
+
+fn restored(settings: &config::Storage, copy: &Path, what: WhatIsOpen, now: Timestamp) -> Restored {
+    restore(settings, copy, what, now).unwrap()
+}
+
+/// The sentence that says what WeCom refused is in the outbox under the question's number, as its dead letter is.
+#[tokio::test]
+async fn a_question_whose_answer_was_partly_refused_is_held_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, copy) = (settings(dir.path()), dir.path().join("copy.db"));
+    let store = Store::open(&settings, T0).unwrap();
+    ask(&store, "zhangsan").await;
+    half_answer(&store).await;
+    let sending = store.claim_outbound(1, T0).await.unwrap().claims.pop().unwrap();
+    store.give_up_saying(&sending, "refused", part("发不出去"), T0).await.unwrap().unwrap();
+    backup(&settings, &copy, false, T0).unwrap();
+    drop(store);
+
+    let told = loop {
+        // The writer of a dropped store gives the directory back in its own time.
+        match restore(&settings, &copy, WhatIsOpen::Hold, T0 + HOUR) {
+            Err(qimate::store::Error::InUse(_)) => tokio::task::yield_now().await,
+            other => break other.unwrap(),
+        }
+    };
+    let held: Vec<_> = told.held.iter().map(|one| one.is_question).collect();
+    assert_eq!(held, [false, true], "the sentence and the question");
+
+    let store = Store::open(&settings, T0 + HOUR).unwrap();
+    assert!(store.claim_inbound(1, T0 + HOUR).await.unwrap().claims.is_empty());
+    assert_eq!(store.retry_dead_letters(None, T0 + HOUR).await.unwrap(), 3);
+    assert_eq!(store.claim_inbound(1, T0 + HOUR).await.unwrap().claims.len(), 1, "asked to, it goes on");
+}
+
+#[tokio::test]
+async fn a_start_from_the_backup_of_a_running_daemon_is_no_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, copy) = (settings(dir.path()), dir.path().join("copy.db"));
+    let store = Store::open(&settings, T0).unwrap();
+    assert_eq!(store.begin_run(T0).await.unwrap(), LastRun::None);
+    backup(&settings, &copy, false, T0).unwrap();
+    drop(store);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let settings = self::settings(elsewhere.path());
+    restored(&settings, &copy, WhatIsOpen::ByAge, T0 + HOUR);
+    let store = Store::open(&settings, T0 + HOUR).unwrap();
+    assert_eq!(store.begin_run(T0 + HOUR).await.unwrap(), LastRun::None);
+}
+
+#[tokio::test]
+async fn two_restores_within_a_second_keep_both_databases_of_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, copy) = (settings(dir.path()), dir.path().join("copy.db"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    {
+        let store = Store::open(&self::settings(elsewhere.path()), T0).unwrap();
+        ask(&store, "zhangsan").await;
+        backup(&self::settings(elsewhere.path()), &copy, false, T0).unwrap();
+    }
+    fs::write(dir.path().join("qimate.db"), "not a database, and all that is left of one").unwrap();
+    let first = restored(&settings, &copy, WhatIsOpen::ByAge, T0).aside.unwrap();
+    let second = restored(&settings, &copy, WhatIsOpen::ByAge, T0).aside.unwrap();
+    assert_ne!(first.path, second.path);
+    assert!(fs::read(&first.path).unwrap().starts_with(b"not a database"));
+    assert!(fs::read(&second.path).unwrap().starts_with(b"SQLite format 3"));
+}
