@@ -175,7 +175,8 @@ impl Alerts {
 
     /// Logs that something is wrong and decides whether others are told.
     fn announce(&mut self, condition: Condition, finding: &Finding, now: Timestamp) -> (String, String, Withheld) {
-        self.sent_at.retain(|at| now.since(*at) < HOUR);
+        // Those of a far future are of a clock that was set back since, and must not count until it is there again.
+        self.sent_at.retain(|at| now.since(*at) < HOUR && at.since(now) < HOUR);
         let withheld = if self.sent_at.len() < self.settings.max_per_hour as usize {
             self.sent_at.push(now);
             Withheld::No

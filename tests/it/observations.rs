@@ -227,6 +227,27 @@ async fn beyond_the_number_of_an_hour_alerts_are_only_logged_and_summed_up() {
     assert!(!desk.texts()[5].contains("more"), "{:?}", desk.texts());
 }
 
+/// A virtual machine that wakes with its clock a day ahead is set right by a day.
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_silence_alerts() {
+    let logs = Logs::capture();
+    let mut desk = Desk::open(1, Language::English).await;
+    let wrong = desk.wrong(Condition::DiskSpace);
+    desk.show(&wrong).await;
+    desk.hook.posts(1).await;
+    desk.app.clock.set_back(Duration::from_secs(86_400));
+    desk.app.clock.advance(61 * MINUTE);
+    let wrong = Observation { disk_free: Some(0), ..desk.wrong(Condition::DatabaseSize) };
+    desk.show(&wrong).await;
+    assert_eq!(logs.with(&["ERROR", "alert: ", "database_size", "withheld=false"]).len(), 1);
+    // Nor what the store has of it, for the next process.
+    desk.restart().await;
+    let wrong = Observation { disk_free: Some(0), size: wrong.size, ..desk.wrong(Condition::ModelKey) };
+    desk.app.clock.advance(61 * MINUTE);
+    desk.show(&Observation { now: desk.now(), ..wrong }).await;
+    assert_eq!(logs.with(&["ERROR", "alert: ", "model_key", "withheld=false"]).len(), 1);
+}
+
 #[tokio::test]
 async fn what_happens_while_wecom_fails_is_told_when_it_works() {
     let mut desk = Desk::open(12, Language::Chinese).await;

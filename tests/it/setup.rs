@@ -314,3 +314,33 @@ fn the_guides_have_the_commands_of_the_story() {
         }
     }
 }
+
+/// `qimate doctor` in another terminal calls the same address, with the same keys.
+#[tokio::test]
+async fn a_doctor_who_calls_while_wecom_is_waited_for_is_not_wecom() {
+    use qimate::{
+        clock::Clock,
+        net,
+        web::{Expected, Knock, verification_router},
+        wecom::{
+            crypto::{CallbackToken, EncodingAesKey},
+            echo::{Keys, ask},
+        },
+    };
+    net::install_crypto();
+    let (emulator, ..) = company().await;
+    let settings = emulator.settings();
+    let token = CallbackToken::parse(settings.callback_token.expose()).unwrap();
+    let key = EncodingAesKey::parse(settings.encoding_aes_key.expose()).unwrap();
+    let keys = Keys { corp: settings.corp_id.clone(), token: token.clone(), key: key.clone() };
+    let (router, mut knocks) = verification_router(Expected { corp: keys.corp.clone(), token, key }, "/wxcomapp");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/wxcomapp", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let limit = Duration::from_secs(10);
+    let http = net::http_client(None, limit).unwrap();
+    assert_eq!(ask(&http, &Clock::System, limit, &url, &keys).await, Ok(()), "it is answered all the same");
+    assert!(knocks.try_recv().is_err(), "and not told as WeCom's");
+    reqwest::get(&url).await.unwrap();
+    assert_eq!(knocks.recv().await, Some(Knock::Bare));
+}

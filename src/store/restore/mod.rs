@@ -172,7 +172,7 @@ pub(super) fn install(copied: NamedTempFile, present: &Path, aside: Option<&Path
         name.push(end);
         PathBuf::from(name)
     };
-    let had_one = present.exists();
+    let (had_one, dir) = (present.exists(), copy::dir_of(present));
     if had_one {
         fold_log(present);
         if let Some(aside) = aside {
@@ -193,10 +193,26 @@ pub(super) fn install(copied: NamedTempFile, present: &Path, aside: Option<&Path
             _ => {}
         }
     }
-    copy::sync_dir(&copy::dir_of(present))?;
+    keep_owner(copied.path(), if had_one { present } else { &dir });
+    copy::sync_dir(&dir)?;
     copy::place(copied, present, true)?;
     Ok(had_one)
 }
+
+/// Gives a file that root makes to whoever owns `like`: the daemon runs as a user of its own, and could not open it.
+/// Whoever is not root owns both, or finds out by the daemon's first word.
+#[cfg(unix)]
+fn keep_owner(file: &Path, like: &Path) {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if let (Ok(own), Ok(like)) = (fs::metadata(file), fs::metadata(like)) {
+        if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
+            let _ = chown(file, Some(like.uid()), Some(like.gid()));
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_file: &Path, _like: &Path) {}
 
 /// Puts what is in the log into the file; the last to close then deletes the log. A database that is too broken for
 /// that keeps it.

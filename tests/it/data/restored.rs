@@ -120,3 +120,25 @@ async fn two_restores_within_a_second_keep_both_databases_of_before() {
     assert!(fs::read(&first.path).unwrap().starts_with(b"not a database"));
     assert!(fs::read(&second.path).unwrap().starts_with(b"SQLite format 3"));
 }
+
+/// As `sudo qimate restore`, for a daemon that has a user of its own. Where the tests are not run by root, nobody can
+/// make such a directory.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_database_that_root_restores_belongs_to_whom_the_one_of_before_did() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings, copy) = (settings(dir.path()), elsewhere.path().join("copy.db"));
+    drop(Store::open(&self::settings(elsewhere.path()), T0).unwrap());
+    backup(&self::settings(elsewhere.path()), &copy, false, T0).unwrap();
+    if chown(dir.path(), Some(10_001), Some(10_001)).is_err() {
+        return;
+    }
+    let database = dir.path().join("qimate.db");
+    for owner in [10_001, 10_002] {
+        restored(&settings, &copy, WhatIsOpen::ByAge, T0);
+        let written = fs::metadata(&database).unwrap();
+        assert_eq!((written.uid(), written.gid(), written.mode() & 0o777), (owner, owner, 0o600));
+        chown(&database, Some(10_002), Some(10_002)).unwrap();
+    }
+}
