@@ -12,6 +12,14 @@ use tempfile::{Builder, NamedTempFile};
 use super::{Error, db::io, migrate};
 use crate::clock::Timestamp;
 
+/// How the name of a copy begins and ends that is not finished.
+const UNFINISHED: (&str, &str) = (".qimate-", ".unfinished");
+
+/// Whether it is the name of a copy that is not finished: one that is being made, or whose maker was killed.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+}
+
 /// What a database holds, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
@@ -40,7 +48,7 @@ pub struct Contents {
 /// page by page, begins again whenever another process writes, and takes what was deleted along.
 pub(super) fn make(conn: &Connection, dir: &Path) -> Result<NamedTempFile, Error> {
     // Of mode 0600 on Unix, and gone when it is dropped. `VACUUM INTO` takes a file that is empty.
-    let file = Builder::new().prefix(".qimate-").suffix(".unfinished").tempfile_in(dir);
+    let file = Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(dir);
     let file = file.map_err(|source| io(dir, source))?;
     let Some(path) = file.path().to_str() else {
         return Err(io(dir, ErrorKind::InvalidFilename.into()));

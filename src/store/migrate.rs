@@ -23,7 +23,10 @@ pub(super) fn migrate(conn: &mut Connection, dir: &Path, migrations: &[&str]) ->
     }
     if found > 0 {
         // Under another name until it is whole: a crash in the middle must not leave half a copy.
-        copy::place(copy::make(conn, dir)?, &copy_before(dir, migrations.len()), true)?;
+        let path = copy_before(dir, migrations.len());
+        copy::make(conn, dir)
+            .and_then(|copy| copy::place(copy, &path, true))
+            .map_err(|cause| Error::NoCopyBefore { path, cause: Box::new(cause) })?;
     }
     let tx = conn.transaction()?;
     for migration in &migrations[found..] {
@@ -160,6 +163,19 @@ mod tests {
         assert!(migrate(&mut conn, dir.path(), &broken).is_err());
         assert_eq!(check(&conn, &broken).unwrap(), 1);
         assert!(conn.prepare("SELECT z FROM a").is_err());
+    }
+
+    #[test]
+    fn without_a_copy_nothing_is_changed_and_it_is_said_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = Connection::open(dir.path().join("qimate.db")).unwrap();
+        migrate(&mut conn, dir.path(), &[FIRST]).unwrap();
+        // As a full disk does, something keeps the copy from its place.
+        std::fs::create_dir(dir.path().join("qimate-before-v2.db")).unwrap();
+        let told = migrate(&mut conn, dir.path(), &[FIRST, SECOND]).unwrap_err().to_string();
+        assert!(told.contains("qimate-before-v2.db") && told.contains("nothing was changed"), "{told}");
+        assert_eq!(check(&conn, &[FIRST]).unwrap(), 1);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 2, "and nothing is left behind");
     }
 
     #[test]

@@ -67,6 +67,17 @@ pub enum Error {
     /// A file with this name is there.
     #[error("{}: is there already", .0.display())]
     Exists(PathBuf),
+    /// A database of an older version could not be copied before it is brought to this one. Nothing was changed.
+    #[error(
+        "{}: the copy that is made before the database is brought to this version could not be written ({cause}), so \
+         nothing was changed; make room for a second database there, or go back to the qimate of before", .path.display()
+    )]
+    NoCopyBefore {
+        /// The copy.
+        path: PathBuf,
+        /// What was in the way; said in the sentence.
+        cause: Box<Self>,
+    },
     /// A newer Qimate wrote the database.
     #[error("the database is of version {found}, and this qimate knows versions up to {known}; use a newer qimate")]
     NewerSchema {

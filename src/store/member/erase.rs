@@ -172,13 +172,14 @@ fn rewrite(settings: &config::Storage, conn: Connection) -> Result<(bool, bool),
     Ok((rewritten, false))
 }
 
-/// Other databases in the data directory, by name.
+/// Other databases in the data directory, and what was to become one, by name.
 fn copies(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut copies = Vec::new();
     for entry in fs::read_dir(dir).map_err(|source| io(dir, source))? {
         let path = entry.map_err(|source| io(dir, source))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".db") && name != FILE {
+        // An unfinished one is what a command that was killed leaves; it may hold just as much.
+        if name.ends_with(".db") && name != FILE || copy::is_unfinished(&name) {
             copies.push(path);
         }
     }

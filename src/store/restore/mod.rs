@@ -204,10 +204,8 @@ pub(super) fn install(copied: NamedTempFile, present: &Path, aside: Option<&Path
 #[cfg(unix)]
 fn keep_owner(file: &Path, like: &Path) {
     use std::os::unix::fs::{MetadataExt, chown};
-    if let (Ok(own), Ok(like)) = (fs::metadata(file), fs::metadata(like)) {
-        if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
-            let _ = chown(file, Some(like.uid()), Some(like.gid()));
-        }
+    if let Ok(like) = fs::metadata(like) {
+        let _ = chown(file, Some(like.uid()), Some(like.gid()));
     }
 }
 

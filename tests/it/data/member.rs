@@ -103,10 +103,15 @@ async fn an_erased_member_is_nowhere_and_everybody_else_is_served() {
     assert!(!refused.status.success() && said(&refused).contains("--yes"), "nobody to ask: {}", said(&refused));
     assert!(!files_with(&company, &[MEMBER]).is_empty());
     assert!(company.run(&["backup", "copy.db"]).await.status.success());
+    // As a backup leaves it that was killed.
+    let unfinished = company.dir.path().join(".qimate-x1.unfinished");
+    fs::copy(company.dir.path().join("copy.db"), &unfinished).unwrap();
 
     let output = company.run(&["member", "erase", MEMBER, "--yes"]).await;
     let told = said(&output);
     assert!(output.status.success() && told.contains("rows") && told.contains("copy.db"), "{told}");
+    assert!(told.contains(".qimate-x1.unfinished"), "{told}");
+    fs::remove_file(unfinished).unwrap();
     fs::remove_file(company.dir.path().join("copy.db")).unwrap();
     // What was under way goes on for nobody.
     gate.open();
