@@ -165,8 +165,10 @@ impl Alerts {
             return;
         }
         let (detail, remedy, withheld) = self.announce(Condition::WecomAddress, finding, now);
-        let row = AlertRow { detail, remedy, ..self.open[at].row.clone() };
+        let mut row = AlertRow { detail, remedy, ..self.open[at].row.clone() };
         if withheld == Withheld::No {
+            // Whoever hears of it now is to hear that it ends, too.
+            row.withheld = Withheld::No;
             self.post(State::Raised, Condition::WecomAddress, &row, now);
         }
         self.open[at].row = row;

@@ -182,12 +182,13 @@ fn write(conn: &Connection, alert: &AlertRow) -> Result<i64, rusqlite::Error> {
         Withheld::Yes => 1,
         Withheld::SummedUp => 2,
     };
-    // What was summed up stays so, whatever the caller remembers.
+    // What was summed up stays so, whatever the caller remembers, unless it was told after all.
     conn.prepare_cached(
         "INSERT INTO alert (id, condition, state, withheld, since, raised_at, resolved_at, detail, remedy)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, resolved_at = excluded.resolved_at,
-             detail = excluded.detail, remedy = excluded.remedy
+             detail = excluded.detail, remedy = excluded.remedy,
+             withheld = CASE excluded.withheld WHEN 0 THEN 0 ELSE withheld END
          RETURNING id",
     )?
     .query_row(
