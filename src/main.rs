@@ -277,9 +277,7 @@ async fn main() -> ExitCode {
             if let Command::Doctor { json, send_to } = command {
                 return examined(server::doctor::run_misconfigured(&faults, &Options { json, send_to }));
             }
-            eprintln!(
-                "{faults}\n\n`qimate init` asks for all of it and writes the file; `qimate demo` tries Qimate without; config.example.toml explains every setting."
-            );
+            eprintln!("{faults}\n\n{}", commands::advice(faults.language()));
             return ExitCode::from(MISCONFIGURED);
         }
     };

@@ -60,7 +60,12 @@ fn members(text: &str) -> Result<Vec<MemberId>, Wrong> {
         .map(str::trim)
         .filter(|id| !id.is_empty())
         .map(|id| {
-            MemberId::parse(id).map_err(|_| Wrong::new("holds something that is no userid", "expected such as li|wang"))
+            MemberId::parse(id).map_err(|_| {
+                Wrong::new(
+                    ["里有不是 userid 的内容", "holds something that is no userid"],
+                    ["应为 userid（账号），多个用 | 分隔，例如 li|wang", "expected such as li|wang"],
+                )
+            })
         })
         .collect()
 }

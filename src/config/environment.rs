@@ -38,7 +38,9 @@ impl Environment {
         match self.variables.get(name)?.to_str().map(str::trim) {
             Some("") => None,
             Some(value) => Some(Ok(value)),
-            None => Some(Err(Wrong::new("is not UTF-8", "expected text in UTF-8"))),
+            None => {
+                Some(Err(Wrong::new(["不是 UTF-8", "is not UTF-8"], ["应为 UTF-8 文本", "expected text in UTF-8"])))
+            }
         }
     }
 

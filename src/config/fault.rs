@@ -4,9 +4,9 @@ use std::{borrow::Cow, fmt};
 
 use super::{chat::Language, setting::Origin};
 
-/// Everything that is wrong, in the order in which it was found. Prints one fault a line.
+/// Everything that is wrong, in the order in which it was found. Prints one fault a line, in its language.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("{}", self.told(*.language))]
 pub struct Faults {
     pub(super) faults: Vec<Fault>,
     pub(super) language: Language,
@@ -18,13 +18,18 @@ impl Faults {
         self.faults.iter()
     }
 
+    /// One fault a line.
+    pub fn told(&self, language: Language) -> String {
+        self.faults.iter().map(|fault| fault.told(language)).collect::<Vec<_>>().join("\n")
+    }
+
     /// `chat.language`, as far as it can be made out.
     pub const fn language(&self) -> Language {
         self.language
     }
 }
 
-/// One thing that is wrong. Prints `section.key: what is wrong; what would be right (from where)`.
+/// One thing that is wrong. Prints itself in English; [`Fault::told`] knows both languages.
 #[derive(Debug)]
 pub struct Fault {
     place: String,
@@ -49,18 +54,30 @@ impl Fault {
     }
 
     /// What is wrong.
-    pub fn problem(&self) -> &str {
-        &self.wrong.problem
+    pub fn problem(&self, language: Language) -> &str {
+        self.wrong.problem.pick(language)
     }
 
     /// What would be right.
-    pub fn remedy(&self) -> &str {
-        &self.wrong.remedy
+    pub fn remedy(&self, language: Language) -> &str {
+        self.wrong.remedy.pick(language)
     }
 
     /// What is wrong and what would be right, without the place.
-    pub fn sentence(&self) -> String {
-        format!("{}; {}", self.wrong.problem, self.wrong.remedy)
+    pub fn sentence(&self, language: Language) -> String {
+        self.wrong.told(language)
+    }
+
+    /// All of it: `section.key: what is wrong; what would be right (from where)`.
+    pub fn told(&self, language: Language) -> String {
+        let Self { place, wrong, origin } = self;
+        let sentence = wrong.told(language);
+        match (language, origin) {
+            (Language::Chinese, Some(origin)) => format!("{place}：{sentence}（来自 {origin}）"),
+            (Language::Chinese, None) => format!("{place}：{sentence}"),
+            (Language::English, Some(origin)) => format!("{place}: {sentence} (from {origin})"),
+            (Language::English, None) => format!("{place}: {sentence}"),
+        }
     }
 
     /// The same, saying where the value came from.
@@ -71,12 +88,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, wrong: Wrong { problem, remedy }, origin } = self;
-        write!(f, "{place}: {problem}; {remedy}")?;
-        match origin {
-            Some(origin) => write!(f, " (from {origin})"),
-            None => Ok(()),
-        }
+        f.write_str(&self.told(Language::English))
     }
 }
 
@@ -85,19 +97,51 @@ impl std::error::Error for Fault {}
 /// Why a value was not taken. Both halves are ours: neither quotes text that somebody wrote.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    problem: Cow<'static, str>,
-    remedy: Cow<'static, str>,
+    problem: Said,
+    remedy: Said,
 }
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.problem, self.remedy)
+        f.write_str(&self.told(Language::English))
     }
 }
 
 impl Wrong {
-    /// `problem` as in "is not a number", `remedy` as in "expected a whole number".
-    pub(super) fn new(problem: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Self {
+    /// Each in Chinese and in English: `problem` as in "不是整数" and "is not a whole number", `remedy` as in "应只有数字"
+    /// and "expected digits only".
+    pub(super) fn new(problem: impl Into<Said>, remedy: impl Into<Said>) -> Self {
         Self { problem: problem.into(), remedy: remedy.into() }
+    }
+
+    fn told(&self, language: Language) -> String {
+        let (problem, remedy) = (self.problem.pick(language), self.remedy.pick(language));
+        match language {
+            Language::Chinese => format!("{problem}；{remedy}"),
+            Language::English => format!("{problem}; {remedy}"),
+        }
+    }
+}
+
+/// The same in both languages.
+#[derive(Debug)]
+pub(super) struct Said {
+    chinese: Cow<'static, str>,
+    english: Cow<'static, str>,
+}
+
+impl Said {
+    fn pick(&self, language: Language) -> &str {
+        match language {
+            Language::Chinese => &self.chinese,
+            Language::English => &self.english,
+        }
+    }
+}
+
+impl<T: Into<Cow<'static, str>>> From<[T; 2]> for Said {
+    /// Chinese, then English.
+    fn from([chinese, english]: [T; 2]) -> Self {
+        Self { chinese: chinese.into(), english: english.into() }
     }
 }

@@ -29,7 +29,10 @@ pub(super) fn parse(name: &str, text: &str, faults: &mut Vec<Fault>) -> Option<V
     for (section, content) in in_file_order(table.into_inner()) {
         let (at, section) = (section.span(), section.into_inner());
         let DeValue::Table(content) = content.into_inner() else {
-            let wrong = Wrong::new("stands outside of any section", "expected it below a line such as [llm]");
+            let wrong = Wrong::new(
+                ["不在任何一节里", "stands outside of any section"],
+                ["应写在 [llm] 这样的一行之后", "expected it below a line such as [llm]"],
+            );
             faults.push(Fault::at(section, wrong).coming_from(&origin(at)));
             continue;
         };
@@ -42,13 +45,13 @@ pub(super) fn parse(name: &str, text: &str, faults: &mut Vec<Fault>) -> Option<V
 }
 
 /// Why a file could not be read, without its name.
-pub(super) fn why_unread(error: &io::Error) -> String {
+pub(super) fn why_unread(error: &io::Error) -> [String; 2] {
     match error.kind() {
-        io::ErrorKind::NotFound => "is not there".to_owned(),
+        io::ErrorKind::NotFound => ["不存在", "is not there"].map(str::to_owned),
         // What a container gets when the file to be mounted is missing on the host.
-        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
-        io::ErrorKind::InvalidData => "is not in UTF-8".to_owned(),
-        _ => format!("cannot be read ({error})"),
+        io::ErrorKind::IsADirectory => ["是目录，不是文件", "is a directory"].map(str::to_owned),
+        io::ErrorKind::InvalidData => ["不是 UTF-8 编码", "is not in UTF-8"].map(str::to_owned),
+        _ => [format!("无法读取（{error}）"), format!("cannot be read ({error})")],
     }
 }
 
@@ -64,13 +67,14 @@ fn typed(value: DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
-            .map_or(Value::Other("a number beyond all bounds"), Value::Whole),
-        DeValue::Float(digits) => {
-            digits.as_str().parse().map_or(Value::Other("a number beyond all bounds"), Value::Fraction)
-        }
+            .map_or(Value::Other(["超出范围的数", "a number beyond all bounds"]), Value::Whole),
+        DeValue::Float(digits) => digits
+            .as_str()
+            .parse()
+            .map_or(Value::Other(["超出范围的数", "a number beyond all bounds"]), Value::Fraction),
         DeValue::Boolean(flag) => Value::Flag(flag),
-        DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Array(_) => Value::Other("a list"),
+        DeValue::Datetime(_) => Value::Other(["日期", "a date"]),
+        DeValue::Array(_) => Value::Other(["列表", "a list"]),
         DeValue::Table(table) => Value::Table(
             table.into_iter().map(|(key, value)| (key.into_inner().into_owned(), typed(value.into_inner()))).collect(),
         ),
@@ -80,8 +84,11 @@ fn typed(value: DeValue<'_>) -> Value {
 /// Only the parser's own words: its long form quotes the line, and with it whatever secret stands there.
 fn syntax_fault(name: &str, text: &str, error: &toml::de::Error) -> Fault {
     let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
-    let problem = format!("is not TOML: {}", error.message());
-    Fault::at(format!("{name}:{line}:{column}"), Wrong::new(problem, "expected lines such as key = \"value\""))
+    let problem = [format!("不是 TOML 格式：{}", error.message()), format!("is not TOML: {}", error.message())];
+    Fault::at(
+        format!("{name}:{line}:{column}"),
+        Wrong::new(problem, ["应为 key = \"value\" 这样的行", "expected lines such as key = \"value\""]),
+    )
 }
 
 /// Both counted from 1; columns in characters.

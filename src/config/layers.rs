@@ -127,7 +127,10 @@ fn take_file(settings: &mut Settings, path: &Path, named_by: Option<&Origin>, fa
     let entries = match fs::read_to_string(path) {
         Ok(text) => file::parse(&name, &text, faults),
         Err(error) => {
-            let fault = Fault::at(&name, Wrong::new(file::why_unread(&error), "expected a readable file in TOML"));
+            let fault = Fault::at(
+                &name,
+                Wrong::new(file::why_unread(&error), ["应为可以读取的 TOML 文件", "expected a readable file in TOML"]),
+            );
             faults.push(match named_by {
                 Some(origin) => fault.coming_from(origin),
                 None => fault,
@@ -153,10 +156,10 @@ fn take_entries(settings: &mut Settings, entries: Option<Vec<(String, Setting)>>
 
 fn unknown_key(settings: &Settings, key: &str) -> Fault {
     let remedy = match nearest(key, settings.keys()) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => "config.example.toml lists every key".to_owned(),
+        Some(meant) => [format!("是不是 {meant}？"), format!("did you mean {meant}?")],
+        None => ["全部设置见 config.example.toml", "config.example.toml lists every key"].map(str::to_owned),
     };
-    Fault::at(key, Wrong::new("is not a known key", remedy))
+    Fault::at(key, Wrong::new(["没有这一项设置", "is not a known key"], remedy))
 }
 
 fn take_variables(settings: &mut Settings, environment: &Environment, faults: &mut Vec<Fault>) {
@@ -208,7 +211,12 @@ fn take_port(settings: &mut Settings, environment: &Environment, faults: &mut Ve
     let Some((variable, port)) = platforms().or_else(of_old) else { return };
     let Some(Setting { value, origin }) = settings.get(LISTEN) else { return };
     let port = port.and_then(|port| {
-        port.parse::<u16>().map_err(|_| Wrong::new("has a port that is none", "expected a number from 0 to 65535"))
+        port.parse::<u16>().map_err(|_| {
+            Wrong::new(
+                ["的端口不对", "has a port that is none"],
+                ["应为 0 到 65535 的整数", "expected a number from 0 to 65535"],
+            )
+        })
     });
     // An address without a port keeps its own fault.
     let Ok(Some((host, _))) = value.text().map(|listen| listen.rsplit_once(':')) else { return };

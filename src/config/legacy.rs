@@ -50,6 +50,9 @@ fn with_scheme(proxy: &str) -> Result<String, Wrong> {
 fn minutes(seconds: &str) -> Result<String, Wrong> {
     match seconds.parse::<u64>() {
         Ok(seconds) => Ok(seconds.div_ceil(60).to_string()),
-        Err(_) => Err(Wrong::new("is not a whole number", "expected seconds, or 0 for never")),
+        Err(_) => Err(Wrong::new(
+            ["不是整数", "is not a whole number"],
+            ["应为秒数，0 表示永不", "expected seconds, or 0 for never"],
+        )),
     }
 }

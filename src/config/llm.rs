@@ -52,7 +52,13 @@ impl Llm {
         if let (Ok(base_url), Ok(None)) = (&base_url, &api_key)
             && is_openai(base_url)
         {
-            api_key = Err(reader.missing("llm.api_key", "your OpenAI key, or set llm.base_url to another API"));
+            api_key = Err(reader.missing(
+                "llm.api_key",
+                [
+                    "OpenAI 的 API Key；用别的接口则设置 llm.base_url",
+                    "your OpenAI key, or set llm.base_url to another API",
+                ],
+            ));
         }
         let model = reader.text("llm.model", any);
         let system_prompt = reader.optional_text("llm.system_prompt", any);
@@ -97,10 +103,16 @@ fn is_openai(base_url: &str) -> bool {
 fn base_url(text: &str) -> Result<String, Wrong> {
     let url = url::api(text)?;
     if url.ends_with("/completions") {
-        return Err(Wrong::new("is the address of one call", "expected it without /chat/completions at the end"));
+        return Err(Wrong::new(
+            ["是某个接口的地址", "is the address of one call"],
+            ["去掉末尾的 /chat/completions", "expected it without /chat/completions at the end"],
+        ));
     }
     if OPENAI.contains(&url.as_str()) {
-        return Err(Wrong::new("lacks the API's version", "expected https://api.openai.com/v1"));
+        return Err(Wrong::new(
+            ["缺少接口的版本", "lacks the API's version"],
+            ["应为 https://api.openai.com/v1", "expected https://api.openai.com/v1"],
+        ));
     }
     Ok(url)
 }
@@ -111,18 +123,21 @@ fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
     for (name, value) in pairs {
         // Neither is quoted: whoever writes "X-Key: secret" as a name would find the secret in the log.
         let Ok(name) = name.parse::<HeaderName>() else {
-            return Err(Wrong::new("holds a name that no header can have", "expected letters, digits and - only"));
+            return Err(Wrong::new(
+                ["里有不能作请求头的名字", "holds a name that no header can have"],
+                ["名字只能有字母、数字和 -", "expected letters, digits and - only"],
+            ));
         };
         if HeaderValue::from_str(&value).is_err() {
             return Err(Wrong::new(
-                format!("holds a value for {name} that no header can have"),
-                "expected one line of printable characters",
+                [format!("里 {name} 的值不能作请求头"), format!("holds a value for {name} that no header can have")],
+                ["值应为一行可显示的字符", "expected one line of printable characters"],
             ));
         }
         if headers.insert(name.to_string(), Secret::new(value)).is_some() {
             return Err(Wrong::new(
-                format!("holds {name} twice"),
-                "expected each header once, in large or small letters",
+                [format!("里 {name} 出现了两次"), format!("holds {name} twice")],
+                ["每个请求头只写一次，不分大小写", "expected each header once, in large or small letters"],
             ));
         }
     }

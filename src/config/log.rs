@@ -44,8 +44,11 @@ fn filter(text: &str) -> Result<String, Wrong> {
     if levels_or_rules && EnvFilter::builder().parse(text).is_ok() {
         Ok(text.to_owned())
     } else {
-        let right = "expected error, warn, info, debug or trace, or such as info,qimate::chat=debug";
-        Err(Wrong::new("is not a level", right))
+        let right = [
+            "应为 error、warn、info、debug 或 trace，或 info,qimate::chat=debug 这样的写法",
+            "expected error, warn, info, debug or trace, or such as info,qimate::chat=debug",
+        ];
+        Err(Wrong::new(["不是日志级别", "is not a level"], right))
     }
 }
 

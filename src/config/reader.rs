@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
     pub(super) fn required<T: Display>(
         &mut self,
         key: &'static str,
-        hint: &str,
+        hint: [&str; 2],
         parse: impl FnOnce(&Value) -> Result<T, Wrong>,
     ) -> Result<T, Reported> {
         if self.settings.get(key).is_some_and(|setting| setting.value.is_empty()) {
@@ -54,11 +54,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports that `key` is not set and must be. Silent while the file cannot be read: it may well be in there.
-    pub(super) fn missing(&mut self, key: &'static str, hint: &str) -> Reported {
+    pub(super) fn missing(&mut self, key: &'static str, hint: [&str; 2]) -> Reported {
         if self.settings.complete {
             let section = key.split('.').next().unwrap_or(key);
-            let remedy = format!("set it in [{section}] or as {} to {hint}", variable_of(key));
-            self.faults.push(Fault::at(key, Wrong::new("is missing", remedy)));
+            let (variable, [zh, en]) = (variable_of(key), hint);
+            let remedy = [
+                format!("在配置文件的 [{section}] 或环境变量 {variable} 里填写：{zh}"),
+                format!("set it in [{section}] or as {variable} to {en}"),
+            ];
+            self.faults.push(Fault::at(key, Wrong::new(["没有填写", "is missing"], remedy)));
         }
         Reported
     }
@@ -76,7 +80,10 @@ impl<'a> Reader<'a> {
         rule: impl FnOnce(&str) -> Result<T, Wrong>,
     ) -> Result<T, Reported> {
         self.take(key, |value| match value.text()? {
-            "" => Err(Wrong::new("is empty", "expected a value, or no such line, for the default")),
+            "" => Err(Wrong::new(
+                ["是空的", "is empty"],
+                ["请填写；想用默认值就删掉这一行", "expected a value, or no such line, for the default"],
+            )),
             text => rule(text).map(shown),
         })
     }
@@ -106,7 +113,7 @@ impl<'a> Reader<'a> {
     where
         T: Copy + Display + PartialOrd + TryFrom<i64>,
     {
-        self.take(key, |value| whole_within(value.whole()?, &range, "").map(shown))
+        self.take(key, |value| whole_within(value.whole()?, &range, [""; 2]).map(shown))
     }
 
     /// A whole number within `range`, or 0 for no limit or never.
@@ -120,7 +127,9 @@ impl<'a> Reader<'a> {
     {
         self.take(key, |value| match value.whole()? {
             0 => Ok((None, "0".to_owned())),
-            number => whole_within(number, &range, ", or 0").map(|number| (Some(number), number.to_string())),
+            number => {
+                whole_within(number, &range, ["，或 0", ", or 0"]).map(|number| (Some(number), number.to_string()))
+            }
         })
     }
 
@@ -138,8 +147,12 @@ impl<'a> Reader<'a> {
             if range.contains(&number) {
                 Ok((Some(number), number.to_string()))
             } else {
-                let right = format!("expected a number from {} to {}, or \"\"", range.start(), range.end());
-                Err(Wrong::new(format!("is {number}"), right))
+                let (least, most) = (range.start(), range.end());
+                let right = [
+                    format!("应为 {least} 到 {most} 的数，或 \"\""),
+                    format!("expected a number from {least} to {most}, or \"\""),
+                ];
+                Err(Wrong::new(out_of_range(number), right))
             }
         })
     }
@@ -157,7 +170,8 @@ impl<'a> Reader<'a> {
                 Some((word, choice)) => Ok((*choice, (*word).to_owned())),
                 None => {
                     let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                    Err(Wrong::new("is none of the choices", format!("expected {}", words.join(" or "))))
+                    let right = [format!("应为 {}", words.join(" 或 ")), format!("expected {}", words.join(" or "))];
+                    Err(Wrong::new(["不是可选的值", "is none of the choices"], right))
                 }
             }
         })
@@ -170,7 +184,13 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&Value) -> Result<(T, String), Wrong>,
     ) -> Result<T, Reported> {
         let Some(setting) = self.settings.get(key) else {
-            self.faults.push(Fault::at(key, Wrong::new("has no default", "expected a line in config.example.toml")));
+            self.faults.push(Fault::at(
+                key,
+                Wrong::new(
+                    ["没有默认值", "has no default"],
+                    ["config.example.toml 里应有这一行", "expected a line in config.example.toml"],
+                ),
+            ));
             return Err(Reported);
         };
         if matches!(setting.value, Value::Reported) {
@@ -195,17 +215,25 @@ fn shown<T: Display>(value: T) -> (T, String) {
     (value, shown)
 }
 
-fn whole_within<T>(number: i64, range: &RangeInclusive<T>, or: &str) -> Result<T, Wrong>
+fn whole_within<T>(number: i64, range: &RangeInclusive<T>, or: [&str; 2]) -> Result<T, Wrong>
 where
     T: Copy + Display + PartialOrd + TryFrom<i64>,
 {
     match T::try_from(number) {
         Ok(fitting) if range.contains(&fitting) => Ok(fitting),
         _ => {
-            let right = format!("expected a whole number from {} to {}{or}", range.start(), range.end());
-            Err(Wrong::new(format!("is {number}"), right))
+            let (least, most, [zh, en]) = (range.start(), range.end(), or);
+            let right = [
+                format!("应为 {least} 到 {most} 的整数{zh}"),
+                format!("expected a whole number from {least} to {most}{en}"),
+            ];
+            Err(Wrong::new(out_of_range(number), right))
         }
     }
+}
+
+fn out_of_range(number: impl Display) -> [String; 2] {
+    [format!("是 {number}"), format!("is {number}")]
 }
 
 /// Text without further rules.
@@ -218,15 +246,22 @@ pub(super) fn credential(text: &str) -> Result<Secret<String>, Wrong> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(Secret::new(text.to_owned()))
     } else {
-        Err(Wrong::new("holds a space or a letter that is not ASCII", "expected it as it was issued"))
+        Err(Wrong::new(
+            ["含有空格、中文或其他非 ASCII 字符", "holds a space or a letter that is not ASCII"],
+            ["请重新复制原值", "expected it as it was issued"],
+        ))
     }
 }
 
 /// A secret that people choose for us: long enough that nobody finds it by trying.
 pub(super) fn key(text: &str, least: usize) -> Result<Secret<String>, Wrong> {
     if !(least..=256).contains(&text.chars().count()) {
-        let right = format!("expected {least} to 256 letters, digits and signs, such as `openssl rand -hex 24` makes");
-        return Err(Wrong::new(format!("has {} characters", text.chars().count()), right));
+        let length = text.chars().count();
+        let right = [
+            format!("应为 {least} 到 256 个字母、数字和符号，可用 openssl rand -hex 24 生成"),
+            format!("expected {least} to 256 letters, digits and signs, such as `openssl rand -hex 24` makes"),
+        ];
+        return Err(Wrong::new([format!("有 {length} 个字符"), format!("has {length} characters")], right));
     }
     credential(text)
 }
@@ -239,15 +274,22 @@ pub(super) fn texts(value: &Value, section: &'static str) -> Result<BTreeMap<Str
             .map(|(name, value)| match value {
                 Value::Text(text) => Ok((name.clone(), text.clone())),
                 _ => Err(Wrong::new(
-                    "holds a value that is not text",
-                    format!("expected every value in quotes, and the keys of the section above [{section}]"),
+                    ["里有不是文本的值", "holds a value that is not text"],
+                    [
+                        format!("每个值都应有引号；本节的其他项应写在 [{section}] 之前"),
+                        format!("expected every value in quotes, and the keys of the section above [{section}]"),
+                    ],
                 )),
             })
             .collect(),
         // The parser's own message would quote the text.
         Value::Untyped(json) if json.trim().is_empty() => Ok(BTreeMap::new()),
-        Value::Untyped(json) => serde_json::from_str(json)
-            .map_err(|_| Wrong::new("is not a JSON object of texts", "expected such as {\"name\":\"text\"}")),
-        other => Err(other.unexpected("a section of its own")),
+        Value::Untyped(json) => serde_json::from_str(json).map_err(|_| {
+            Wrong::new(
+                ["不是由文本组成的 JSON 对象", "is not a JSON object of texts"],
+                ["例如 {\"name\":\"text\"}", "expected such as {\"name\":\"text\"}"],
+            )
+        }),
+        other => Err(other.unexpected(["单独的一节", "a section of its own"])),
     }
 }

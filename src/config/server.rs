@@ -58,23 +58,34 @@ impl Server {
 const RESERVED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/status"];
 
 fn address(text: &str) -> Result<SocketAddr, Wrong> {
-    text.parse().map_err(|_| Wrong::new("is not an address with a port", "expected such as 0.0.0.0:8080 or [::]:8080"))
+    text.parse().map_err(|_| {
+        Wrong::new(
+            ["不是带端口的地址", "is not an address with a port"],
+            ["例如 0.0.0.0:8080 或 [::]:8080", "expected such as 0.0.0.0:8080 or [::]:8080"],
+        )
+    })
 }
 
 /// Letters that mean themselves in a URL and in a route, so that the path in WeCom's console is this one.
 fn path(text: &str) -> Result<String, Wrong> {
-    const RIGHT: &str = "expected such as /wxcomapp";
+    const RIGHT: [&str; 2] = ["例如 /wxcomapp", "expected such as /wxcomapp"];
     let Some(segments) = text.strip_prefix('/') else {
-        return Err(Wrong::new("does not begin with /", RIGHT));
+        return Err(Wrong::new(["不是以 / 开头", "does not begin with /"], RIGHT));
     };
     let segments = segments.strip_suffix('/').unwrap_or(segments);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     if segments.split('/').any(|segment| matches!(segment, "" | "." | "..") || !segment.chars().all(plain)) {
-        return Err(Wrong::new("has an empty part, or a character other than letters, digits and - . _ ~", RIGHT));
+        return Err(Wrong::new(
+            [
+                "有空的一段，或有字母、数字和 - . _ ~ 以外的字符",
+                "has an empty part, or a character other than letters, digits and - . _ ~",
+            ],
+            RIGHT,
+        ));
     }
     let path = format!("/{segments}");
     if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") {
-        return Err(Wrong::new("is taken by Qimate itself", RIGHT));
+        return Err(Wrong::new(["已被企伴自己使用", "is taken by Qimate itself"], RIGHT));
     }
     Ok(path)
 }
@@ -87,13 +98,19 @@ fn domain_files(value: &Value) -> Result<BTreeMap<String, String>, Wrong> {
         let middle = name.strip_prefix("WW_verify_").and_then(|rest| rest.strip_suffix(".txt"));
         if !middle.is_some_and(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())) {
             return Err(Wrong::new(
-                "holds a name that WeCom does not give",
-                "expected names such as WW_verify_AbC123.txt, as downloaded",
+                ["里有企业微信不会给的文件名", "holds a name that WeCom does not give"],
+                [
+                    "应为下载时的文件名，例如 WW_verify_AbC123.txt",
+                    "expected names such as WW_verify_AbC123.txt, as downloaded",
+                ],
             ));
         }
         let content = content.trim().to_owned();
         if content.is_empty() || content.len() > LONGEST || content.chars().any(char::is_control) {
-            return Err(Wrong::new("holds a file without its content", "expected the one line that the file holds"));
+            return Err(Wrong::new(
+                ["里有文件没有内容", "holds a file without its content"],
+                ["应为文件里的那一行", "expected the one line that the file holds"],
+            ));
         }
         files.insert(name, content);
     }

@@ -27,7 +27,7 @@ pub(super) enum Value {
     /// A TOML table: `llm.extra_headers`.
     Table(BTreeMap<String, Value>),
     /// Something that no key takes, named for a fault: `a list`.
-    Other(&'static str),
+    Other([&'static str; 2]),
     /// A fault was reported already; the value is lost.
     Reported,
 }
@@ -42,7 +42,7 @@ impl Value {
     pub(super) fn text(&self) -> Result<&str, Wrong> {
         match self {
             Self::Untyped(text) | Self::Text(text) => Ok(text.trim()),
-            other => Err(other.unexpected("text in quotes")),
+            other => Err(other.unexpected(["引号里的文本", "text in quotes"])),
         }
     }
 
@@ -50,10 +50,11 @@ impl Value {
     pub(super) fn whole(&self) -> Result<i64, Wrong> {
         match self {
             Self::Whole(number) => Ok(*number),
-            Self::Untyped(text) => {
-                text.trim().parse().map_err(|_| Wrong::new("is not a whole number", "expected digits only"))
-            }
-            other => Err(other.unexpected("a whole number without quotes")),
+            Self::Untyped(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| Wrong::new(["不是整数", "is not a whole number"], ["应只有数字", "expected digits only"])),
+            other => Err(other.unexpected(["不带引号的整数", "a whole number without quotes"])),
         }
     }
 
@@ -63,10 +64,10 @@ impl Value {
             // Exact up to 2^53; whatever is beyond is out of every range that a key has.
             Self::Whole(number) => Ok(*number as f64),
             Self::Fraction(number) => Ok(*number),
-            Self::Untyped(text) => {
-                text.trim().parse().map_err(|_| Wrong::new("is not a number", "expected a number such as 0.7"))
-            }
-            other => Err(other.unexpected("a number without quotes, or \"\"")),
+            Self::Untyped(text) => text.trim().parse().map_err(|_| {
+                Wrong::new(["不是数", "is not a number"], ["应为数，例如 0.7", "expected a number such as 0.7"])
+            }),
+            other => Err(other.unexpected(["不带引号的数，或 \"\"", "a number without quotes, or \"\""])),
         }
     }
 
@@ -74,27 +75,31 @@ impl Value {
     pub(super) fn flag(&self) -> Result<bool, Wrong> {
         match self {
             Self::Flag(flag) => Ok(*flag),
-            Self::Untyped(text) => text
-                .trim()
-                .to_ascii_lowercase()
-                .parse()
-                .map_err(|_| Wrong::new("is neither true nor false", "expected true or false")),
-            other => Err(other.unexpected("true or false without quotes")),
+            Self::Untyped(text) => text.trim().to_ascii_lowercase().parse().map_err(|_| {
+                Wrong::new(
+                    ["既不是 true 也不是 false", "is neither true nor false"],
+                    ["应为 true 或 false", "expected true or false"],
+                )
+            }),
+            other => Err(other.unexpected(["不带引号的 true 或 false", "true or false without quotes"])),
         }
     }
 
     /// The fault of being of another kind than `wanted`.
-    pub(super) fn unexpected(&self, wanted: &'static str) -> Wrong {
+    pub(super) fn unexpected(&self, wanted: [&'static str; 2]) -> Wrong {
         let kind = match self {
-            Self::Untyped(_) | Self::Text(_) => "text",
-            Self::Whole(_) => "a number",
-            Self::Fraction(_) => "a number with a fraction",
-            Self::Flag(_) => "true or false",
-            Self::Table(_) => "a section",
-            Self::Other(kind) => kind,
-            Self::Reported => "unusable",
+            Self::Untyped(_) | Self::Text(_) => ["文本", "text"],
+            Self::Whole(_) => ["数", "a number"],
+            Self::Fraction(_) => ["小数", "a number with a fraction"],
+            Self::Flag(_) => ["true 或 false", "true or false"],
+            Self::Table(_) => ["一节", "a section"],
+            Self::Other(kind) => *kind,
+            Self::Reported => ["不可用的", "unusable"],
         };
-        Wrong::new(format!("is {kind}"), format!("expected {wanted}"))
+        Wrong::new(
+            [format!("是{}", kind[0]), format!("is {}", kind[1])],
+            [format!("应为{}", wanted[0]), format!("expected {}", wanted[1])],
+        )
     }
 }
 

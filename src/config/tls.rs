@@ -59,11 +59,18 @@ impl Tls {
             (None, None, false) => {
                 Ok(Self::Acme(Acme { domains, email: email?, directory: directory?, root: root?.map(PathBuf::from) }))
             }
-            (Some(_), None, true) => Err(reader.missing("tls.private_key", "the file with the certificate's key")),
-            (None, Some(_), true) => Err(reader.missing("tls.certificate", "the file with the certificate")),
+            (Some(_), None, true) => {
+                Err(reader.missing("tls.private_key", ["证书的私钥文件", "the file with the certificate's key"]))
+            }
+            (None, Some(_), true) => {
+                Err(reader.missing("tls.certificate", ["证书文件", "the file with the certificate"]))
+            }
             _ => Err(reader.contradiction(
                 "tls.acme_domains",
-                Wrong::new("stands beside tls.certificate", "expected either files or ACME"),
+                Wrong::new(
+                    ["与 tls.certificate 同时设置", "stands beside tls.certificate"],
+                    ["证书文件和 ACME 二选一", "expected either files or ACME"],
+                ),
             )),
         }
     }
@@ -83,7 +90,10 @@ fn domain(text: &str) -> Result<String, Wrong> {
     if text.contains('.') && text.split('.').all(label) && text.parse::<std::net::IpAddr>().is_err() {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err(Wrong::new("holds something that is no domain", "expected such as qimate.example.com, separated by commas"))
+        Err(Wrong::new(
+            ["里有不是域名的内容", "holds something that is no domain"],
+            ["例如 qimate.example.com，多个用逗号分隔", "expected such as qimate.example.com, separated by commas"],
+        ))
     }
 }
 
@@ -92,7 +102,10 @@ fn email(text: &str) -> Result<String, Wrong> {
         Some((name, host)) if !name.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) => {
             Ok(text.to_owned())
         }
-        _ => Err(Wrong::new("is not an e-mail address", "expected such as it@example.com")),
+        _ => Err(Wrong::new(
+            ["不是邮箱地址", "is not an e-mail address"],
+            ["例如 it@example.com", "expected such as it@example.com"],
+        )),
     }
 }
 

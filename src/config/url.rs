@@ -13,41 +13,56 @@ pub(super) struct Proxy {
 
 /// An API's address, without a trailing slash. It holds no password and no query: it is printed and logged as it is.
 pub(super) fn api(text: &str) -> Result<String, Wrong> {
-    const RIGHT: &str = "expected a URL such as https://api.example.com/v1";
+    const RIGHT: [&str; 2] =
+        ["应为网址，例如 https://api.example.com/v1", "expected a URL such as https://api.example.com/v1"];
     let url = with_scheme(text, &["http", "https"], RIGHT)?;
     // Anywhere, not only where the parser sees it: a slash in a password makes the rest of it a path.
     if text.contains('@') {
-        return Err(Wrong::new("holds a user name or password", "expected the URL without them"));
+        return Err(Wrong::new(
+            ["含有用户名或密码", "holds a user name or password"],
+            ["网址里不要写用户名和密码", "expected the URL without them"],
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Wrong::new("holds a ? or #", RIGHT));
+        return Err(Wrong::new(["含有 ? 或 #", "holds a ? or #"], RIGHT));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// A server's address from outside: scheme, host and port, without a trailing slash.
 pub(super) fn origin(text: &str) -> Result<String, Wrong> {
-    const RIGHT: &str = "expected such as https://qimate.example.com, without the path";
+    const RIGHT: [&str; 2] = [
+        "应为 https://qimate.example.com 这样的地址，不含路径",
+        "expected such as https://qimate.example.com, without the path",
+    ];
     let url = api(text)?;
     match Url::parse(&url) {
         Ok(parsed) if matches!(parsed.path(), "" | "/") => Ok(url),
-        _ => Err(Wrong::new("has a path", RIGHT)),
+        _ => Err(Wrong::new(["含有路径", "has a path"], RIGHT)),
     }
 }
 
 /// Any address over HTTP, secret parts and all.
 pub(super) fn any_http(text: &str) -> Result<String, Wrong> {
-    with_scheme(text, &["http", "https"], "expected a URL such as https://hooks.example.com/qimate").map(String::from)
+    with_scheme(
+        text,
+        &["http", "https"],
+        ["应为网址，例如 https://hooks.example.com/qimate", "expected a URL such as https://hooks.example.com/qimate"],
+    )
+    .map(String::from)
 }
 
 /// A proxy's address, maybe with a user and a password.
 pub(super) fn proxy(text: &str) -> Result<Proxy, Wrong> {
-    const RIGHT: &str = "expected http://, https://, socks5:// or socks5h://, then host:port or \
-                         user:password@host:port, special characters of the password percent-encoded";
+    const RIGHT: [&str; 2] = [
+        "应为 http://、https://、socks5:// 或 socks5h://，接 主机:端口 或 用户名:密码@主机:端口；密码里的特殊字符用百分号编码",
+        "expected http://, https://, socks5:// or socks5h://, then host:port or user:password@host:port, special \
+         characters of the password percent-encoded",
+    ];
     let url = with_scheme(text, &["http", "https", "socks5", "socks5h"], RIGHT)?;
     // A password with an unencoded / ? or # ends here, with its beginning taken for the port.
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(Wrong::new("goes on after the host and port", RIGHT));
+        return Err(Wrong::new(["在主机和端口之后还有内容", "goes on after the host and port"], RIGHT));
     }
     let user = if text.contains('@') { "***@" } else { "" };
     let host = url.host_str().unwrap_or_default();
@@ -56,14 +71,20 @@ pub(super) fn proxy(text: &str) -> Result<Proxy, Wrong> {
     Ok(Proxy { url: Secret::new(text.to_owned()), shown })
 }
 
-fn with_scheme(text: &str, schemes: &[&str], right: &'static str) -> Result<Url, Wrong> {
+fn with_scheme(text: &str, schemes: &[&str], right: [&'static str; 2]) -> Result<Url, Wrong> {
     let known = text.split_once("://").is_some_and(|(scheme, _)| schemes.contains(&&*scheme.to_ascii_lowercase()));
     if !known {
-        return Err(Wrong::new(format!("does not begin with {}://", schemes.join(":// or ")), right));
+        return Err(Wrong::new(
+            [
+                format!("不是以 {}:// 开头", schemes.join(":// 或 ")),
+                format!("does not begin with {}://", schemes.join(":// or ")),
+            ],
+            right,
+        ));
     }
     match Url::parse(text) {
         Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
-        _ => Err(Wrong::new("is not a usable URL", right)),
+        _ => Err(Wrong::new(["不是可用的网址", "is not a usable URL"], right)),
     }
 }
 

@@ -34,7 +34,10 @@ pub(super) fn find(environment: &Environment, key: &str) -> Option<(String, Resu
         (Some(value), None) => Some((name, value.map(str::to_owned))),
         (None, Some(path)) => Some((file_name, path.and_then(|path| value_in_file(Path::new(path))))),
         (Some(_), Some(_)) => {
-            let wrong = Wrong::new(format!("is set twice, here and by {file_name}"), "expected one of them");
+            let wrong = Wrong::new(
+                [format!("与 {file_name} 重复设置"), format!("is set twice, here and by {file_name}")],
+                ["只保留其中一个", "expected one of them"],
+            );
             Some((name, Err(wrong)))
         }
     }
@@ -42,11 +45,16 @@ pub(super) fn find(environment: &Environment, key: &str) -> Option<(String, Resu
 
 /// The path stays out of the fault: people also write the secret itself where its file belongs.
 fn value_in_file(path: &Path) -> Result<String, Wrong> {
-    const RIGHT: &str = "expected the path of a readable file that holds the value and nothing else";
-    let text = fs::read_to_string(path)
-        .map_err(|error| Wrong::new(format!("has a file that {}", file::why_unread(&error)), RIGHT))?;
+    const RIGHT: [&str; 2] = [
+        "应为一个可以读取的文件的路径，文件里只有这个值",
+        "expected the path of a readable file that holds the value and nothing else",
+    ];
+    let text = fs::read_to_string(path).map_err(|error| {
+        let [zh, en] = file::why_unread(&error);
+        Wrong::new([format!("指定的文件{zh}"), format!("has a file that {en}")], RIGHT)
+    })?;
     match text.trim_start_matches('\u{feff}').trim() {
-        "" => Err(Wrong::new("has a file with nothing in it", RIGHT)),
+        "" => Err(Wrong::new(["指定的文件是空的", "has a file with nothing in it"], RIGHT)),
         value => Ok(value.to_owned()),
     }
 }
@@ -78,10 +86,14 @@ pub(super) fn report_unknown(environment: &Environment, keys: &[String], faults:
         }
         // Without the common beginning, which makes every name like every other.
         let remedy = match nearest(rest, known.iter().filter_map(|known| known.strip_prefix(PREFIX))) {
-            Some(meant) => format!("did you mean {PREFIX}{meant}?"),
-            None => "expected QIMATE_SECTION__KEY for a section and key of config.example.toml".to_owned(),
+            Some(meant) => [format!("是不是 {PREFIX}{meant}？"), format!("did you mean {PREFIX}{meant}?")],
+            None => [
+                "应为 QIMATE_节__项，节和项见 config.example.toml",
+                "expected QIMATE_SECTION__KEY for a section and key of config.example.toml",
+            ]
+            .map(str::to_owned),
         };
-        faults.push(Fault::at(name, Wrong::new("is not a known variable", remedy)));
+        faults.push(Fault::at(name, Wrong::new(["没有这个变量", "is not a known variable"], remedy)));
     }
 }
 

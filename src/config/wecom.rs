@@ -46,20 +46,27 @@ impl Wecom {
         let previous_encoding_aes_key = reader.optional_text("wecom.previous_encoding_aes_key", encoding_aes_key);
         let corp_id = reader.required(
             "wecom.corp_id",
-            "your enterprise's id (我的企业 → 企业信息 → 企业ID)",
+            ["企业ID（我的企业 → 企业信息 → 企业ID）", "your enterprise's id (我的企业 → 企业信息 → 企业ID)"],
             |value| corp_id(value.text()?),
         );
-        let agent_id = reader.required("wecom.agent_id", "the app's AgentId (应用管理 → 自建 → 应用)", agent_id);
-        let secret = reader.required("wecom.secret", "the app's Secret (应用管理 → 自建 → 应用)", |value| {
-            credential(value.text()?)
-        });
-        let callback_token =
-            reader.required("wecom.callback_token", "the callback's Token (应用 → 接收消息)", |value| {
-                callback_token(value.text()?)
-            });
+        let agent_id = reader.required(
+            "wecom.agent_id",
+            ["AgentId（应用管理 → 自建 → 应用）", "the app's AgentId (应用管理 → 自建 → 应用)"],
+            agent_id,
+        );
+        let secret = reader.required(
+            "wecom.secret",
+            ["Secret（应用管理 → 自建 → 应用）", "the app's Secret (应用管理 → 自建 → 应用)"],
+            |value| credential(value.text()?),
+        );
+        let callback_token = reader.required(
+            "wecom.callback_token",
+            ["Token（应用 → 接收消息）", "the callback's Token (应用 → 接收消息)"],
+            |value| callback_token(value.text()?),
+        );
         let encoding_aes_key = reader.required(
             "wecom.encoding_aes_key",
-            "the callback's EncodingAESKey (应用 → 接收消息)",
+            ["EncodingAESKey（应用 → 接收消息）", "the callback's EncodingAESKey (应用 → 接收消息)"],
             |value| encoding_aes_key(value.text()?),
         );
         let api_base = reader.text("wecom.api_base", api_base);
@@ -83,7 +90,12 @@ impl Wecom {
 }
 
 fn corp_id(text: &str) -> Result<CorpId, Wrong> {
-    CorpId::parse(text).map_err(|error| Wrong::new("is not a corp id", error.to_string()))
+    CorpId::parse(text).map_err(|error| {
+        Wrong::new(
+            ["不是企业ID", "is not a corp id"].map(str::to_owned),
+            ["应为 ww1436e0e65a779aee 这样的字母和数字".to_owned(), error.to_string()],
+        )
+    })
 }
 
 /// The console shows a number; many write it in quotes.
@@ -93,24 +105,50 @@ fn agent_id(value: &Value) -> Result<AgentId, Wrong> {
         Value::Text(text) | Value::Untyped(text) => text.trim().parse().ok(),
         _ => None,
     };
-    number.map(AgentId::new).ok_or_else(|| Wrong::new("is not a whole number", "expected digits only, such as 1000002"))
+    number.map(AgentId::new).ok_or_else(|| {
+        Wrong::new(
+            ["不是整数", "is not a whole number"],
+            ["应只有数字，例如 1000002", "expected digits only, such as 1000002"],
+        )
+    })
 }
 
 fn callback_token(text: &str) -> Result<Secret<String>, Wrong> {
-    letters_and_digits(text, 1, 32, "expected 1 to 32 letters and digits, the same as in WeCom's console")
+    letters_and_digits(
+        text,
+        1,
+        32,
+        [
+            "应为与管理后台相同的 1 到 32 个字母或数字",
+            "expected 1 to 32 letters and digits, the same as in WeCom's console",
+        ],
+    )
 }
 
 fn encoding_aes_key(text: &str) -> Result<Secret<String>, Wrong> {
-    letters_and_digits(text, 43, 43, "expected exactly 43 letters and digits, the same as in WeCom's console")
+    letters_and_digits(
+        text,
+        43,
+        43,
+        [
+            "应为与管理后台相同的 43 个字母或数字",
+            "expected exactly 43 letters and digits, the same as in WeCom's console",
+        ],
+    )
 }
 
-fn letters_and_digits(text: &str, least: usize, most: usize, right: &'static str) -> Result<Secret<String>, Wrong> {
+fn letters_and_digits(
+    text: &str,
+    least: usize,
+    most: usize,
+    right: [&'static str; 2],
+) -> Result<Secret<String>, Wrong> {
     let length = text.chars().count();
     if !(least..=most).contains(&length) {
-        return Err(Wrong::new(format!("has {length} characters"), right));
+        return Err(Wrong::new([format!("有 {length} 个字符"), format!("has {length} characters")], right));
     }
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Wrong::new("holds something else than letters and digits", right));
+        return Err(Wrong::new(["含有字母和数字以外的字符", "holds something else than letters and digits"], right));
     }
     Ok(Secret::new(text.to_owned()))
 }

@@ -101,8 +101,8 @@ pub fn misconfigured(faults: &Faults) -> Report {
                 status: Status::Problem,
                 code: Some(Cause::Setup(Setup::Configuration)),
                 found,
-                cause: fault.problem().to_owned(),
-                remedy: fault.remedy().to_owned(),
+                cause: fault.problem(language).to_owned(),
+                remedy: fault.remedy(language).to_owned(),
                 place: place_of(fault.place(), language).to_owned(),
             }
         })

@@ -44,7 +44,7 @@ fn good(more: &[(&str, &str)]) -> Loaded {
 }
 
 fn faults(more: &[(&str, &str)]) -> String {
-    load(more).expect_err("a fault").to_string()
+    load(more).expect_err("a fault").told(Language::English)
 }
 
 /// A directory with a `config.toml`.
@@ -87,7 +87,7 @@ fn every_key_of_the_example_has_its_comment() {
 fn without_any_setting_exactly_six_values_are_missing() {
     let told = Config::load(None, &Environment::default()).expect_err("faults");
     assert_eq!(told.iter().count(), 6);
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(told.told(Language::English), @"
     wecom.corp_id: is missing; set it in [wecom] or as QIMATE_WECOM__CORP_ID to your enterprise's id (我的企业 → 企业信息 → 企业ID)
     wecom.agent_id: is missing; set it in [wecom] or as QIMATE_WECOM__AGENT_ID to the app's AgentId (应用管理 → 自建 → 应用)
     wecom.secret: is missing; set it in [wecom] or as QIMATE_WECOM__SECRET to the app's Secret (应用管理 → 自建 → 应用)
@@ -108,6 +108,26 @@ fn the_defaults_are_the_examples() {
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));
     assert_eq!((platform, server.check_at_start), (Platform::Any, true));
+}
+
+#[test]
+fn faults_are_told_in_chinese_first() {
+    let told = load(&[
+        ("QIMATE_WECOM__CORP_ID", ""),
+        ("QIMATE_WECOM__CALLBACK_TOKEN", "a b"),
+        ("QIMATE_LLM__MODEL_FILE", "/nowhere"),
+        ("QIMATE_LLM__MODLE", "x"),
+        ("QIMATE_CHAT__IDLE_MINUTES", "soon"),
+        ("QIMATE_STORAGE__KEEP_DAYS", "0"),
+    ]);
+    insta::assert_snapshot!(told.expect_err("faults"), @"
+    llm.model：指定的文件不存在；应为一个可以读取的文件的路径，文件里只有这个值（来自 QIMATE_LLM__MODEL_FILE）
+    QIMATE_LLM__MODLE：没有这个变量；是不是 QIMATE_LLM__MODEL？
+    wecom.corp_id：没有填写；在配置文件的 [wecom] 或环境变量 QIMATE_WECOM__CORP_ID 里填写：企业ID（我的企业 → 企业信息 → 企业ID）
+    wecom.callback_token：含有字母和数字以外的字符；应为与管理后台相同的 1 到 32 个字母或数字（来自 QIMATE_WECOM__CALLBACK_TOKEN）
+    chat.idle_minutes：不是整数；应只有数字（来自 QIMATE_CHAT__IDLE_MINUTES）
+    storage.keep_days：是 0；应为 1 到 3650 的整数（来自 QIMATE_STORAGE__KEEP_DAYS）
+    ");
 }
 
 #[test]
@@ -156,13 +176,13 @@ fn a_file_that_is_named_must_be_there_and_the_usual_one_need_not() {
 
     let told = Config::load(Some(Path::new("/nowhere/q.toml")), &Environment::default()).expect_err("a fault");
     assert_eq!(
-        told.to_string(),
+        told.told(Language::English),
         "/nowhere/q.toml: is not there; expected a readable file in TOML (from --config)",
         "what a file would hold is not called missing"
     );
     fs::create_dir(directory.path().join("config.toml")).expect("directory");
     let told = Config::load(None, &variables(&[]).in_directory(directory.path())).expect_err("a fault");
-    assert!(told.to_string().contains("config.toml: is a directory; "), "{told}");
+    assert!(told.told(Language::English).contains("config.toml: is a directory; "), "{told}");
 }
 
 #[test]
@@ -337,7 +357,7 @@ fn unknown_names_are_faults_with_the_nearest_known_one() {
         ("QIMATE_SERVER_PORT", "80"),
         ("QIMATE_X__Y", ""),
     ]);
-    let told = Config::load(Some(&path), &environment).expect_err("faults").to_string();
+    let told = Config::load(Some(&path), &environment).expect_err("faults").told(Language::English);
     insta::assert_snapshot!(told.replace(&*path.to_string_lossy(), "config.toml"), @"
     wecom.corpid: is not a known key; did you mean wecom.corp_id? (from config.toml:2)
     openai.api_key: is not a known key; did you mean llm.api_key? (from config.toml:4)
@@ -377,7 +397,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         ("QIMATE_LLM__MAX_RETRIES", "many"),
         ("QIMATE_CHAT__MAX_CONCURRENT_TURNS", "0"),
     ]);
-    let told = Config::load(Some(&path), &environment).expect_err("faults").to_string();
+    let told = Config::load(Some(&path), &environment).expect_err("faults").told(Language::English);
     insta::assert_snapshot!(told.replace(&*path.to_string_lossy(), "config.toml"), @r#"
     server.listen: is a number; expected text in quotes (from config.toml:2)
     server.callback_path: is taken by Qimate itself; expected such as /wxcomapp (from config.toml:3)

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 
 use crate::{
     clock::Clock,
-    config::{Config, tls::Tls},
+    config::{Config, chat::Language, tls::Tls},
     net,
     store::Store,
 };
@@ -108,6 +108,19 @@ pub(super) fn from_here(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
+}
+
+/// What to do about a configuration with faults.
+pub const fn advice(language: Language) -> &'static str {
+    match language {
+        Language::Chinese => {
+            "qimate init 逐项询问并写好配置文件；qimate demo 不用配置就能试；全部设置见 config.example.toml。"
+        }
+        Language::English => {
+            "`qimate init` asks for all of it and writes the file; `qimate demo` tries Qimate without; \
+             config.example.toml explains every setting."
+        }
+    }
 }
 
 fn ago(duration: Duration) -> String {

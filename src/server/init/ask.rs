@@ -7,7 +7,7 @@ use super::{
     questions::{PROVIDERS, QUESTIONS, Question},
     terminal::Terminal,
 };
-use crate::config::Draft;
+use crate::config::{Draft, chat};
 
 const TOKEN: &str = "wecom.callback_token";
 const AES_KEY: &str = "wecom.encoding_aes_key";
@@ -121,7 +121,7 @@ impl Asker<'_> {
                         Language::Zh => {
                             format!("  ✗ 格式不对（收到 {} 个字符）：{}。", text.chars().count(), question.right)
                         }
-                        Language::En => format!("  ✗ {}.", fault.sentence()),
+                        Language::En => format!("  ✗ {}.", fault.sentence(chat::Language::English)),
                     };
                     if was_given {
                         self.say(zh, en);

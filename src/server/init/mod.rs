@@ -58,7 +58,11 @@ pub async fn run(options: Options, environment: &Environment) -> anyhow::Result<
 
     let asked: Vec<_> = QUESTIONS.iter().map(|question| question.key).collect();
     if let Err(faults) = draft.check_beside(&asked) {
-        bail!("{}\n{faults}", pick("以下设置有误，请先改正：", "mend these settings first:"));
+        bail!(
+            "{}\n{}",
+            pick("以下设置有误，请先改正：", "mend these settings first:"),
+            faults.told(language.of_the_daemon())
+        );
     }
     if path.symlink_metadata().is_ok() && !options.overwrite && !may_replace(&mut terminal, &path, language)? {
         terminal.say(pick("没有改动任何文件。", "Nothing was changed."));
@@ -83,7 +87,11 @@ pub async fn run(options: Options, environment: &Environment) -> anyhow::Result<
     ));
     let config = match Config::load(Some(&path), environment) {
         Ok(loaded) => loaded.config,
-        Err(faults) => bail!("{}\n{faults}", pick("文件已写入，但还有问题：", "written, but something is wrong:")),
+        Err(faults) => bail!(
+            "{}\n{}",
+            pick("文件已写入，但还有问题：", "written, but something is wrong:"),
+            faults.told(language.of_the_daemon())
+        ),
     };
 
     let show = drawn

@@ -1,6 +1,7 @@
 //! The assistant's longer sentences, in both languages.
 
 use crate::{
+    config::chat,
     web::Knock,
     wecom::{answer::Refusal, answer::Trouble, callback::Rejection},
 };
@@ -22,6 +23,14 @@ impl Language {
     /// By the name that the configuration uses.
     pub(super) fn of(name: Option<&str>) -> Self {
         if name.is_some_and(|name| name.eq_ignore_ascii_case("en")) { Self::En } else { Self::Zh }
+    }
+
+    /// The same, as a setting.
+    pub(super) const fn of_the_daemon(self) -> chat::Language {
+        match self {
+            Self::Zh => chat::Language::Chinese,
+            Self::En => chat::Language::English,
+        }
     }
 
     /// The text in this language.
@@ -73,11 +82,11 @@ pub(super) fn refused(refusal: &Refusal, language: Language) -> String {
     };
     match language {
         Language::Zh => format!(
-            "✗ 企业微信拒绝了企业ID 和 Secret（errcode {errcode}）：{zh}。\n  改正：再次运行 qimate init（其他值回车保留）。"
+            "✗ 企业微信拒绝了企业ID 和 Secret（errcode {errcode}）：{zh}。\n  改正：再次运行 qimate init，先答 y，不用改的值直接回车。"
         ),
         Language::En => format!(
             "✗ WeCom refuses the corp id and Secret (errcode {errcode}): {en}.\n  \
-             To mend it, run qimate init again; Enter keeps the other values."
+             To mend it, run qimate init again and say y; Enter keeps the other values."
         ),
     }
 }

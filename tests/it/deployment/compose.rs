@@ -46,7 +46,9 @@ fn what_is_needed_is_listed_and_nothing_else() {
     assert_eq!(needed.len(), 6, "{needed:?}");
     // With these the program finds faults in the values, and misses none.
     let environment = qimate::config::Environment::from_pairs(needed);
-    let faults = qimate::config::Config::load(None, &environment).expect_err("the values are nonsense").to_string();
+    let faults = qimate::config::Config::load(None, &environment)
+        .expect_err("the values are nonsense")
+        .told(qimate::config::chat::Language::English);
     assert!(!faults.contains("missing"), "{faults}");
 }
 
