@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qimate::{
     clock::Clock,
-    config::{Config, Environment, Loaded, OpenAi},
+    config::{Config, Environment, Loaded, OpenAi, chat},
     model::id::MemberId,
     sandbox::{demo, set_up},
     server::{self, Stop, commands, doctor::Options, init, status, telemetry},
@@ -287,7 +287,7 @@ async fn main() -> ExitCode {
     if let Command::Doctor { json, send_to } = command {
         return examined(server::doctor::run(loaded.config, &Options { json, send_to }).await);
     }
-    exit(run(command, loaded).await)
+    exit_in(loaded.config.chat.language, run(command, loaded).await)
 }
 
 async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
@@ -348,10 +348,15 @@ fn examined(outcome: anyhow::Result<bool>) -> ExitCode {
 }
 
 fn exit(outcome: anyhow::Result<()>) -> ExitCode {
+    exit_in(chat::Language::English, outcome)
+}
+
+/// Errors that are known are told in the configuration's language.
+fn exit_in(language: chat::Language, outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("qimate: {error:#}");
+            eprintln!("qimate: {}", commands::told(&error, language));
             ExitCode::FAILURE
         }
     }

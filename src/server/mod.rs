@@ -26,7 +26,7 @@ use crate::{
     },
     chat::{delivery::Delivery, intake::Intake, lately::Lately, notices::Notices, stops::Stops, turn::Turns},
     clock::Clock,
-    config::Config,
+    config::{Config, chat::Language},
     doctor::{Database, standing::Standing},
     llm,
     meter::Meter,
@@ -69,7 +69,10 @@ pub struct Server {
 pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     net::install_crypto();
     let metrics = Arc::new(Metrics::new());
-    let store = Store::open(&config.storage, clock.now()).context("cannot open the database")?;
+    let store = Store::open(&config.storage, clock.now()).context(match config.chat.language {
+        Language::Chinese => "无法打开数据库",
+        Language::English => "cannot open the database",
+    })?;
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;

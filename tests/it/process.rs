@@ -267,7 +267,7 @@ async fn two_daemons_do_not_share_a_data_directory() {
     let output = within_seconds(30, second.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("another qimate is running on this data directory"), "{said}");
+    assert!(said.starts_with("qimate: 无法打开数据库：另一个企伴正在使用数据目录"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,6 +287,15 @@ async fn dead_letters_are_shown_sent_again_and_dropped_by_command() {
     let list = text(&["dead-letters", "list"]).await;
     assert!(list.contains("zhangsan") && list.contains("lisi") && list.contains("60111"), "{list}");
     assert!(!list.contains("机密"), "the text is the member's business: {list}");
+    let chinese = company.run_with(&["dead-letters"], &[]).await;
+    let chinese = String::from_utf8(chinese.stdout).unwrap();
+    assert!(chinese.contains("    编号  员工                   放弃时间  尝试次数    字节  原因\n"), "{chinese}");
+    assert!(chinese.contains("zhangsan                     刚刚         1      15  "), "columns in line: {chinese}");
+    let unknown = company.run_with(&["dead-letters", "drop", "999"], &[]).await;
+    assert_eq!(
+        String::from_utf8(unknown.stderr).unwrap(),
+        "qimate: 没有编号为 999 的死信；qimate dead-letters 会列出全部\n"
+    );
     let id = list.lines().find(|line| line.contains("zhangsan")).unwrap().split_whitespace().next().unwrap();
 
     // The running daemon feels it.

@@ -265,7 +265,7 @@ async fn an_operator_sees_in_the_terminal_how_it_is() {
     company.model.set_script(|_| ModelReply::Answer("好的，知道了。".to_owned()));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
 
-    let nobody = company.run(&["status"]).await;
+    let nobody = company.run_with(&["status"], &[]).await;
     assert_eq!(nobody.status.code(), Some(1));
     let said = text(nobody.stderr);
     assert!(said.contains("没有正在运行的 Qimate 回应") && said.contains(&operations), "{said}");
@@ -274,7 +274,7 @@ async fn an_operator_sees_in_the_terminal_how_it_is() {
     assert!(company.wecom.say("zhangsan", "喂").await.accepted());
     company.wecom.wait_delivered(|all| !all.is_empty()).await;
     company.until("SELECT COUNT(*) FROM outbox WHERE state = 'sent'", 1).await;
-    let shown = text(company.run(&["status"]).await.stdout);
+    let shown = text(company.run_with(&["status"], &[]).await.stdout);
     for words in ["企伴 Qimate", "就绪", "可以发送", "启动后收到 1", "回答完 1", "MiB"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
@@ -285,6 +285,8 @@ async fn an_operator_sees_in_the_terminal_how_it_is() {
     company.wecom.trouble(|trouble| trouble.fail_sends(Some(60020)));
     assert!(company.wecom.say("lisi", "喂").await.accepted());
     company.until("SELECT COUNT(*) FROM outbox WHERE reason IS NOT NULL", 1).await;
+    let shown = text(company.run_with(&["status"], &[]).await.stdout);
+    assert!(shown.contains("企业微信不信任出口 IP") && !shown.contains("does not trust"), "{shown}");
     let english = company.run_with(&["status"], &[("QIMATE_CHAT__LANGUAGE", "en")]).await;
     let shown = text(english.stdout);
     for words in ["ready", "PAUSED (ip_refused)", "企业可信IP", "2 accepted"] {
@@ -299,7 +301,7 @@ async fn with_the_key_the_main_address_tells_too() {
     // On the operators' address it takes a free port, which nobody knows who was not told.
     let mut company = Company::open(&[key]).await;
     company.start().await;
-    let shown = company.run(&["status"]).await;
+    let shown = company.run_with(&["status"], &[]).await;
     assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("就绪"));
     let without = company.run_with(&["status"], &[("QIMATE_SERVER__OPERATOR_KEY", "")]).await;
     assert!(String::from_utf8_lossy(&without.stderr).contains("server.operations_listen"));

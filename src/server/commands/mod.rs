@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{anyhow, bail, ensure};
 
 use crate::{
     clock::Clock,
     config::{Config, chat::Language, tls::Tls},
     net,
-    store::Store,
+    store::{self, Store},
 };
 
 /// How long the daemon may take to say whether it is ready.
@@ -28,17 +28,24 @@ const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(4);
 pub async fn list_dead_letters(config: &Config) -> anyhow::Result<()> {
     let letters = Store::open_beside(&config.storage)?.dead_letters().await?;
     if letters.is_empty() {
-        println!("no dead letters");
+        println!("{}", say(config, "没有死信。", "no dead letters"));
         return Ok(());
     }
     let now = Clock::System.now();
-    println!("{:>8}  {:<20} {:>12}  {:>8}  {:>6}  REASON", "ID", "MEMBER", "GIVEN UP", "ATTEMPTS", "BYTES");
+    println!(
+        "{}",
+        say(
+            config,
+            "    编号  员工                   放弃时间  尝试次数    字节  原因",
+            "      ID  MEMBER                 GIVEN UP  ATTEMPTS   BYTES  REASON"
+        )
+    );
     for letter in letters {
         println!(
-            "{:>8}  {:<20} {:>12}  {:>8}  {:>6}  {}",
+            "{:>8}  {:<20} {}  {:>8}  {:>6}  {}",
             letter.id,
             letter.member,
-            ago(now.since(letter.ended_at)),
+            right_aligned(&ago(now.since(letter.ended_at), config), 12),
             letter.attempts,
             letter.bytes,
             letter.reason
@@ -53,7 +60,7 @@ pub async fn list_dead_letters(config: &Config) -> anyhow::Result<()> {
 /// There is no such letter, or the store cannot be written.
 pub async fn retry_dead_letters(config: &Config, id: Option<i64>) -> anyhow::Result<()> {
     let revived = Store::open_beside(&config.storage)?.retry_dead_letters(id, Clock::System.now()).await?;
-    report(revived, id, "put back into the outbox")
+    report(config, revived, id, ["条已放回待发送", "put back into the outbox"])
 }
 
 /// Deletes one dead letter, or all.
@@ -62,14 +69,18 @@ pub async fn retry_dead_letters(config: &Config, id: Option<i64>) -> anyhow::Res
 /// There is no such letter, or the store cannot be written.
 pub async fn drop_dead_letters(config: &Config, id: Option<i64>) -> anyhow::Result<()> {
     let dropped = Store::open_beside(&config.storage)?.drop_dead_letters(id).await?;
-    report(dropped, id, "deleted")
+    report(config, dropped, id, ["条已删除", "deleted"])
 }
 
-fn report(changed: usize, id: Option<i64>, done: &str) -> anyhow::Result<()> {
-    if let Some(id) = id {
-        ensure!(changed > 0, "there is no dead letter {id}; `qimate dead-letters list` shows them");
+fn report(config: &Config, changed: usize, id: Option<i64>, [zh, en]: [&'static str; 2]) -> anyhow::Result<()> {
+    if let (0, Some(id)) = (changed, id) {
+        bail!(tell(
+            config,
+            || format!("没有编号为 {id} 的死信；qimate dead-letters 会列出全部"),
+            || format!("there is no dead letter {id}; `qimate dead-letters list` shows them"),
+        ));
     }
-    println!("{changed} {done}");
+    println!("{changed} {}", say(config, zh, en));
     Ok(())
 }
 
@@ -87,17 +98,77 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     let (scheme, unverified) = if config.tls == Tls::Off { ("http", false) } else { ("https", true) };
     let http =
         net::http_client_builder(None, HEALTHCHECK_TIMEOUT)?.tls_danger_accept_invalid_certs(unverified).build()?;
-    let answer = http
-        .get(format!("{scheme}://{address}/readyz"))
-        .timeout(HEALTHCHECK_TIMEOUT)
-        .send()
-        .await
-        .with_context(|| format!("no qimate answers on {address}"))?;
+    let answer =
+        http.get(format!("{scheme}://{address}/readyz")).timeout(HEALTHCHECK_TIMEOUT).send().await.map_err(|_| {
+            anyhow!(tell(
+                config,
+                || format!("{address} 上没有企伴回应：请确认它已启动（qimate），并且使用的是同一份配置"),
+                || format!("no qimate answers on {address}: is it started, and with the same configuration?"),
+            ))
+        })?;
     let ready = answer.status().is_success();
     let text = answer.text().await.unwrap_or_default();
     ensure!(ready, "{}", text.trim());
     println!("{}", text.trim());
     Ok(())
+}
+
+/// In the configuration's language.
+fn say(config: &Config, chinese: &'static str, english: &'static str) -> &'static str {
+    match config.chat.language {
+        Language::Chinese => chinese,
+        Language::English => english,
+    }
+}
+
+/// The same for what has to be put together.
+fn tell(config: &Config, chinese: impl FnOnce() -> String, english: impl FnOnce() -> String) -> String {
+    match config.chat.language {
+        Language::Chinese => chinese(),
+        Language::English => english(),
+    }
+}
+
+/// `text` at the right of `columns` columns of a terminal, in which everything but ASCII takes two.
+fn right_aligned(text: &str, columns: usize) -> String {
+    let width: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+    " ".repeat(columns.saturating_sub(width)) + text
+}
+
+/// An error with its causes, none of them said twice, for whoever gave the command.
+pub fn told(error: &anyhow::Error, language: Language) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = match (language, cause.downcast_ref::<store::Error>()) {
+            (Language::Chinese, Some(error)) => in_chinese(error),
+            _ => cause.to_string(),
+        };
+        if !told.iter().any(|said| said.contains(&text)) {
+            told.push(text);
+        }
+    }
+    told.join(match language {
+        Language::Chinese => "：",
+        Language::English => ": ",
+    })
+}
+
+fn in_chinese(error: &store::Error) -> String {
+    match error {
+        store::Error::InUse(dir) => {
+            format!("另一个企伴正在使用数据目录 {}；请先停止它，或把 storage.data_dir 改为别的目录", dir.display())
+        }
+        store::Error::Missing(dir) => {
+            format!("{} 里还没有数据库；请确认当前目录和 storage.data_dir 正确，并且 qimate 启动过", dir.display())
+        }
+        store::Error::Exists(path) => format!("{} 已经存在，请换一个文件名", path.display()),
+        store::Error::NewerSchema { found, known } => {
+            format!("数据库是版本 {found}，本程序只认识到版本 {known}；请使用更新的 qimate")
+        }
+        store::Error::NotABackup { path, why } => format!("{} 不是可用的备份（{why}）", path.display()),
+        store::Error::Unavailable(cause) => format!("数据库暂时无法使用：{cause}"),
+        other => other.to_string(),
+    }
 }
 
 /// Where this machine reaches what listens on `address`.
@@ -123,8 +194,16 @@ pub const fn advice(language: Language) -> &'static str {
     }
 }
 
-fn ago(duration: Duration) -> String {
+fn ago(duration: Duration, config: &Config) -> String {
     let minutes = duration.as_secs() / 60;
+    if config.chat.language == Language::Chinese {
+        return match minutes {
+            0 => "刚刚".to_owned(),
+            1..=119 => format!("{minutes} 分钟前"),
+            120..=2879 => format!("{} 小时前", minutes / 60),
+            _ => format!("{} 天前", minutes / 1440),
+        };
+    }
     match minutes {
         0 => "just now".to_owned(),
         1..=119 => format!("{minutes} min ago"),

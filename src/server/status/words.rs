@@ -1,6 +1,9 @@
 //! The status as lines for people, in Chinese or English.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    net::IpAddr,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use crate::{
     config::chat::Language,
@@ -54,8 +57,12 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
         line("资源", "machine", machine(status, words)),
     ];
     if !status.callbacks.refused.is_empty() {
-        let refused: Vec<_> =
-            status.callbacks.refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let refused: Vec<_> = status
+            .callbacks
+            .refused
+            .iter()
+            .map(|(reason, count)| format!("{} {count}", words.either(|| refusal(reason), || reason.as_str())))
+            .collect();
         lines.insert(4, line("被拒绝的回调", "refused callbacks", refused.join(words.either(|| "，", || ", "))));
     }
     lines
@@ -81,9 +88,24 @@ fn wecom(status: &Status, words: Words) -> String {
         },
     );
     words.either(
-        || format!("受阻（{reason}）已 {since}，{again}：{message}"),
+        || format!("受阻已 {since}，{again}：{}", blocked(reason, message)),
         || format!("PAUSED ({reason}) for {since}, {again}: {message}"),
     )
+}
+
+/// Why nothing can be sent, in Chinese.
+fn blocked(reason: &str, message: &str) -> String {
+    match reason {
+        "ip_refused" => {
+            let address = message.split(' ').find_map(|word| word.parse::<IpAddr>().ok());
+            let address = address.map_or_else(|| "（企业微信未说明）".to_owned(), |address| address.to_string());
+            format!("企业微信不信任出口 IP {address}（60020），请填入 应用管理 → 自建 → 您的应用 → 企业可信IP")
+        }
+        "slow_down" => format!("企业微信嫌调用太频繁，不用处理（{message}）"),
+        "misconfigured" => format!("企业微信不接受本应用的设置，请运行 qimate doctor（{message}）"),
+        "unreachable" => format!("连不上企业微信，请运行 qimate doctor（{message}）"),
+        other => format!("{other}：{message}"),
+    }
 }
 
 fn model(status: &Status, words: Words) -> String {
@@ -98,7 +120,7 @@ fn model(status: &Status, words: Words) -> String {
         Some(LastError { seconds_ago, kind, message }) => {
             let ago = words.ago(*seconds_ago);
             words.either(
-                || format!("上次出错 {ago}（{kind}）：{message}"),
+                || format!("上次出错 {ago}（{}）：{message}", model_error(kind)),
                 || format!("last error {ago} ({kind}): {message}"),
             )
         }
@@ -192,6 +214,45 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
 }
 
+/// How a call of the model failed, in Chinese. The log and the metrics have the English word.
+fn model_error(kind: &str) -> &str {
+    match kind {
+        "misconfigured" => "模型设置有误",
+        "unauthorized" => "API Key 被拒绝",
+        "model_not_found" => "没有这个模型",
+        "rate_limited" => "调用太频繁",
+        "quota_exhausted" => "余额或额度用完",
+        "too_long" => "对话太长",
+        "content_filtered" => "被内容审核拦下",
+        "rejected" => "请求被拒绝",
+        "upstream" => "模型服务故障",
+        "unreachable" => "连不上模型服务",
+        "first_delta_timeout" => "迟迟不开始回答",
+        "gap_timeout" => "回答中途没了下文",
+        "answer_timeout" => "整个回答超时",
+        "cut" => "回答中途断开",
+        "garbage" => "应答看不懂",
+        "stream_error" => "回答中途报错",
+        other => other,
+    }
+}
+
+/// Why a callback was refused, in Chinese. The log and the metrics have the English word.
+fn refusal(reason: &str) -> &str {
+    match reason {
+        "missing_parameter" => "缺少参数",
+        "missing_encrypt" => "没有密文",
+        "wrong_signature" => "签名不对（Token）",
+        "undecryptable" => "无法解密（EncodingAESKey）",
+        "other_receiver" => "属于别的企业或应用",
+        "malformed_xml" | "dtd_present" | "incomplete" => "内容不完整",
+        "too_large" => "太大",
+        "busy" => "太忙",
+        "not_saved" => "存不了盘",
+        other => other,
+    }
+}
+
 /// Says things in one of two languages.
 #[derive(Clone, Copy)]
 struct Words(Language);
@@ -248,6 +309,13 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_is_told_in_chinese() {
+        let told = blocked("ip_refused", "WeCom does not trust the address 203.0.113.7 (errcode 60020); enter it");
+        assert_eq!(told, "企业微信不信任出口 IP 203.0.113.7（60020），请填入 应用管理 → 自建 → 您的应用 → 企业可信IP");
+        assert_eq!(blocked("of_tomorrow", "why"), "of_tomorrow：why");
+    }
 
     #[test]
     fn times_are_short() {

@@ -94,7 +94,7 @@ async fn a_backup_of_a_big_database_keeps_no_callback_waiting() {
     }
     let output = backup.wait_with_output().await.unwrap();
     assert!(output.status.success());
-    assert!(said(&output).contains("and checked: 2"), "{}", said(&output));
+    assert!(said(&output).contains("并检查过：2"), "{}", said(&output));
     assert!(during > 5, "only {during} callbacks came during the backup");
     company.until(OWED, 0).await;
 
