@@ -140,8 +140,13 @@ impl Company {
         within_seconds(40, self.daemon.take().expect("it runs").wait()).await.unwrap()
     }
 
+    /// A command beside the daemon, in English unless the company's variables say otherwise.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        within_seconds(30, self.command(arguments).output()).await.unwrap()
+        let mut command = self.command(arguments);
+        if !self.variables().iter().any(|(name, _)| name == "QIMATE_CHAT__LANGUAGE") {
+            command.env("QIMATE_CHAT__LANGUAGE", "en");
+        }
+        within_seconds(30, command.output()).await.unwrap()
     }
 
     /// The same with other variables.

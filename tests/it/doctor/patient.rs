@@ -89,11 +89,9 @@ impl Patient {
 
     /// Runs the real binary.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(arguments);
-        if !self.variables().iter().any(|(name, _)| name == "QIMATE_CHAT__LANGUAGE") {
-            command.env("QIMATE_CHAT__LANGUAGE", "en");
-        }
-        within_seconds(30, command.output()).await.unwrap()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qimate"));
+        command.arg("doctor").args(arguments).env_clear().envs(&self.variables).current_dir(self.dir.path());
+        within_seconds(60, command.kill_on_drop(true).output()).await.unwrap()
     }
 
     /// All findings, as the binary prints them.
