@@ -33,14 +33,14 @@ impl Faults {
 #[derive(Debug)]
 pub struct Fault {
     place: String,
-    wrong: Wrong,
+    wrong: Box<Wrong>,
     origin: Option<String>,
 }
 
 impl Fault {
     /// At `place`: a key, a variable, or a spot in a file.
     pub(super) fn at(place: impl Into<String>, wrong: Wrong) -> Self {
-        Self { place: place.into(), wrong, origin: None }
+        Self { place: place.into(), wrong: Box::new(wrong), origin: None }
     }
 
     /// The key, variable or spot in a file.

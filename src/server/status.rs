@@ -47,6 +47,7 @@ async fn ask(config: &Config) -> anyhow::Result<Status> {
                 return answer.json().await.with_context(|| format!("what answers on {url} is not this qimate"));
             }
             Ok(answer) => tried.push(format!("{url} ({setting}) answers {}", answer.status().as_u16())),
+            Err(_) if config.chat.language == Language::Chinese => tried.push(format!("{url}（{setting}）")),
             Err(_) => tried.push(format!("{url} ({setting}) does not answer")),
         }
     }
