@@ -116,13 +116,13 @@ pub fn misconfigured(faults: &Faults) -> Report {
 fn place_of(key: &str, language: Language) -> &'static str {
     let (zh, en) = match key {
         "wecom.corp_id" => ("我的企业 → 企业信息 → 企业ID", "我的企业 → 企业信息 → 企业ID"),
-        "wecom.agent_id" => ("应用管理 → 自建 → 你的应用 → AgentId", "应用管理 → 自建 → the app → AgentId"),
-        "wecom.secret" => ("应用管理 → 自建 → 你的应用 → Secret", "应用管理 → 自建 → the app → Secret"),
+        "wecom.agent_id" => ("应用管理 → 自建 → 您的应用 → AgentId", "应用管理 → 自建 → the app → AgentId"),
+        "wecom.secret" => ("应用管理 → 自建 → 您的应用 → Secret", "应用管理 → 自建 → the app → Secret"),
         "wecom.callback_token" => {
-            ("应用管理 → 自建 → 你的应用 → 接收消息 → Token", "应用管理 → 自建 → the app → 接收消息 → Token")
+            ("应用管理 → 自建 → 您的应用 → 接收消息 → Token", "应用管理 → 自建 → the app → 接收消息 → Token")
         }
         "wecom.encoding_aes_key" => (
-            "应用管理 → 自建 → 你的应用 → 接收消息 → EncodingAESKey",
+            "应用管理 → 自建 → 您的应用 → 接收消息 → EncodingAESKey",
             "应用管理 → 自建 → the app → 接收消息 → EncodingAESKey",
         ),
         "llm.api_key" => ("服务商控制台 → API keys", "the provider's console → API keys"),

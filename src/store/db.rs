@@ -291,7 +291,7 @@ fn clear_leases(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Error
 
 /// Takes the directory, made where it is missing, for this process until the file is dropped.
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
-    fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
+    private_dir(dir).map_err(|source| io(dir, source))?;
     let path = dir.join(LOCK);
     let lock =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| io(&path, source))?;
@@ -302,8 +302,32 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     }
 }
 
+/// Makes the directory where it is missing. What is in it is what employees say: nobody else on the machine reads it.
+fn private_dir(dir: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+/// The same for the database itself, whose mode SQLite gives to the files beside it.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
     let path = settings.data_dir.join(FILE);
+    if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
+        private_file(&path).map_err(|source| io(&path, source))?;
+    }
     let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(64);

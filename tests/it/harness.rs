@@ -5,7 +5,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use qimate::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tracing_subscriber::{filter::dynamic_filter_fn, layer::SubscriberExt};
 
 /// What a test waits for comes in milliseconds; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -250,6 +251,13 @@ impl Logs {
 
     /// Only what is at least as important as `level`: for stories that are long.
     pub fn capture_up_to(level: tracing::Level) -> Self {
+        // Whether a line is wanted is remembered for the whole process by whoever logs it first, who may be a test that
+        // captures nothing. With somebody who always says "perhaps", it is asked each time.
+        static PERHAPS: Once = Once::new();
+        PERHAPS.call_once(|| {
+            let perhaps = tracing_subscriber::registry().with(dynamic_filter_fn(|_, _| false));
+            tracing::subscriber::set_global_default(perhaps).expect("nobody else sets one");
+        });
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let subscriber = tracing_subscriber::fmt()

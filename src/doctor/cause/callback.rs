@@ -64,7 +64,7 @@ impl Callback {
                     "{about} 返回 404",
                     "路径不对：反向代理改了路径，或 server.callback_path 不同",
                     "让反向代理原样转发路径；后台的 URL 也要用这个路径",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → URL",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → URL",
                 ],
                 [
                     "{about} answers 404",
@@ -78,7 +78,7 @@ impl Callback {
                     "被重定向到 {about}",
                     "企业微信不跟随重定向（常见：http 跳 https、自动加斜杠）",
                     "在 server.public_url 和后台填写最终地址，或关闭这条跳转",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → URL",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → URL",
                 ],
                 [
                     "redirected to {about}",
@@ -176,7 +176,7 @@ impl Callback {
                     "还没有收到过企业微信的回调",
                     "后台没有保存 URL，填的是别的地址，或从外部访问不到",
                     "在手机上给应用发一句话；没有反应就在后台填写并保存 URL：{about}",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → 设置API接收",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → 设置API接收",
                 ],
                 [
                     "no callback of WeCom's has come yet",
@@ -190,7 +190,7 @@ impl Callback {
                     "签名不符，{about}",
                     "wecom.callback_token 与后台的 Token 不同",
                     "从后台复制 Token 到 wecom.callback_token，重启 qimate",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → Token",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → Token",
                 ],
                 [
                     "signature does not match, {about}",
@@ -204,7 +204,7 @@ impl Callback {
                     "无法解密，{about}",
                     "wecom.encoding_aes_key 与后台的 EncodingAESKey 不同（Token 是对的）",
                     "从后台复制 EncodingAESKey，重启 qimate",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → EncodingAESKey",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → EncodingAESKey",
                 ],
                 [
                     "cannot be decrypted, {about}",
@@ -232,7 +232,7 @@ impl Callback {
                     "内容格式不对，{about}",
                     "来的不是自建应用的回调，或代理改动了请求体",
                     "确认 URL 填在自建应用的“接收消息”里，代理原样转发",
-                    "应用管理 → 自建 → 你的应用 → 接收消息",
+                    "应用管理 → 自建 → 您的应用 → 接收消息",
                 ],
                 [
                     "not in WeCom's form, {about}",
@@ -274,7 +274,7 @@ impl Callback {
                     "{about} 是平台的域名",
                     "已认证的企业只能用自己备案的域名，后台保存时会提示主体不符",
                     "已认证的企业：绑定自己的备案域名；未认证的企业可以继续使用",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → URL",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → URL",
                 ],
                 [
                     "{about} is a platform's domain",

@@ -42,7 +42,7 @@ impl Setup {
                     "EncodingAESKey 解不出 32 字节",
                     "wecom.encoding_aes_key 不是后台给出的 43 位字母和数字",
                     "从后台重新复制 EncodingAESKey",
-                    "应用管理 → 自建 → 你的应用 → 接收消息 → 设置API接收",
+                    "应用管理 → 自建 → 您的应用 → 接收消息 → 设置API接收",
                 ],
                 [
                     "the EncodingAESKey does not decode to 32 bytes",

@@ -142,7 +142,7 @@ impl Wecom {
                     "Secret 不正确（{about}）",
                     "wecom.secret 不是该应用的 Secret，或后台已重置",
                     "重新查看并复制 Secret",
-                    "应用管理 → 自建 → 你的应用 → Secret",
+                    "应用管理 → 自建 → 您的应用 → Secret",
                 ],
                 [
                     "the Secret is wrong ({about})",
@@ -156,7 +156,7 @@ impl Wecom {
                     "Secret 属于另一家企业（{about}）",
                     "wecom.corp_id 与 wecom.secret 来自不同的企业",
                     "从同一家企业的后台复制这两项",
-                    "我的企业 → 企业信息；应用管理 → 你的应用",
+                    "我的企业 → 企业信息；应用管理 → 您的应用",
                 ],
                 [
                     "the Secret is another enterprise's ({about})",
@@ -170,7 +170,7 @@ impl Wecom {
                     "企业微信要求更换 Secret（{about}）",
                     "这个 Secret 已失效",
                     "重置 Secret，把新值写入 wecom.secret",
-                    "应用管理 → 自建 → 你的应用 → Secret",
+                    "应用管理 → 自建 → 您的应用 → Secret",
                 ],
                 [
                     "WeCom wants another Secret ({about})",
@@ -184,7 +184,7 @@ impl Wecom {
                     "这个 Secret 不能调用应用接口（{about}）",
                     "用的是通讯录同步等其他 Secret",
                     "换成自建应用的 Secret",
-                    "应用管理 → 自建 → 你的应用 → Secret",
+                    "应用管理 → 自建 → 您的应用 → Secret",
                 ],
                 [
                     "this Secret may not call an app's API ({about})",
@@ -225,7 +225,7 @@ impl Wecom {
                     "企业微信拒绝：{about}",
                     "应用的设置或权限不允许",
                     "按错误码查询：open.work.weixin.qq.com/devtool/query",
-                    "应用管理 → 自建 → 你的应用",
+                    "应用管理 → 自建 → 您的应用",
                 ],
                 [
                     "WeCom refuses: {about}",
@@ -239,7 +239,7 @@ impl Wecom {
                     "企业微信不信任出口 IP {about}（60020）",
                     "应用的可信 IP 里没有这个地址",
                     "先让回调地址通过验证（或设置可信域名），再填入 {about}；约 1 分钟生效",
-                    "应用管理 → 自建 → 你的应用 → 企业可信IP",
+                    "应用管理 → 自建 → 您的应用 → 企业可信IP",
                 ],
                 [
                     "WeCom does not trust our address {about} (60020)",
@@ -253,7 +253,7 @@ impl Wecom {
                     "企业微信不信任出口 IP {about}（60020）",
                     "以前能发送：出口 IP 变了，名单里是旧地址",
                     "把旧地址换成 {about}，约 1 分钟生效；地址常变请用固定 IP 的代理（wecom.proxy）",
-                    "应用管理 → 自建 → 你的应用 → 企业可信IP",
+                    "应用管理 → 自建 → 您的应用 → 企业可信IP",
                 ],
                 [
                     "WeCom does not trust our address {about} (60020)",
@@ -267,7 +267,7 @@ impl Wecom {
                     "AgentId 与 Secret 不属于同一应用（{about}）",
                     "wecom.agent_id 与 wecom.secret 来自两个应用，或 AgentId 抄错",
                     "从同一个应用的页面复制这两项",
-                    "应用管理 → 自建 → 你的应用 → AgentId 和 Secret",
+                    "应用管理 → 自建 → 您的应用 → AgentId 和 Secret",
                 ],
                 [
                     "AgentId and Secret are not of one app ({about})",
@@ -281,7 +281,7 @@ impl Wecom {
                     "应用{about}已停用",
                     "管理员在后台停用了它，或长期未用被停用",
                     "启用该应用",
-                    "应用管理 → 自建 → 你的应用 → 启用",
+                    "应用管理 → 自建 → 您的应用 → 启用",
                 ],
                 [
                     "the app{about} is switched off",
@@ -295,7 +295,7 @@ impl Wecom {
                     "应用{about}的可见范围是空的",
                     "没有成员、部门或标签能看到它，消息发不到任何人",
                     "添加可见的部门或成员",
-                    "应用管理 → 自建 → 你的应用 → 可见范围",
+                    "应用管理 → 自建 → 您的应用 → 可见范围",
                 ],
                 [
                     "nobody sees the app{about}",
@@ -309,7 +309,7 @@ impl Wecom {
                     "{about} 收不到",
                     "通讯录里没有这个 userid，或不在应用的可见范围内",
                     "核对 userid（账号），并把此人加入可见范围",
-                    "通讯录 → 成员 → 账号；你的应用 → 可见范围",
+                    "通讯录 → 成员 → 账号；您的应用 → 可见范围",
                 ],
                 [
                     "{about} cannot be written to",

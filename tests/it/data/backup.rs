@@ -286,3 +286,21 @@ async fn the_choice_can_be_made_for_all() {
     company.until(OWED, 0).await;
     assert_eq!((texts(&company, "slow"), texts(&company, "quick")), (vec!["慢答".into()], vec!["快答".into()]));
 }
+
+/// What employees say is nobody else's on the machine.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_reads_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("of/qimate");
+    let mut company = Company::open(&[("QIMATE_STORAGE__DATA_DIR", data.to_str().unwrap())]).await;
+    company.start().await;
+    assert!(company.wecom.say("zhangsan", "你好").await.accepted());
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for name in ["qimate.db", "qimate.db-wal", "qimate.db-shm"] {
+        assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+    }
+    company.terminate().await;
+}

@@ -68,7 +68,7 @@ async fn the_set_up_is_examined_at_start_and_each_problem_logged_once() {
         }
     })
     .await;
-    let problems = logs.with(&["ERROR", "wecom.secret_wrong", "应用管理 → 自建 → 你的应用 → Secret"]);
+    let problems = logs.with(&["ERROR", "wecom.secret_wrong", "应用管理 → 自建 → 您的应用 → Secret"]);
     assert_eq!(problems.len(), 1, "{problems:?}");
 
     // Asked again a minute later, the same problem is no news.
