@@ -102,9 +102,13 @@ fn life(log: &str, seq: i64) -> Vec<Value> {
     lines.filter(|line| line["inbox.seq"] == seq || line["span"]["inbox.seq"] == seq).collect()
 }
 
+/// The acceptance is written by another thread than all that follows, which does not wait for that line.
 fn assert_in_order(life: &[Value], expected: &[&str]) {
     let messages: Vec<_> = life.iter().map(|line| line["message"].as_str().unwrap_or_default()).collect();
-    let mut rest = messages.iter();
+    let (accepted, rest): (Vec<&str>, Vec<&str>) =
+        messages.iter().copied().partition(|message| message.starts_with("accepted"));
+    assert_eq!(accepted.len(), 1, "{messages:#?}");
+    let mut rest = rest.into_iter();
     for words in expected {
         assert!(rest.any(|message| message.contains(words)), "{words:?} in its place among {messages:#?}");
     }
@@ -224,18 +228,12 @@ async fn every_line_of_a_messages_life_has_its_number() {
     let log = company.terminate().await;
 
     let answered = life(&log, 1);
-    assert_in_order(
-        &answered,
-        &["accepted a callback", "claimed", "asking the model", "asked again", "began to answer", "answered zhangsan"],
-    );
+    assert_in_order(&answered, &["claimed", "asking the model", "asked again", "began to answer", "answered zhangsan"]);
     assert_in_order(&answered, &["answered zhangsan", "delivered to zhangsan"]);
     let turns: std::collections::BTreeSet<_> = answered.iter().filter_map(|line| line["turn.id"].as_str()).collect();
     assert_eq!(turns.len(), 1, "one turn, one id: {answered:#?}");
-    assert_in_order(
-        &life(&log, 2),
-        &["accepted", "claimed", "asking", "could not answer", "gave up a message to lisi"],
-    );
-    assert_in_order(&life(&log, 3), &["accepted", "claimed", "bot's own", "delivered"]);
+    assert_in_order(&life(&log, 2), &["claimed", "asking", "could not answer", "gave up a message to lisi"]);
+    assert_in_order(&life(&log, 3), &["claimed", "bot's own", "delivered"]);
     // Nothing that names a member lies outside a life.
     for line in log.lines().filter(|line| line.contains("zhangsan") || line.contains("lisi")) {
         let line: Value = serde_json::from_str(line).unwrap();
