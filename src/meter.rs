@@ -3,14 +3,18 @@
 //! Whoever wants words from a model reserves first, streams under the reservation, and gets a [`Charge`] that must be
 //! saved. There are no limits yet; when they come they live here, and callers already handle [`QuotaExceeded`].
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use crate::{
     clock::Timestamp,
     llm::{
         self,
-        client::{ChatRequest, Client},
-        stream::{CompletionStream, Delta},
+        client::ChatRequest,
+        router::{Answer, Router, Wish},
+        stream::Delta,
         tokens::{self, TokenCounter},
     },
     metrics::Metrics,
@@ -45,15 +49,15 @@ pub struct QuotaExceeded {
 
 /// The door.
 pub struct Meter {
-    client: Client,
+    router: Router,
     counter: TokenCounter,
     metrics: Arc<Metrics>,
 }
 
 impl Meter {
-    /// Guards `client`; estimates with `counter` what an upstream does not tell.
-    pub const fn new(client: Client, counter: TokenCounter, metrics: Arc<Metrics>) -> Self {
-        Self { client, counter, metrics }
+    /// Guards `router`; estimates with `counter` what an upstream does not tell.
+    pub const fn new(router: Router, counter: TokenCounter, metrics: Arc<Metrics>) -> Self {
+        Self { router, counter, metrics }
     }
 
     /// Counts model tokens as the model in use does, or carefully estimates.
@@ -65,9 +69,16 @@ impl Meter {
     ///
     /// # Errors
     /// [`QuotaExceeded`], and the model must not be asked.
-    pub async fn reserve(&self, _payer: Payer<'_>, input_estimate: usize) -> Result<Reservation<'_>, QuotaExceeded> {
-        Ok(Reservation { meter: self, input_estimate })
+    pub async fn reserve(&self, payer: Payer<'_>, input_estimate: usize) -> Result<Reservation<'_>, QuotaExceeded> {
+        Ok(Reservation { meter: self, input_estimate, affinity: affinity_of(payer) })
     }
+}
+
+/// A member's questions like to go the same way: what was said before is in that upstream's cache.
+fn affinity_of(payer: Payer<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (payer.corp.as_str(), payer.agent.get(), payer.member.key()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The permission for one model call.
@@ -75,6 +86,7 @@ impl Meter {
 pub struct Reservation<'a> {
     meter: &'a Meter,
     input_estimate: usize,
+    affinity: u64,
 }
 
 impl<'a> Reservation<'a> {
@@ -83,7 +95,8 @@ impl<'a> Reservation<'a> {
     /// # Errors
     /// [`llm::error::Error`] when no answer began; nothing is charged.
     pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
-        let stream = self.meter.client.stream(request).await?;
+        let wish = Wish { alias: None, affinity: self.affinity, input_tokens: self.input_estimate };
+        let stream = self.meter.router.stream(wish, request).await?;
         Ok(Metered { stream, reservation: self, usage: None, written: String::new() })
     }
 }
@@ -91,7 +104,7 @@ impl<'a> Reservation<'a> {
 /// An answer as it is written, under its reservation.
 #[must_use = "what was streamed must be settled"]
 pub struct Metered<'a> {
-    stream: CompletionStream,
+    stream: Answer,
     reservation: Reservation<'a>,
     usage: Option<Usage>,
     written: String,

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     condition::Condition,
-    observation::{Answer, Block, Database, End, Observation, Size, Wecom},
+    observation::{Answer, Block, Database, End, Observation, SetAside, Size, Wecom},
 };
 use crate::{clock::Timestamp, config};
 
@@ -57,11 +57,20 @@ pub enum Finding {
     /// See [`Condition::WecomSlowDown`].
     WecomSlowDown,
     /// See [`Condition::ModelKey`].
-    ModelKey,
+    ModelKey {
+        /// The keys that are set aside for it while others may answer.
+        aside: Vec<SetAside>,
+    },
     /// See [`Condition::ModelCredit`].
-    ModelCredit,
+    ModelCredit {
+        /// As of [`Finding::ModelKey`].
+        aside: Vec<SetAside>,
+    },
     /// See [`Condition::ModelSettings`].
-    ModelSettings,
+    ModelSettings {
+        /// As of [`Finding::ModelKey`].
+        aside: Vec<SetAside>,
+    },
     /// See [`Condition::ModelFailing`].
     ModelFailing {
         /// How many answers in a row failed.
@@ -136,9 +145,9 @@ pub fn judge(seen: &Observation, settings: &config::Alerts, raised: &BTreeSet<Co
             | Condition::WecomAddress
             | Condition::WecomUnreachable
             | Condition::WecomSlowDown => wecom(condition, seen),
-            Condition::ModelKey => model(seen, End::KeyRefused, 1, |_| Finding::ModelKey),
-            Condition::ModelCredit => model(seen, End::NoCredit, 1, |_| Finding::ModelCredit),
-            Condition::ModelSettings => model(seen, End::Misconfigured, 1, |_| Finding::ModelSettings),
+            Condition::ModelKey => key(seen, End::KeyRefused, |aside| Finding::ModelKey { aside }),
+            Condition::ModelCredit => key(seen, End::NoCredit, |aside| Finding::ModelCredit { aside }),
+            Condition::ModelSettings => key(seen, End::Misconfigured, |aside| Finding::ModelSettings { aside }),
             Condition::ModelFailing => {
                 model(seen, End::ModelFailed, FAILURES_IN_A_ROW, |in_a_row| Finding::ModelFailing { in_a_row })
             }
@@ -182,6 +191,15 @@ fn wecom(condition: Condition, seen: &Observation) -> Verdict {
         _ => return Unclear,
     };
     if seen.now.since(since) >= patience { Wrong { since, finding } } else { Unclear }
+}
+
+/// Wrong while a key is set aside for it, also where others answer; otherwise as the answers say.
+fn key(seen: &Observation, end: End, finding: impl Fn(Vec<SetAside>) -> Finding) -> Verdict {
+    let aside: Vec<_> = seen.set_aside.iter().filter(|aside| aside.end == end).cloned().collect();
+    match aside.iter().map(|aside| aside.since).min() {
+        Some(since) => Wrong { since, finding: finding(aside) },
+        None => model(seen, end, 1, |_| finding(Vec::new())),
+    }
 }
 
 /// Wrong when the last answers failed with `end` so many times; well when one was given since and it is long ago.

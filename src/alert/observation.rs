@@ -15,6 +15,8 @@ pub struct Observation {
     pub wecom: Wecom,
     /// How the last questions ended, oldest first.
     pub answers: Vec<Answer>,
+    /// Keys of models that are set aside until somebody mends something, while others may still answer.
+    pub set_aside: Vec<SetAside>,
     /// Since when the question waits that has waited longest for a worker.
     pub inbox_waiting_since: Option<Timestamp>,
     /// Since when the message waits that has waited longest to be sent while WeCom took messages.
@@ -84,6 +86,21 @@ pub struct Answer {
     pub at: Timestamp,
     /// How.
     pub end: End,
+}
+
+/// A key of a model that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Since when.
+    pub since: Timestamp,
+    /// How the last question to it ended.
+    pub end: End,
+    /// The upstream's name.
+    pub upstream: String,
+    /// Which of its keys, counted from 1.
+    pub key: usize,
+    /// The alias of the model.
+    pub model: String,
 }
 
 /// How a question ended, as far as alerts care.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{condition::Condition, judge::Finding};
+use super::{condition::Condition, judge::Finding, observation::SetAside};
 use crate::config::chat::Language;
 
 /// Bytes of somebody else's words that are repeated.
@@ -37,9 +37,18 @@ fn chinese_detail(finding: &Finding) -> String {
         }
         Finding::WecomUnreachable => "连不上企业微信，消息发不出去。".to_owned(),
         Finding::WecomSlowDown => "企业微信限制了本应用的调用频率，消息暂时发不出去。".to_owned(),
-        Finding::ModelKey => "模型服务商拒绝了 API Key，无法回答。".to_owned(),
-        Finding::ModelCredit => "模型服务商的账户余额不足，无法回答。".to_owned(),
-        Finding::ModelSettings => "模型设置有误（模型名或接口地址），无法回答。".to_owned(),
+        Finding::ModelKey { aside } if !aside.is_empty() => {
+            format!("模型服务商拒绝了{}，已停用；其余 key 能回答的仍会回答。", chinese_keys(aside))
+        }
+        Finding::ModelCredit { aside } if !aside.is_empty() => {
+            format!("{}的账户余额不足，已停用；其余 key 能回答的仍会回答。", chinese_keys(aside))
+        }
+        Finding::ModelSettings { aside } if !aside.is_empty() => {
+            format!("{}设置有误（模型名或接口地址），已停用；其余 key 能回答的仍会回答。", chinese_keys(aside))
+        }
+        Finding::ModelKey { .. } => "模型服务商拒绝了 API Key，无法回答。".to_owned(),
+        Finding::ModelCredit { .. } => "模型服务商的账户余额不足，无法回答。".to_owned(),
+        Finding::ModelSettings { .. } => "模型设置有误（模型名或接口地址），无法回答。".to_owned(),
         Finding::ModelFailing { in_a_row } => format!("模型没有回应或出错，最近连续 {in_a_row} 个问题没有答成。"),
         Finding::AnswersFailing { failed, of } => format!("最近 {of} 个问题中有 {failed} 个没有答成。"),
         Finding::InboxWaiting => "有员工的问题在排队，等不到处理。".to_owned(),
@@ -67,9 +76,15 @@ fn chinese_remedy(finding: &Finding) -> String {
             "请检查服务器的网络、DNS，以及 wecom.proxy、wecom.api_base；恢复后积压的消息会自动补发。".to_owned()
         }
         Finding::WecomSlowDown => "一般会自行恢复；若同一应用还有别的程序在调用接口，请减少其调用。".to_owned(),
-        Finding::ModelKey => "请检查 llm.api_key 是否正确、是否有权使用该模型，改好后重启企伴。".to_owned(),
-        Finding::ModelCredit => "请到模型服务商处充值或提高限额；到账后会自动恢复。".to_owned(),
-        Finding::ModelSettings => "请核对 llm.model 和 llm.base_url，改好后重启企伴。".to_owned(),
+        Finding::ModelKey { aside } if !aside.is_empty() => {
+            "请检查 [[llm.upstreams]] 里的这个 key 是否正确、是否有权使用该模型，改好后重启企伴。".to_owned()
+        }
+        Finding::ModelSettings { aside } if !aside.is_empty() => {
+            "请核对 [[llm.upstreams]] 里的 models 和 base_url，改好后重启企伴。".to_owned()
+        }
+        Finding::ModelKey { .. } => "请检查 llm.api_key 是否正确、是否有权使用该模型，改好后重启企伴。".to_owned(),
+        Finding::ModelCredit { .. } => "请到模型服务商处充值或提高限额；到账后会自动恢复。".to_owned(),
+        Finding::ModelSettings { .. } => "请核对 llm.model 和 llm.base_url，改好后重启企伴。".to_owned(),
         Finding::ModelFailing { .. } => {
             "请查看模型服务商的状态，以及 llm.base_url、llm.proxy 和服务器网络；原因见日志。".to_owned()
         }
@@ -90,6 +105,23 @@ fn chinese_remedy(finding: &Finding) -> String {
     }
 }
 
+/// As many keys are named, so that an alert stays one message.
+const NAMED_KEYS: usize = 5;
+
+fn chinese_keys(aside: &[SetAside]) -> String {
+    let named = aside.iter().take(NAMED_KEYS);
+    let named = named.map(|one| format!(" {} 的第 {} 个 key（{}）", one.upstream, one.key, one.model));
+    let named = named.collect::<Vec<_>>().join("、");
+    if aside.len() > NAMED_KEYS { format!("{named}等 {} 项", aside.len()) } else { named }
+}
+
+fn english_keys(aside: &[SetAside]) -> String {
+    let named = aside.iter().take(NAMED_KEYS);
+    let named = named.map(|one| format!("key {} of {} ({})", one.key, one.upstream, one.model));
+    let named = named.collect::<Vec<_>>().join(", ");
+    if aside.len() > NAMED_KEYS { format!("{named} and {} more", aside.len() - NAMED_KEYS) } else { named }
+}
+
 fn english_detail(finding: &Finding) -> String {
     match finding {
         Finding::WecomRefused { errcode, .. } => {
@@ -101,11 +133,21 @@ fn english_detail(finding: &Finding) -> String {
         }
         Finding::WecomUnreachable => "WeCom cannot be reached; no message can be sent.".to_owned(),
         Finding::WecomSlowDown => "WeCom wants fewer calls from the application; messages have to wait.".to_owned(),
-        Finding::ModelKey => "The model provider refuses the API key; nothing can be answered.".to_owned(),
-        Finding::ModelCredit => {
+        Finding::ModelKey { aside } if !aside.is_empty() => {
+            format!("The model provider refuses {}; what other keys can answer is answered.", english_keys(aside))
+        }
+        Finding::ModelCredit { aside } if !aside.is_empty() => {
+            format!("The account of {} has nothing left; what other keys can answer is answered.", english_keys(aside))
+        }
+        Finding::ModelSettings { aside } if !aside.is_empty() => {
+            let keys = english_keys(aside);
+            format!("The settings of {keys} are wrong (name or address); what other keys can answer is answered.")
+        }
+        Finding::ModelKey { .. } => "The model provider refuses the API key; nothing can be answered.".to_owned(),
+        Finding::ModelCredit { .. } => {
             "The account at the model provider has nothing left; nothing can be answered.".to_owned()
         }
-        Finding::ModelSettings => {
+        Finding::ModelSettings { .. } => {
             "The model's settings are wrong (its name or address); nothing can be answered.".to_owned()
         }
         Finding::ModelFailing { in_a_row } => {
@@ -147,13 +189,22 @@ fn english_remedy(finding: &Finding) -> String {
         Finding::WecomSlowDown => {
             "It usually passes; if another program uses the same application, let it call less.".to_owned()
         }
-        Finding::ModelKey => {
+        Finding::ModelKey { aside } if !aside.is_empty() => {
+            "Check this key in [[llm.upstreams]] and that it may use the model; restart Qimate after the change."
+                .to_owned()
+        }
+        Finding::ModelSettings { aside } if !aside.is_empty() => {
+            "Check models and base_url in [[llm.upstreams]]; restart Qimate after the change.".to_owned()
+        }
+        Finding::ModelKey { .. } => {
             "Check llm.api_key and that it may use the model; restart Qimate after the change.".to_owned()
         }
-        Finding::ModelCredit => {
+        Finding::ModelCredit { .. } => {
             "Pay in or raise the limit at the model provider; it then goes on by itself.".to_owned()
         }
-        Finding::ModelSettings => "Check llm.model and llm.base_url; restart Qimate after the change.".to_owned(),
+        Finding::ModelSettings { .. } => {
+            "Check llm.model and llm.base_url; restart Qimate after the change.".to_owned()
+        }
         Finding::ModelFailing { .. } => {
             "Look at the provider's status page, llm.base_url, llm.proxy and the network; the log has the causes."
                 .to_owned()

@@ -114,6 +114,13 @@ impl Wrong {
         Self { problem: problem.into(), remedy: remedy.into() }
     }
 
+    /// The same, of a part of the value.
+    pub(super) fn within(self, place: &str) -> Self {
+        let Said { chinese, english } = self.problem;
+        let problem = Said { chinese: format!("{place}：{chinese}").into(), english: format!("{place}: {english}").into() };
+        Self { problem, ..self }
+    }
+
     fn told(&self, language: Language) -> String {
         let (problem, remedy) = (self.problem.pick(language), self.remedy.pick(language));
         match language {

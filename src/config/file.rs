@@ -74,7 +74,7 @@ fn typed(value: DeValue<'_>) -> Value {
             .map_or(Value::Other(["超出范围的数", "a number beyond all bounds"]), Value::Fraction),
         DeValue::Boolean(flag) => Value::Flag(flag),
         DeValue::Datetime(_) => Value::Other(["日期", "a date"]),
-        DeValue::Array(_) => Value::Other(["列表", "a list"]),
+        DeValue::Array(list) => Value::List(list.into_iter().map(|value| typed(value.into_inner())).collect()),
         DeValue::Table(table) => Value::Table(
             table.into_iter().map(|(key, value)| (key.into_inner().into_owned(), typed(value.into_inner()))).collect(),
         ),

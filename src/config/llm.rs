@@ -8,6 +8,7 @@ use super::{
     fault::Wrong,
     reader::{NOT_SET, Reader, Reported, any, credential, texts},
     setting::Value,
+    upstream::{OfferedModel, Upstream, upstreams},
     url,
 };
 use crate::secret::Secret;
@@ -21,6 +22,8 @@ pub struct Llm {
     pub api_key: Option<Secret<String>>,
     /// The model's name as the upstream knows it.
     pub model: String,
+    /// The places that offer models. Empty: the three above are the only one, and it offers `model`.
+    pub upstreams: Vec<Upstream>,
     /// What the model is told before every conversation. Empty: nothing.
     pub system_prompt: String,
     /// Sampling temperature; `None` leaves it to the upstream.
@@ -46,11 +49,34 @@ pub struct Llm {
 }
 
 impl Llm {
+    /// Every upstream: those that are listed, or the one that the three settings make.
+    pub fn all_upstreams(&self) -> Vec<Upstream> {
+        if !self.upstreams.is_empty() {
+            return self.upstreams.clone();
+        }
+        vec![Upstream {
+            name: "default".into(),
+            base_url: self.base_url.clone(),
+            api_keys: self.api_key.iter().cloned().collect(),
+            models: vec![OfferedModel::plain(&self.model)],
+            weight: 1,
+            max_concurrent: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            proxy: self.proxy.clone(),
+            extra_headers: self.extra_headers.clone(),
+            dialect: None,
+            extra_body: serde_json::Map::new(),
+        }]
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let upstreams = reader.take("llm.upstreams", upstreams);
         let base_url = reader.text("llm.base_url", base_url);
         let mut api_key = reader.optional_text("llm.api_key", credential);
         if let (Ok(base_url), Ok(None)) = (&base_url, &api_key)
             && is_openai(base_url)
+            && upstreams.as_ref().is_ok_and(Vec::is_empty)
         {
             api_key = Err(reader.missing(
                 "llm.api_key",
@@ -61,6 +87,13 @@ impl Llm {
             ));
         }
         let model = reader.text("llm.model", any);
+        if let (Ok(model), Ok(upstreams)) = (&model, &upstreams)
+            && !upstreams.is_empty()
+            && !upstreams.iter().flat_map(|upstream| &upstream.models).any(|offered| *offered.alias == **model)
+        {
+            let wrong = Wrong::new("is offered by no upstream", "expected the alias of one of llm.upstreams' models");
+            let _ = reader.contradiction("llm.model", wrong);
+        }
         let system_prompt = reader.optional_text("llm.system_prompt", any);
         let temperature = reader.fraction_or_none("llm.temperature", 0.0..=2.0);
         let reasoning_effort = reader.optional_text("llm.reasoning_effort", any);
@@ -76,6 +109,7 @@ impl Llm {
             base_url: base_url?,
             api_key: api_key?,
             model: model?,
+            upstreams: upstreams?,
             system_prompt: system_prompt?.unwrap_or_default(),
             temperature: temperature?,
             reasoning_effort: reasoning_effort?,
@@ -100,7 +134,7 @@ fn is_openai(base_url: &str) -> bool {
         .any(|openai| base_url.strip_prefix(openai).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-fn base_url(text: &str) -> Result<String, Wrong> {
+pub(super) fn base_url(text: &str) -> Result<String, Wrong> {
     let url = url::api(text)?;
     if url.ends_with("/completions") {
         return Err(Wrong::new(
@@ -117,7 +151,7 @@ fn base_url(text: &str) -> Result<String, Wrong> {
     Ok(url)
 }
 
-fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
+pub(super) fn headers(value: &Value) -> Result<BTreeMap<String, Secret<String>>, Wrong> {
     let pairs = texts(value, "llm.extra_headers")?;
     let mut headers = BTreeMap::new();
     for (name, value) in pairs {

@@ -29,6 +29,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod upstream;
 mod url;
 mod variable;
 pub mod wecom;
@@ -47,6 +48,7 @@ pub use self::{
     server::Server,
     storage::Storage,
     tls::Tls,
+    upstream::Upstream,
     wecom::Wecom,
 };
 

@@ -26,7 +26,9 @@ pub(super) enum Value {
     Flag(bool),
     /// A TOML table: `llm.extra_headers`.
     Table(BTreeMap<String, Value>),
-    /// Something that no key takes, named for a fault: `a list`.
+    /// A TOML array: `llm.upstreams`.
+    List(Vec<Value>),
+    /// Something that no key takes, named for a fault: `a date`.
     Other([&'static str; 2]),
     /// A fault was reported already; the value is lost.
     Reported,
@@ -36,6 +38,39 @@ impl Value {
     /// Whether it is the text that says "not set".
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Untyped(text) | Self::Text(text) if text.trim().is_empty())
+    }
+
+    /// From JSON, as variables have it.
+    pub(super) fn from_json(json: serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::Other("null"),
+            Json::Bool(flag) => Self::Flag(flag),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Self::Whole(whole),
+                (None, Some(fraction)) => Self::Fraction(fraction),
+                (None, None) => Self::Other("a number beyond all bounds"),
+            },
+            Json::String(text) => Self::Text(text),
+            Json::Array(list) => Self::List(list.into_iter().map(Self::from_json).collect()),
+            Json::Object(table) => {
+                Self::Table(table.into_iter().map(|(key, value)| (key, Self::from_json(value))).collect())
+            }
+        }
+    }
+
+    /// As JSON, for what is passed on as it is.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Untyped(text) | Self::Text(text) => Json::from(text.as_str()),
+            Self::Whole(number) => Json::from(*number),
+            Self::Fraction(number) => Json::from(*number),
+            Self::Flag(flag) => Json::from(*flag),
+            Self::Table(table) => table.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+            Self::List(list) => list.iter().map(Self::to_json).collect(),
+            Self::Other(_) | Self::Reported => Json::Null,
+        }
     }
 
     /// As text, without surrounding white space.
@@ -93,6 +128,7 @@ impl Value {
             Self::Fraction(_) => ["小数", "a number with a fraction"],
             Self::Flag(_) => ["true 或 false", "true or false"],
             Self::Table(_) => ["一节", "a section"],
+            Self::List(_) => ["列表", "a list"],
             Self::Other(kind) => *kind,
             Self::Reported => ["不可用的", "unusable"],
         };

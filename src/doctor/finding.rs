@@ -154,6 +154,9 @@ pub enum Status {
 pub struct Finding {
     /// Which check.
     pub id: Check,
+    /// Which key of which upstream, with which model, where several are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// How it ended.
     pub status: Status,
     /// The cause's word, for machines.
@@ -190,6 +193,8 @@ pub(super) enum Outcome {
     After(Check),
     /// There is nothing to check: why, in Chinese and in English.
     Nothing(String, String),
+    /// One of several upstreams: which, in Chinese and in English, and what was found there.
+    At(String, String, Box<Self>),
 }
 
 impl Outcome {
@@ -205,12 +210,19 @@ impl Outcome {
         Self::Nothing(zh.into(), en.into())
     }
 
+    /// What was found of `model` with the key of this number at `upstream`.
+    pub(super) fn at(upstream: &str, key: usize, model: &str, outcome: Self) -> Self {
+        let zh = format!("{upstream} 的第 {key} 个 key（{model}）");
+        Self::At(zh, format!("key {key} of {upstream} ({model})"), Box::new(outcome))
+    }
+
     /// Whether what depends on it can be checked.
     pub(super) const fn is_well(&self) -> bool {
         match self {
             Self::Well(..) => true,
             Self::Ill(cause, _) | Self::IllIn(cause, ..) => cause.is_advice(),
             Self::After(_) | Self::Nothing(..) => false,
+            Self::At(_, _, outcome) => outcome.is_well(),
         }
     }
 
@@ -218,6 +230,7 @@ impl Outcome {
     pub(super) fn told(self, id: Check, language: Language) -> Finding {
         let plain = |status, found| Finding {
             id,
+            upstream: None,
             status,
             code: None,
             found,
@@ -232,6 +245,25 @@ impl Outcome {
                 let label = check.label(language);
                 plain(Status::Skipped, pick(language, format!("先解决：{label}"), format!("first mend: {label}")))
             }
+            Self::At(zh, en, outcome) => {
+                let (whose, colon) = (pick(language, zh, en), pick(language, "：", ": "));
+                let found = outcome.told(id, language);
+                // The causes speak of the single form's settings.
+                let listed = |text: String| {
+                    let of_upstream =
+                        [("llm.base_url", "base_url"), ("llm.api_key", "api_keys"), ("llm.proxy", "proxy")];
+                    let of_upstream = of_upstream.into_iter().chain([("llm.model", "models")]);
+                    of_upstream
+                        .fold(text, |text, (single, listed)| text.replace(single, &format!("llm.upstreams {listed}")))
+                };
+                Finding {
+                    found: format!("{whose}{colon}{}", found.found),
+                    cause: listed(found.cause),
+                    remedy: listed(found.remedy),
+                    upstream: Some(whose),
+                    ..found
+                }
+            }
             Self::IllIn(cause, zh, en) => Self::Ill(cause, pick(language, zh, en)).told(id, language),
             Self::Ill(cause, about) => {
                 let words = cause.words(language);
@@ -243,6 +275,7 @@ impl Outcome {
                     |text: &str| text.replace("{key}", key).replace("{proxy}", proxy).replace("{about}", &about);
                 Finding {
                     id,
+                    upstream: None,
                     status: if cause.is_advice() { Status::Advice } else { Status::Problem },
                     code: Some(cause),
                     found: filled(words.found),

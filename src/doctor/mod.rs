@@ -19,6 +19,7 @@ mod wecom;
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures_util::future::join_all;
 use tokio::net::TcpStream;
 
 use self::{
@@ -29,7 +30,7 @@ use self::{
 use crate::{
     clock::Clock,
     config::{Config, Faults, chat::Language},
-    llm,
+    llm::{self, router::Sample},
     model::id::MemberId,
     net::link::Way,
     store::{self, Store, sightings::CallbackHistory},
@@ -44,6 +45,8 @@ use crate::{
 const ECHO_LIMIT: Duration = Duration::from_secs(5);
 /// How long a connection to this machine may take.
 const LOCAL_LIMIT: Duration = Duration::from_secs(1);
+/// As many models are asked at a time.
+const PROBES_AT_ONCE: usize = 8;
 
 /// Looks at everything. Calls WeCom and the model as the configuration says, through the clients it is given.
 #[derive(Clone)]
@@ -55,7 +58,7 @@ pub struct Doctor {
     /// WeCom's API; the daemon's own, where there is one, so that its access token is shared.
     pub wecom: Client,
     /// The model's API.
-    pub model: llm::client::Client,
+    pub model: llm::router::Router,
     /// For calling ourselves from outside: without any proxy.
     pub http: reqwest::Client,
     /// Where the daemon listens.
@@ -98,6 +101,7 @@ pub fn misconfigured(faults: &Faults) -> Report {
             };
             Finding {
                 id: Check::Configuration,
+                upstream: None,
                 status: Status::Problem,
                 code: Some(Cause::Setup(Setup::Configuration)),
                 found,
@@ -263,16 +267,27 @@ impl Doctor {
     }
 
     async fn ask_model(&self) -> Vec<(Check, Outcome)> {
-        let settings = &self.config.llm;
-        let probed = self.model.probe().await;
-        let has_key = settings.api_key.is_some();
-        let asked = model::asked(probed, &self.model.way(), &settings.model, has_key, settings.first_delta_timeout);
-        vec![
-            (Check::Model, asked.reach),
-            (Check::ApiKey, asked.key),
-            (Check::ModelName, asked.name),
-            (Check::Answer, asked.answer),
-        ]
+        let limit = self.config.llm.first_delta_timeout;
+        let samples = self.model.samples();
+        let mut outcomes = Vec::new();
+        // Some at once: an upstream that does not answer must not make the examination as long as the list.
+        for few in samples.chunks(PROBES_AT_ONCE) {
+            let probed = join_all(few.iter().map(Sample::probe)).await;
+            for (sample, probed) in few.iter().zip(probed) {
+                let asked = model::asked(probed, &sample.way(), sample.model(), sample.has_key(), limit);
+                let of = |outcome| match sample.place() {
+                    Some((upstream, key)) => Outcome::at(upstream, key, sample.model(), outcome),
+                    None => outcome,
+                };
+                outcomes.extend([
+                    (Check::Model, of(asked.reach)),
+                    (Check::ApiKey, of(asked.key)),
+                    (Check::ModelName, of(asked.name)),
+                    (Check::Answer, of(asked.answer)),
+                ]);
+            }
+        }
+        outcomes
     }
 }
 

@@ -32,7 +32,8 @@ struct State {
     /// With the time at which its examination began.
     last: Option<(Timestamp, Report)>,
     begun: Option<Timestamp>,
-    logged: BTreeSet<(Check, String)>,
+    /// By check, cause and upstream.
+    logged: BTreeSet<(Check, String, Option<String>)>,
 }
 
 impl Standing {
@@ -87,7 +88,7 @@ impl Standing {
         for finding in &report.findings {
             let Some(cause) = finding.code else { continue };
             let (check, cause) = (finding.id, cause.code());
-            if !state.logged.contains(&(check, cause.clone())) {
+            if !state.logged.contains(&(check, cause.clone(), finding.upstream.clone())) {
                 let (label, id) = (check.label(report.language), check.id());
                 let (found, why, remedy, place) = (&finding.found, &finding.cause, &finding.remedy, &finding.place);
                 match finding.status {
@@ -95,7 +96,7 @@ impl Standing {
                     _ => warn!(check = id, cause, "{label}: {found}; {why}; {remedy}; {place}"),
                 }
             }
-            seen.insert((check, cause));
+            seen.insert((check, cause, finding.upstream.clone()));
         }
         info!("checked the set-up: {}", report.summary());
         state.logged = seen;

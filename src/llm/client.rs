@@ -1,11 +1,11 @@
-//! Asks one upstream for an answer.
+//! Asks one upstream for an answer, once, with one key.
 //!
-//! Knows one endpoint, `POST /chat/completions`, and nothing of other upstreams: whoever has several, has several
-//! clients. To add an endpoint, add its wire types and a method on [`Client`].
+//! Knows one endpoint, `POST /chat/completions`, and nothing of other upstreams or of trying again: that is the
+//! router's. To add an endpoint, add its wire types and a method on [`Client`].
 
 mod probe;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
@@ -16,6 +16,7 @@ use serde::Serialize;
 
 pub use self::probe::{ProbeFault, Probed};
 use super::{
+    dialect::{Dialect, KeyHeader},
     error::Error,
     redact::Redactor,
     retry,
@@ -23,7 +24,13 @@ use super::{
     timers::Timers,
     wire::{OutputLimit, Request, StreamOptions},
 };
-use crate::{clock::Clock, config, metrics::Metrics, secret::Secret};
+use crate::{
+    clock::Clock,
+    config::{self, Upstream},
+    metrics::Metrics,
+    net::link::Way,
+    secret::Secret,
+};
 
 /// As much of a refusal's body is read: the reason stands at the beginning or nowhere.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -58,45 +65,70 @@ pub enum Role {
     Assistant,
 }
 
-/// Speaks to one upstream. Clones share its connections.
+/// Speaks to one upstream with one key. Clones share its connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    settings: config::Llm,
+    settings: Arc<Settings>,
     clock: Clock,
     redactor: Redactor,
     metrics: Arc<Metrics>,
 }
 
+struct Settings {
+    base_url: String,
+    /// The way there, to be shown.
+    way: Way,
+    api_key: Option<Secret<String>>,
+    extra_headers: BTreeMap<String, Secret<String>>,
+    extra_body: serde_json::Map<String, serde_json::Value>,
+    dialect: Dialect,
+    /// What is said to all upstreams alike.
+    common: config::Llm,
+}
+
 impl Client {
-    /// For the upstream in `settings`, over `http` (`crate::net::http_client` with its proxy and connect timeout).
-    pub fn new(http: reqwest::Client, settings: &config::Llm, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        let redactor = Redactor::new(settings.api_key.iter().chain(settings.extra_headers.values()))
-            .and_quotations([settings.system_prompt.as_str()].into_iter().filter(|prompt| !prompt.is_empty()));
-        Self { http, settings: settings.clone(), clock, redactor, metrics }
+    /// For `upstream` with `key`, over `http` (`crate::net::http_client` with its proxy and connect timeout).
+    pub fn new(
+        http: reqwest::Client,
+        common: &config::Llm,
+        upstream: &Upstream,
+        key: Option<&Secret<String>>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let settings = Settings {
+            base_url: upstream.base_url.clone(),
+            way: Way::new(&upstream.base_url, upstream.proxy.as_ref()),
+            api_key: key.cloned(),
+            extra_headers: upstream.extra_headers.clone(),
+            extra_body: upstream.extra_body.clone(),
+            dialect: Dialect::of(upstream.dialect.as_deref(), &upstream.base_url),
+            common: common.clone(),
+        };
+        let redactor = Redactor::new(key.into_iter().chain(upstream.extra_headers.values()))
+            .and_quotations([common.system_prompt.as_str()].into_iter().filter(|prompt| !prompt.is_empty()));
+        Self { http, settings: Arc::new(settings), clock, redactor, metrics }
     }
 
-    /// Asks, and waits until the answer begins. Until then a failure that may pass is tried again, up to
-    /// `llm.max_retries` times; after it nothing is. All of it must be over within `llm.answer_timeout` from now.
-    ///
-    /// Dropping the future or the stream closes the connection.
+    /// Asks `model`, and waits until the answer begins. All of it must be over at `deadline`, an uptime of the clock.
     ///
     /// # Errors
-    /// [`Error`] of the last attempt; nothing of the answer has come then.
-    pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, Error> {
-        let deadline = self.clock.uptime().saturating_add(self.settings.answer_timeout);
-        let headers = self.headers()?;
-        let body = self.body(request)?;
+    /// [`Error`]: nothing of the answer has come.
+    pub(super) async fn begin(
+        &self,
+        model: &str,
+        request: &ChatRequest,
+        deadline: Duration,
+    ) -> Result<CompletionStream, Error> {
+        let (headers, body) = (self.headers()?, self.body(model, request)?);
         // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
         // memory in each running answer than the chance that they are quoted is worth.
         let newest = &request.messages[request.messages.len().saturating_sub(QUOTABLE)..];
         let redactor = self.redactor.and_quotations(newest.iter().map(|message| message.content.as_str()));
-        let attempt = || async {
-            self.metrics.model_called();
-            let attempt = self.attempt(headers.clone(), body.clone(), deadline, &redactor).await;
-            attempt.inspect_err(|error| self.metrics.model_failed(error.kind()))
-        };
-        retry::until_success(&self.clock, deadline, self.settings.max_retries, attempt).await
+        self.metrics.model_called();
+        let attempt = self.attempt(headers, body, deadline, &redactor).await;
+        attempt.inspect_err(|error| self.metrics.model_failed(error.kind()))
     }
 
     async fn attempt(
@@ -106,7 +138,7 @@ impl Client {
         deadline: Duration,
         redactor: &Redactor,
     ) -> Result<CompletionStream, Error> {
-        let mut timers = Timers::new(self.clock.clone(), &self.settings, deadline);
+        let mut timers = Timers::new(self.clock.clone(), &self.settings.common, deadline);
         let url = format!("{}/chat/completions", self.settings.base_url);
         let sent = self.http.post(url).headers(headers).body(body).send();
         let response = timers.wait(sent).await?.map_err(|error| {
@@ -126,16 +158,17 @@ impl Client {
         Err(Error::refused(status, retry_after, &body, redactor))
     }
 
-    fn body(&self, request: &ChatRequest) -> Result<Bytes, Error> {
-        let settings = &self.settings;
+    fn body(&self, model: &str, request: &ChatRequest) -> Result<Bytes, Error> {
+        let (settings, dialect) = (&self.settings.common, self.settings.dialect);
         let body = Request {
-            model: &settings.model,
+            model,
             messages: &request.messages,
             stream: true,
-            stream_options: StreamOptions { include_usage: true },
+            stream_options: dialect.stream_options.then_some(StreamOptions { include_usage: true }),
             temperature: settings.temperature,
             reasoning_effort: settings.reasoning_effort.as_deref(),
-            limit: settings.max_output_tokens.map(|tokens| OutputLimit::for_model(&settings.model, tokens)),
+            limit: settings.max_output_tokens.map(|tokens| OutputLimit::for_model(dialect.limit, model, tokens)),
+            extra: &self.settings.extra_body,
         };
         match serde_json::to_vec(&body) {
             Ok(body) => Ok(body.into()),
@@ -152,8 +185,11 @@ impl Client {
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
         ]);
         if let Some(key) = &self.settings.api_key {
-            let bearer = Secret::new(format!("Bearer {}", key.expose()));
-            headers.insert(AUTHORIZATION, header_value(&bearer, || "llm.api_key".to_owned())?);
+            let (name, value) = match self.settings.dialect.key {
+                KeyHeader::Bearer => (AUTHORIZATION, Secret::new(format!("Bearer {}", key.expose()))),
+                KeyHeader::ApiKey => (HeaderName::from_static("api-key"), key.clone()),
+            };
+            headers.insert(name, header_value(&value, || "llm.api_key".to_owned())?);
         }
         // The administrator's word is the last: some upstreams want another authorization.
         for (name, value) in &self.settings.extra_headers {

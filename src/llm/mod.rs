@@ -1,18 +1,20 @@
 //! The model's protocol: OpenAI chat completions, streamed.
 //!
 //! Bytes become events (`sse`), events become chunks (`wire`), chunks become steps of the answer (`decode`), and these
-//! are waited for as deltas ([`stream`]); [`client`] makes the call and repeats it while nothing has come. One
-//! [`client::Client`] speaks to one upstream.
+//! are waited for as deltas ([`stream`]); [`client`] makes one call of one upstream; [`router`] chooses among upstreams,
+//! and goes on to the next one while nothing has come.
 //!
 //! Knows nothing of WeCom, members, quotas or the store. To add an endpoint, add its wire types and a method on
 //! [`client::Client`].
 
 pub mod client;
 pub mod error;
+pub mod router;
 pub mod stream;
 pub mod tokens;
 
 mod decode;
+mod dialect;
 mod redact;
 mod retry;
 mod sse;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::error::Error;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 
 /// The first pause; each further one is twice as long, up to [`MAX_PAUSE`]. Up to as much again is added by chance,
 /// so that the turns which one fault has struck do not come back in one moment.
@@ -16,47 +16,31 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// See [`FIRST_PAUSE`].
 const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// An employee who would wait longer than this is told so instead.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Makes `attempt` until it succeeds, at most 1 + `max_retries` times, never starting one at or after `deadline`,
-/// an uptime of `clock`.
-///
-/// # Errors
-/// That of the last attempt.
-pub(super) async fn until_success<T, F: Future<Output = Result<T, Error>>>(
-    clock: &Clock,
-    deadline: Duration,
-    max_retries: u32,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, Error> {
-    let mut pauses = ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_factor(2.0)
-        .with_max_delay(MAX_PAUSE)
-        .with_max_times(usize::try_from(max_retries).unwrap_or(usize::MAX))
-        .with_jitter()
-        .build();
-    loop {
-        let error = match attempt().await {
-            Ok(success) => return Ok(success),
-            Err(error) => error,
-        };
-        let Some(pause) =
-            pause_after(&error, &mut pauses).filter(|pause| clock.uptime().saturating_add(*pause) < deadline)
-        else {
-            return Err(error);
-        };
-        tracing::warn!(llm.pause_ms = pause.as_millis(), kind = error.kind(), "the model is asked again: {error}");
-        clock.sleep(pause).await;
+/// The pauses between the rounds of one request.
+pub(super) struct Pauses(backon::ExponentialBackoff);
+
+impl Pauses {
+    /// At most `max_retries` of them.
+    pub(super) fn new(max_retries: u32) -> Self {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_factor(2.0)
+            .with_max_delay(MAX_PAUSE)
+            .with_max_times(usize::try_from(max_retries).unwrap_or(usize::MAX))
+            .with_jitter()
+            .build();
+        Self(pauses)
     }
 }
 
-/// The pause after `error`; `None` when another attempt is not worth it.
-fn pause_after(error: &Error, pauses: &mut impl Iterator<Item = Duration>) -> Option<Duration> {
+/// The pause after `error`; `None` when another round is not worth it.
+pub(super) fn pause_after(error: &Error, pauses: &mut Pauses) -> Option<Duration> {
     if !error.is_transient() {
         return None;
     }
-    let pause = pauses.next()?;
+    let pause = pauses.0.next()?;
     match error.retry_after() {
         // "At once" said to everybody would be a storm.
         None | Some(Duration::ZERO) => Some(pause),
@@ -76,10 +60,7 @@ pub(super) fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration>
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
-    use crate::clock::ManualClock;
 
     const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -87,54 +68,24 @@ mod tests {
         Error::RateLimited { retry_after: retry_after.map(Duration::from_secs) }
     }
 
-    /// Makes attempts that fail as told, moving the clock by exactly what is slept. Gives the seconds since the start
-    /// at each attempt and how it ended.
-    async fn attempts(errors: Vec<Error>, max_retries: u32) -> (Vec<f64>, Result<(), Error>) {
-        let manual = ManualClock::new(START);
-        let clock = Clock::Manual(manual.clone());
-        let (errors, at) = (RefCell::new(errors.into_iter()), RefCell::new(Vec::new()));
-        let run = until_success(&clock, Duration::from_secs(100), max_retries, || async {
-            at.borrow_mut().push(clock.now().since(START).as_secs_f64());
-            errors.borrow_mut().next().map_or(Ok(()), Err)
-        });
-        tokio::pin!(run);
-        loop {
-            if let std::task::Poll::Ready(ended) = futures_util::poll!(run.as_mut()) {
-                return (at.take(), ended);
-            }
-            assert_eq!(manual.sleepers(), 1);
-            manual.advance(Duration::from_millis(1));
-        }
+    #[test]
+    fn what_the_upstream_asks_for_is_obeyed_up_to_half_a_minute() {
+        let pause = |error: Error| pause_after(&error, &mut Pauses::new(3));
+        assert_eq!(pause(limited(Some(7))), Some(Duration::from_secs(7)));
+        assert_eq!(pause(limited(Some(30))), Some(Duration::from_secs(30)));
+        assert_eq!(pause(limited(Some(31))), None);
+        assert_eq!(pause(Error::TooLong), None);
+        assert_eq!(pause_after(&limited(None), &mut Pauses::new(0)), None);
     }
 
-    #[tokio::test]
-    async fn what_the_upstream_asks_for_is_obeyed_to_the_millisecond() {
-        let (at, ended) = attempts(vec![limited(Some(7)), limited(Some(30))], 2).await;
-        assert_eq!(at, [0.0, 7.0, 37.0]);
-        assert!(ended.is_ok());
-    }
-
-    #[tokio::test]
-    async fn pauses_grow_and_end_with_the_last_error() {
-        let (at, ended) = attempts((0..9).map(|_| limited(None)).collect(), 6).await;
-        let pauses: Vec<f64> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert_eq!(pauses.len(), 6);
-        for (pause, least) in pauses.into_iter().zip([0.5, 1.0, 2.0, 4.0, 8.0, 8.0]) {
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut pauses = Pauses::new(6);
+        for least in [0.5, 1.0, 2.0, 4.0, 8.0, 8.0] {
+            let pause = pause_after(&limited(None), &mut pauses).expect("a pause").as_secs_f64();
             assert!((least..=2.0 * least + 0.001).contains(&pause), "{pause} after {least}");
         }
-        assert!(matches!(ended, Err(Error::RateLimited { .. })));
-    }
-
-    #[tokio::test]
-    async fn what_cannot_help_is_not_tried() {
-        for (first, max_retries) in [(limited(Some(31)), 9), (Error::TooLong, 9), (limited(None), 0)] {
-            let expected = first.to_string();
-            let (at, ended) = attempts(vec![first], max_retries).await;
-            assert_eq!((at, ended.expect_err("failed").to_string()), (vec![0.0], expected));
-        }
-        // The fifth would begin after the deadline.
-        let (at, _) = attempts((0..9).map(|_| limited(Some(30))).collect(), 9).await;
-        assert_eq!(at, [0.0, 30.0, 60.0, 90.0]);
+        assert_eq!(pause_after(&limited(None), &mut pauses), None);
     }
 
     #[test]

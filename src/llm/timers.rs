@@ -85,6 +85,7 @@ mod tests {
             base_url: String::new(),
             api_key: None,
             model: String::new(),
+            upstreams: Vec::new(),
             system_prompt: String::new(),
             temperature: None,
             reasoning_effort: None,

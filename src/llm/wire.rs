@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::client::Message;
+use super::{client::Message, dialect::LimitName};
 use crate::model::conversation::Usage;
 
 /// The body of `POST /chat/completions`.
@@ -16,13 +16,17 @@ pub(super) struct Request<'a> {
     pub(super) model: &'a str,
     pub(super) messages: &'a [Message],
     pub(super) stream: bool,
-    pub(super) stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_effort: Option<&'a str>,
     #[serde(flatten)]
     pub(super) limit: Option<OutputLimit>,
+    /// What the upstream wants beside.
+    #[serde(flatten)]
+    pub(super) extra: &'a serde_json::Map<String, Value>,
 }
 
 /// What the stream should carry beside the answer.
@@ -41,7 +45,10 @@ pub(super) enum OutputLimit {
 
 impl OutputLimit {
     /// OpenAI's reasoning models refuse `max_tokens`; most other upstreams know nothing else.
-    pub(super) fn for_model(model: &str, tokens: u32) -> Self {
+    pub(super) fn for_model(name: LimitName, model: &str, tokens: u32) -> Self {
+        if name == LimitName::MaxTokens {
+            return Self::MaxTokens(tokens);
+        }
         // Resellers put the maker first: `openai/gpt-5`.
         let name = model.rsplit('/').next().unwrap_or(model);
         if ["o1", "o3", "o4", "gpt-5"].iter().any(|family| name.starts_with(family)) {
@@ -249,7 +256,7 @@ mod tests {
             ("gpt-5-mini", OutputLimit::MaxCompletionTokens(9)),
             ("openai/o3", OutputLimit::MaxCompletionTokens(9)),
         ] {
-            assert_eq!(OutputLimit::for_model(model, 9), expected, "{model}");
+            assert_eq!(OutputLimit::for_model(LimitName::ByModel, model, 9), expected, "{model}");
         }
     }
 }

@@ -60,11 +60,10 @@ pub(super) fn clients(
     config: &Config,
     clock: &Clock,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<(wecom::client::Client, llm::client::Client)> {
+) -> anyhow::Result<(wecom::client::Client, llm::router::Router)> {
     let http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
     let wecom = wecom::client::Client::new(http, &config.wecom, clock.clone(), Arc::clone(metrics));
-    let http = net::http_client(config.llm.proxy.as_ref(), config.llm.connect_timeout).context("llm.proxy")?;
-    let model = llm::client::Client::new(http, &config.llm, clock.clone(), Arc::clone(metrics));
+    let model = llm::router::Router::new(&config.llm, clock.clone(), Arc::clone(metrics)).context("llm.proxy")?;
     Ok((wecom, model))
 }
 
@@ -73,7 +72,7 @@ pub(super) fn attach(
     config: Config,
     clock: Clock,
     wecom: wecom::client::Client,
-    model: llm::client::Client,
+    model: llm::router::Router,
     listen: SocketAddr,
 ) -> anyhow::Result<Doctor> {
     let http = net::http_client(None, config.wecom.timeout)?;

@@ -82,7 +82,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let standing = Arc::new(Standing::new(doctor, Database::Open(store.clone())));
     let sightings = Arc::<Sightings>::default();
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
-    let meter = Meter::new(model, counter, Arc::clone(&metrics));
+    let meter = Meter::new(model.clone(), counter, Arc::clone(&metrics));
 
     let stops = Stops::default();
     for (lane, seq) in store.open_stops().await.context("cannot read the database")? {
@@ -111,6 +111,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         readiness: Arc::clone(&readiness),
         lately: Arc::clone(&lately),
         delivery: Arc::clone(&delivery),
+        models: model.clone(),
     };
     let web = Web {
         callback: Arc::new(callback),
@@ -126,7 +127,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let turns = Arc::new(turns);
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
     let (storage, parts) = (config.storage.clone(), Arc::clone(&delivery));
-    let watch = Watch::new(store.clone(), clock.clone(), storage, parts, lately, alerts);
+    let watch = Watch::new(store.clone(), clock.clone(), storage, parts, lately, model, alerts);
     let notices = Notices::new(store.clone(), clock.clone(), config.chat.clone(), told);
     let operations = match config.server.operations_listen {
         Some(address) => {

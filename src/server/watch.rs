@@ -9,11 +9,12 @@ use crate::{
     alert::{
         alerts::Alerts,
         judge::DEAD_LETTER_NEWS,
-        observation::{Database, DeadLetters, Observation, Size, Wecom},
+        observation::{Database, DeadLetters, End, Observation, SetAside, Size, Wecom},
     },
     chat::{delivery::Delivery, lately::Lately},
     clock::{Clock, Timestamp},
     config,
+    llm::router::{self, Router, Trouble},
     metrics::machine,
     store::{Store, figures::Vitals, runs::LastRun},
 };
@@ -31,6 +32,7 @@ pub(super) struct Watch {
     storage: config::Storage,
     delivery: Arc<Delivery>,
     lately: Arc<Lately>,
+    models: Router,
     alerts: Alerts,
     started_at: Timestamp,
     crashed: bool,
@@ -46,6 +48,7 @@ impl Watch {
         storage: config::Storage,
         delivery: Arc<Delivery>,
         lately: Arc<Lately>,
+        models: Router,
         alerts: Alerts,
     ) -> Self {
         let now = clock.now();
@@ -55,6 +58,7 @@ impl Watch {
             storage,
             delivery,
             lately,
+            models,
             alerts,
             started_at: now,
             crashed: false,
@@ -101,6 +105,7 @@ impl Watch {
             crashed: self.crashed,
             wecom,
             answers: self.lately.ends(),
+            set_aside: self.models.set_aside().into_iter().map(aside).collect(),
             // What waited while nobody could work waits, for this, since somebody can.
             inbox_waiting_since: inbox_waiting_since.map(|since| since.max(self.started_at)),
             outbox_waiting_since: outbox_waiting_since.map(|since| since.max(open_since)),
@@ -139,5 +144,19 @@ impl Watch {
         // On a network's disk this can hang.
         let asked = tokio::task::spawn_blocking(move || machine::disk_free(&dir));
         tokio::time::timeout(DISK_PATIENCE, asked).await.ok()?.ok()?
+    }
+}
+
+fn aside(one: router::SetAside) -> SetAside {
+    SetAside {
+        since: one.since,
+        end: match one.trouble {
+            Trouble::KeyRefused => End::KeyRefused,
+            Trouble::NoCredit => End::NoCredit,
+            Trouble::Settings => End::Misconfigured,
+        },
+        upstream: one.upstream.to_string(),
+        key: one.key,
+        model: one.alias.to_string(),
     }
 }

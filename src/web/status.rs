@@ -17,6 +17,7 @@ use crate::{
         way::Pause,
     },
     clock::{Clock, Timestamp},
+    llm::router::{self, Router},
     metrics::{Depth, Metrics, machine},
 };
 
@@ -128,6 +129,24 @@ pub struct Model {
     pub last_answer_seconds_ago: Option<f64>,
     /// The last failure since the start.
     pub last_error: Option<LastError>,
+    /// Keys that are set aside until somebody mends something; always empty where no upstreams are listed.
+    #[serde(default)]
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A key of an upstream that is not asked, with one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Which of its keys, counted from 1.
+    pub key: usize,
+    /// The model's alias.
+    pub model: String,
+    /// A word that never changes: `key_refused`, `no_credit` or `settings`.
+    pub reason: String,
+    /// For how long.
+    pub since_seconds: f64,
 }
 
 /// A failure of the model.
@@ -156,6 +175,8 @@ pub struct Overview {
     pub lately: Arc<Lately>,
     /// The way to WeCom.
     pub delivery: Arc<Delivery>,
+    /// The models.
+    pub models: Router,
 }
 
 impl Overview {
@@ -172,6 +193,13 @@ impl Overview {
             message,
             since_seconds: ago(since),
             again_in_seconds: until.map(|until| until.since(now).as_secs_f64()),
+        };
+        let aside = |one: router::SetAside| SetAside {
+            upstream: one.upstream.to_string(),
+            key: one.key,
+            model: one.alias.to_string(),
+            reason: one.trouble.word().to_owned(),
+            since_seconds: ago(one.since),
         };
         let token_age = |since_epoch: Duration| ago(Timestamp::default() + since_epoch);
         let failed =
@@ -199,7 +227,11 @@ impl Overview {
                 paused: self.delivery.pause().map(paused),
                 access_token_age_seconds: self.metrics.access_token_since().map(token_age),
             },
-            model: Model { last_answer_seconds_ago: last_answer.map(ago), last_error: last_model_error.map(failed) },
+            model: Model {
+                last_answer_seconds_ago: last_answer.map(ago),
+                last_error: last_model_error.map(failed),
+                set_aside: self.models.set_aside().into_iter().map(aside).collect(),
+            },
             disk_free_bytes: asked.sample.disk_free,
             memory_bytes: machine::resident_memory(),
         }

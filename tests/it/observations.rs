@@ -68,6 +68,7 @@ impl Desk {
             crashed: false,
             wecom: Wecom::Works { since: before },
             answers: vec![Answer { at: now - 10 * MINUTE, end: End::Answered }],
+            set_aside: Vec::new(),
             inbox_waiting_since: None,
             outbox_waiting_since: None,
             disk_free: Some(100_000 * MIB),

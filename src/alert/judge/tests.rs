@@ -18,6 +18,7 @@ fn quiet() -> Observation {
         crashed: false,
         wecom: Wecom::Works { since: ago(86_400) },
         answers: vec![Answer { at: ago(600), end: End::Answered }],
+        set_aside: Vec::new(),
         inbox_waiting_since: None,
         outbox_waiting_since: None,
         disk_free: Some(100_000 * MIB),

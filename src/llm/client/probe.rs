@@ -57,25 +57,22 @@ pub enum ProbeFault {
 impl Client {
     /// The way to the upstream, to be shown.
     pub fn way(&self) -> Way {
-        Way::new(&self.settings.base_url, self.settings.proxy.as_ref())
+        self.settings.way.clone()
     }
 
-    /// Asks for one word, once, and hangs up when it comes.
+    /// Asks `model` for one word, once, and hangs up when it comes.
     ///
     /// # Errors
     /// [`ProbeFault`].
-    pub async fn probe(&self) -> Result<Probed, ProbeFault> {
-        let way = self.way();
-        way.try_first_hop(&self.clock, self.settings.connect_timeout).await.map_err(ProbeFault::Link)?;
+    pub(crate) async fn probe(&self, model: &str) -> Result<Probed, ProbeFault> {
+        let (way, common) = (self.way(), &self.settings.common);
+        way.try_first_hop(&self.clock, common.connect_timeout).await.map_err(ProbeFault::Link)?;
         let asked_at = self.clock.now();
-        let mut timers = Timers::new(
-            self.clock.clone(),
-            &self.settings,
-            self.clock.uptime().saturating_add(self.settings.answer_timeout),
-        );
+        let mut timers =
+            Timers::new(self.clock.clone(), common, self.clock.uptime().saturating_add(common.answer_timeout));
         let headers = self.headers().map_err(|error| ProbeFault::Rejected(error.to_string()))?;
         let url = format!("{}/chat/completions", self.settings.base_url);
-        let sent = self.http.post(url).headers(headers).body(self.question()).send();
+        let sent = self.http.post(url).headers(headers).body(self.question(model)).send();
         let response = match timers.wait(sent).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(ProbeFault::Link(way.fault_of(&error))),
@@ -107,22 +104,23 @@ impl Client {
         }
     }
 
-    fn question(&self) -> Vec<u8> {
-        let settings = &self.settings;
+    fn question(&self, model: &str) -> Vec<u8> {
+        let (settings, dialect) = (&self.settings.common, self.settings.dialect);
         let ChatRequest { messages } =
             ChatRequest { messages: vec![Message { role: Role::User, content: "ping".to_owned() }] };
-        let limit = match OutputLimit::for_model(&settings.model, 1) {
+        let limit = match OutputLimit::for_model(dialect.limit, model, 1) {
             OutputLimit::MaxCompletionTokens(_) => OutputLimit::MaxCompletionTokens(REASONING_LIMIT),
             one => one,
         };
         let body = Request {
-            model: &settings.model,
+            model,
             messages: &messages,
             stream: true,
-            stream_options: StreamOptions { include_usage: true },
+            stream_options: dialect.stream_options.then_some(StreamOptions { include_usage: true }),
             temperature: settings.temperature,
             reasoning_effort: settings.reasoning_effort.as_deref(),
             limit: Some(limit),
+            extra: &self.settings.extra_body,
         };
         // Strings and numbers always become JSON.
         serde_json::to_vec(&body).unwrap_or_default()

@@ -12,7 +12,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{StatusCode, Uri},
-    response::{IntoResponse, Response as Answer},
+    response::{IntoResponse, Response as HttpAnswer},
 };
 use futures_util::{StreamExt, poll, stream};
 use serde_json::{Value, json};
@@ -21,7 +21,10 @@ use tokio::{net::TcpListener, sync::mpsc};
 use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
-    llm::stream::{Delta, Finish, FinishReason},
+    llm::{
+        router::{self, Answer, Wish},
+        stream::{Delta, Finish, FinishReason},
+    },
     model::conversation::Usage,
     net,
 };
@@ -39,12 +42,21 @@ struct Fake {
 }
 
 struct Told {
-    answers: Mutex<VecDeque<Answer>>,
+    answers: Mutex<VecDeque<HttpAnswer>>,
     asked: Mutex<Vec<(Uri, HeaderMap, Value)>>,
 }
 
+/// The way that every question takes, with one upstream.
+struct OneUpstream(router::Router);
+
+impl OneUpstream {
+    async fn stream(&self, request: &ChatRequest) -> Result<Answer, Error> {
+        self.0.stream(Wish::default(), request).await
+    }
+}
+
 impl Fake {
-    async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+    async fn start(answers: impl IntoIterator<Item = HttpAnswer>) -> Self {
         net::install_crypto();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base_url = format!("http://{}/v1", listener.local_addr().expect("bound"));
@@ -59,6 +71,7 @@ impl Fake {
             base_url: self.base_url.clone(),
             api_key: Some(Secret::new(KEY.to_owned())),
             model: "gpt-4o".to_owned(),
+            upstreams: Vec::new(),
             system_prompt: String::new(),
             temperature: None,
             reasoning_effort: None,
@@ -73,17 +86,16 @@ impl Fake {
         }
     }
 
-    fn client(&self, settings: &config::Llm) -> Client {
-        let http = net::http_client(None, settings.connect_timeout).expect("a client");
-        Client::new(http, settings, Clock::Manual(self.clock.clone()), Arc::default())
+    fn client(&self, settings: &config::Llm) -> OneUpstream {
+        OneUpstream(router::Router::new(settings, Clock::Manual(self.clock.clone()), Arc::default()).expect("a router"))
     }
 
-    async fn ask(&self) -> Result<CompletionStream, Error> {
+    async fn ask(&self) -> Result<Answer, Error> {
         self.client(&self.settings()).stream(&question()).await
     }
 
     /// Asks without a limit, moving the clock on whenever something waits for it.
-    async fn ask_while_time_passes(&self) -> Result<CompletionStream, Error> {
+    async fn ask_while_time_passes(&self) -> Result<Answer, Error> {
         let (first_delta_timeout, answer_timeout) = (Duration::MAX, Duration::MAX);
         let client = self.client(&config::Llm { first_delta_timeout, answer_timeout, ..self.settings() });
         let question = question();
@@ -119,7 +131,7 @@ impl Fake {
     }
 }
 
-async fn answer(State(told): State<Arc<Told>>, uri: Uri, headers: HeaderMap, body: String) -> Answer {
+async fn answer(State(told): State<Arc<Told>>, uri: Uri, headers: HeaderMap, body: String) -> HttpAnswer {
     told.asked.lock().unwrap().push((uri, headers, serde_json::from_str(&body).expect("JSON")));
     let answer = told.answers.lock().unwrap().pop_front();
     match answer {
@@ -132,7 +144,7 @@ fn question() -> ChatRequest {
     ChatRequest { messages: vec![Message { role: Role::User, content: "在吗".to_owned() }] }
 }
 
-fn refusal(status: u16, body: &str) -> Answer {
+fn refusal(status: u16, body: &str) -> HttpAnswer {
     (StatusCode::from_u16(status).expect("a status"), body.to_owned()).into_response()
 }
 
@@ -142,7 +154,7 @@ fn events(chunks: &[&str]) -> Body {
 }
 
 /// A body that brings `chunks` and then breaks.
-fn reset_after(chunks: &[&str]) -> Answer {
+fn reset_after(chunks: &[&str]) -> HttpAnswer {
     let chunks = events(chunks).into_data_stream();
     let reset = stream::once(async {
         // What was written before an error is lost unless it has left.
@@ -153,14 +165,14 @@ fn reset_after(chunks: &[&str]) -> Answer {
 }
 
 /// A body that brings what is sent, and stays open as long as the sender. The receiver is dropped with the connection.
-fn open() -> (mpsc::UnboundedSender<&'static str>, Answer) {
+fn open() -> (mpsc::UnboundedSender<&'static str>, HttpAnswer) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<&str>();
     let chunks = stream::poll_fn(move |context| receiver.poll_recv(context))
         .map(|chunk| Ok::<_, io::Error>(format!("data: {chunk}\n\n")));
     (sender, Body::from_stream(chunks).into_response())
 }
 
-async fn whole(mut answer: CompletionStream) -> (String, Result<Finish, Error>) {
+async fn whole(mut answer: Answer) -> (String, Result<Finish, Error>) {
     let mut text = String::new();
     loop {
         match answer.next().await.expect("an answer ends with its finish or an error") {

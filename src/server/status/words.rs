@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::chat::Language,
-    web::status::{FirstPart, LastError, Paused, Status, Waiting},
+    web::status::{FirstPart, LastError, Paused, SetAside, Status, Waiting},
 };
 
 /// The last second that has a date of four digits for its year: what is said elsewhere is not believed beyond that.
@@ -56,6 +56,9 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
         line("首段等待", "first part", first_part(status.turns.first_part, words)),
         line("资源", "machine", machine(status, words)),
     ];
+    if !status.model.set_aside.is_empty() {
+        lines.insert(3, line("停用的 key", "set aside", set_aside(status, words)));
+    }
     if !status.callbacks.refused.is_empty() {
         let refused: Vec<_> = status
             .callbacks
@@ -63,7 +66,8 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
             .iter()
             .map(|(reason, count)| format!("{} {count}", words.either(|| refusal(reason), || reason.as_str())))
             .collect();
-        lines.insert(4, line("被拒绝的回调", "refused callbacks", refused.join(words.either(|| "，", || ", "))));
+        let place = if status.model.set_aside.is_empty() { 4 } else { 5 };
+        lines.insert(place, line("被拒绝的回调", "refused callbacks", refused.join(words.either(|| "，", || ", "))));
     }
     lines
 }
@@ -127,6 +131,19 @@ fn model(status: &Status, words: Words) -> String {
         None => words.say("没有出错", "no error"),
     };
     words.either(|| format!("{answered}；{failed}"), || format!("{answered}; {failed}"))
+}
+
+fn set_aside(status: &Status, words: Words) -> String {
+    let one = |aside: &SetAside| {
+        let SetAside { upstream, key, model, reason, since_seconds } = aside;
+        let since = words.time(*since_seconds);
+        words.either(
+            || format!("{upstream} 的第 {key} 个 key（{model}）：{reason}，已 {since}"),
+            || format!("key {key} of {upstream} ({model}): {reason}, for {since}"),
+        )
+    };
+    let all: Vec<_> = status.model.set_aside.iter().map(one).collect();
+    all.join(words.either(|| "；", || "; "))
 }
 
 fn callbacks(status: &Status, words: Words) -> String {

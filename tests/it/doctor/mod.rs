@@ -159,7 +159,7 @@ fn doctor_of(patient: &Patient) -> Doctor {
     let clock = Clock::System;
     Doctor {
         wecom: wecom::client::Client::new(http.clone(), &config.wecom, clock.clone(), Arc::default()),
-        model: llm::client::Client::new(http.clone(), &config.llm, clock.clone(), Arc::default()),
+        model: llm::router::Router::new(&config.llm, clock.clone(), Arc::default()).expect("a router"),
         http,
         listen: patient.daemon,
         surroundings: Surroundings::default(),

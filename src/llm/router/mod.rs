@@ -1,0 +1,585 @@
+//! From a model's alias to an answer, by whichever upstream can give it.
+//!
+//! A route is a key of an upstream with one of its models. The router chooses one (`choose`), remembers how each
+//! answers (`health`), keeps to the upstreams' limits (`limit`), and goes on to the next one as long as nothing of the
+//! answer has come. Knows nothing of members and quotas. To add an upstream, add it to the configuration.
+
+mod choose;
+mod health;
+mod limit;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use self::{
+    choose::Candidate,
+    health::{Health, Standing, Verdict},
+    limit::Limiter,
+};
+use super::{
+    client::{ChatRequest, Client, ProbeFault, Probed},
+    error::Error,
+    retry::{self, MAX_RETRY_AFTER, Pauses},
+    stream::{CompletionStream, Delta},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    config,
+    metrics::Metrics,
+    net::{self, link::Way},
+};
+
+/// What is wished for beside the words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// The model's alias; `None`: `llm.model`.
+    pub alias: Option<&'a str>,
+    /// Requests with the same number like to go the same way: that of a conversation, whose beginning an upstream may
+    /// have in its cache.
+    pub affinity: u64,
+    /// How many model tokens the request has, about.
+    pub input_tokens: usize,
+}
+
+/// Knows every upstream. Clones share what they learn.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    default_alias: Arc<str>,
+    answer_timeout: Duration,
+    max_retries: u32,
+    /// No upstreams are listed: there is one way, and nothing to learn about it. It is asked whenever somebody wants
+    /// an answer, and whoever was refused is told so.
+    only_way: bool,
+    routes: Vec<Route>,
+    upstreams: Vec<Limits>,
+    board: Mutex<Board>,
+    /// Something became free or well.
+    changed: Notify,
+}
+
+/// A key of an upstream with one of its models.
+struct Route {
+    upstream: usize,
+    name: Arc<str>,
+    /// Which of the upstream's keys, counted from 1.
+    key: usize,
+    has_key: bool,
+    alias: Arc<str>,
+    model: String,
+    weight: u32,
+    client: Client,
+}
+
+struct Limits {
+    max_concurrent: Option<u32>,
+}
+
+/// What changes.
+#[derive(Default)]
+struct Board {
+    /// By route.
+    health: Vec<Health>,
+    /// By route: since when it is set aside, and why.
+    aside: Vec<Option<(Timestamp, Trouble)>>,
+    /// By route.
+    in_flight: Vec<u32>,
+    /// By upstream.
+    requests: Vec<Option<Limiter>>,
+    /// By upstream.
+    tokens: Vec<Option<Limiter>>,
+}
+
+/// What somebody has to mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The key is refused.
+    KeyRefused,
+    /// The account has nothing left.
+    NoCredit,
+    /// There is no such model, or a setting makes no request.
+    Settings,
+}
+
+impl Trouble {
+    /// A word that never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::KeyRefused => "key_refused",
+            Self::NoCredit => "no_credit",
+            Self::Settings => "settings",
+        }
+    }
+
+    const fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::Unauthorized { .. } => Some(Self::KeyRefused),
+            Error::QuotaExhausted { .. } => Some(Self::NoCredit),
+            Error::ModelNotFound { .. } | Error::Misconfigured { .. } => Some(Self::Settings),
+            _ => None,
+        }
+    }
+}
+
+/// A route that waits for somebody to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// Which of its keys, counted from 1.
+    pub key: usize,
+    /// The model's alias.
+    pub alias: Arc<str>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub trouble: Trouble,
+}
+
+/// What to do next.
+enum Pick {
+    /// Go this way, not before that uptime.
+    Go(Ticket, Duration),
+    /// Nothing can be done before then; `None`: before something changes.
+    Wait(Option<Duration>),
+    /// Each way has been tried in this round.
+    Exhausted,
+}
+
+impl Router {
+    /// For the upstreams in `settings`, or the one that `llm.base_url` names. Calls nobody yet.
+    ///
+    /// # Errors
+    /// A proxy is unusable.
+    pub fn new(settings: &config::Llm, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, net::Error> {
+        let mut routes = Vec::new();
+        let mut upstreams = Vec::new();
+        let mut board = Board::default();
+        for upstream in settings.all_upstreams() {
+            let http = net::http_client(upstream.proxy.as_ref(), settings.connect_timeout)?;
+            let keys: Vec<_> = match upstream.api_keys.is_empty() {
+                true => vec![None],
+                false => upstream.api_keys.iter().map(Some).collect(),
+            };
+            for (index, key) in keys.into_iter().enumerate() {
+                let client = Client::new(http.clone(), settings, &upstream, key, clock.clone(), Arc::clone(&metrics));
+                routes.extend(upstream.models.iter().map(|model| Route {
+                    upstream: upstreams.len(),
+                    name: Arc::clone(&upstream.name),
+                    key: index + 1,
+                    has_key: key.is_some(),
+                    alias: Arc::clone(&model.alias),
+                    model: model.name.clone(),
+                    weight: upstream.weight,
+                    client: client.clone(),
+                }));
+            }
+            board.requests.push(upstream.requests_per_minute.map(Limiter::new));
+            board.tokens.push(upstream.tokens_per_minute.map(Limiter::new));
+            upstreams.push(Limits { max_concurrent: upstream.max_concurrent });
+        }
+        board.health.resize(routes.len(), Health::default());
+        board.aside.resize(routes.len(), None);
+        board.in_flight.resize(routes.len(), 0);
+        Ok(Self(Arc::new(Inner {
+            clock,
+            default_alias: settings.model.as_str().into(),
+            answer_timeout: settings.answer_timeout,
+            max_retries: settings.max_retries,
+            only_way: settings.upstreams.is_empty(),
+            routes,
+            upstreams,
+            board: Mutex::new(board),
+            changed: Notify::new(),
+        })))
+    }
+
+    /// Asks, and waits until the answer begins. Until then a failure leads to the next route and, when each has
+    /// failed, after a pause to all of them again, up to `llm.max_retries` times; after it nothing is repeated. All of
+    /// it must be over within `llm.answer_timeout` from now.
+    ///
+    /// Dropping the future or the stream closes the connection.
+    ///
+    /// # Errors
+    /// [`Error`] of the last attempt; nothing of the answer has come then.
+    pub async fn stream(&self, wish: Wish<'_>, request: &ChatRequest) -> Result<Answer, Error> {
+        let inner = &self.0;
+        let clock = &inner.clock;
+        let deadline = clock.uptime().saturating_add(inner.answer_timeout);
+        let mut pauses = Pauses::new(inner.max_retries);
+        let mut tried = Vec::new();
+        let mut last_error = None;
+        loop {
+            let mut changed = std::pin::pin!(inner.changed.notified());
+            // From now on nothing is missed, also between the look and the wait.
+            changed.as_mut().enable();
+            match Inner::pick(inner, wish, &tried) {
+                Pick::Go(ticket, not_before) => {
+                    if not_before >= deadline {
+                        return Err(Error::RateLimited {
+                            retry_after: Some(not_before.saturating_sub(clock.uptime())),
+                        });
+                    }
+                    clock.sleep(not_before.saturating_sub(clock.uptime())).await;
+                    match inner.attempt(ticket, request, deadline).await {
+                        Ok(answer) => return Ok(answer),
+                        Err((route, error)) => {
+                            if Verdict::of(&error) == Verdict::Innocent {
+                                return Err(error);
+                            }
+                            tried.push(route);
+                            last_error = Some(error);
+                        }
+                    }
+                }
+                Pick::Wait(until) => {
+                    let now = clock.uptime();
+                    let longest = now + MAX_RETRY_AFTER;
+                    let until = until.unwrap_or(longest);
+                    if until > longest || until >= deadline {
+                        let retry_after = Some(until.saturating_sub(now));
+                        return Err(last_error.unwrap_or(Error::RateLimited { retry_after }));
+                    }
+                    tokio::select! {
+                        () = changed => {}
+                        () = clock.sleep(until.saturating_sub(now)) => {}
+                    }
+                }
+                Pick::Exhausted => {
+                    let Some(failed) = last_error.take() else { return Err(inner.no_such_model(wish)) };
+                    let pause = retry::pause_after(&failed, &mut pauses)
+                        .filter(|pause| clock.uptime().saturating_add(*pause) < deadline);
+                    let Some(pause) = pause else { return Err(failed) };
+                    warn!(llm.pause_ms = pause.as_millis(), kind = failed.kind(), "the model is asked again: {failed}");
+                    last_error = Some(failed);
+                    tried.clear();
+                    clock.sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// The aliases that can be wished for, in the order of the configuration.
+    pub fn aliases(&self) -> Vec<Arc<str>> {
+        let mut aliases: Vec<Arc<str>> = Vec::new();
+        for route in &self.0.routes {
+            if !aliases.contains(&route.alias) {
+                aliases.push(Arc::clone(&route.alias));
+            }
+        }
+        aliases
+    }
+
+    /// The routes that wait for somebody to mend them: a wrong key, an unpaid bill, a model that is not there.
+    pub fn set_aside(&self) -> Vec<SetAside> {
+        let board = self.0.board();
+        let aside = |(route, aside): (&Route, &Option<(Timestamp, Trouble)>)| {
+            aside.map(|(since, trouble)| SetAside {
+                upstream: Arc::clone(&route.name),
+                key: route.key,
+                alias: Arc::clone(&route.alias),
+                since,
+                trouble,
+            })
+        };
+        self.0.routes.iter().zip(&board.aside).filter_map(aside).collect()
+    }
+
+    /// Takes back every route that was set aside or rests, because an operator says that it is mended. Returns how
+    /// many there were.
+    pub fn clear(&self) -> usize {
+        let mut board = self.0.board();
+        let mut cleared = 0;
+        for health in &mut board.health {
+            if *health != Health::Healthy {
+                *health = Health::Healthy;
+                cleared += 1;
+            }
+        }
+        board.aside.fill(None);
+        drop(board);
+        self.0.changed.notify_waiters();
+        cleared
+    }
+
+    /// What somebody who examines the set-up should try: the first key of each upstream with each of its models, and
+    /// every further key with the first of them. The order is that of the configuration.
+    pub fn samples(&self) -> Vec<Sample<'_>> {
+        let routes = &self.0.routes;
+        let is_first = |id: usize| {
+            routes[..id].iter().all(|other| other.upstream != routes[id].upstream || other.key != routes[id].key)
+        };
+        (0..routes.len())
+            .filter(|&id| routes[id].key == 1 || is_first(id))
+            .map(|id| Sample { route: &routes[id], listed: !self.0.only_way })
+            .collect()
+    }
+}
+
+/// A key of an upstream with one of its models, to be tried.
+pub struct Sample<'a> {
+    route: &'a Route,
+    listed: bool,
+}
+
+impl Sample<'_> {
+    /// The upstream and which of its keys, counted from 1; `None` where no upstreams are listed.
+    pub fn place(&self) -> Option<(&str, usize)> {
+        self.listed.then_some((&*self.route.name, self.route.key))
+    }
+
+    /// The upstream's own name for the model.
+    pub fn model(&self) -> &str {
+        &self.route.model
+    }
+
+    /// Whether a key is set for it.
+    pub const fn has_key(&self) -> bool {
+        self.route.has_key
+    }
+
+    /// The way there, to be shown.
+    pub fn way(&self) -> Way {
+        self.route.client.way()
+    }
+
+    /// Asks for one word, once. Teaches the router nothing, and counts as no call.
+    ///
+    /// # Errors
+    /// [`ProbeFault`].
+    pub async fn probe(&self) -> Result<Probed, ProbeFault> {
+        self.route.client.probe(&self.route.model).await
+    }
+}
+
+impl Inner {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn no_such_model(&self, wish: Wish<'_>) -> Error {
+        Error::ModelNotFound { message: format!("no upstream offers {}", wish.alias.unwrap_or(&self.default_alias)) }
+    }
+
+    /// The best way that is not among `tried`, taken.
+    fn pick(this: &Arc<Self>, wish: Wish<'_>, tried: &[usize]) -> Pick {
+        let now = this.clock.uptime();
+        let alias = wish.alias.unwrap_or(&this.default_alias);
+        let mut board = this.board();
+        let open: Vec<usize> =
+            (0..this.routes.len()).filter(|&id| *this.routes[id].alias == *alias && !tried.contains(&id)).collect();
+        if open.is_empty() {
+            return Pick::Exhausted;
+        }
+        // A full upstream is no reason to ask it; somebody ends soon.
+        let free: Vec<usize> = open.iter().copied().filter(|&id| this.has_place(&board, id)).collect();
+        let standing = |board: &Board, id: usize| board.health[id].standing(now);
+        let with = |board: &Board, wanted: &[Standing]| -> Vec<usize> {
+            free.iter().copied().filter(|&id| wanted.contains(&standing(board, id))).collect()
+        };
+        let mut group = with(&board, &[Standing::Good, Standing::Probe]);
+        if group.is_empty() {
+            group = with(&board, &[Standing::Doubtful]);
+        }
+        if group.is_empty() {
+            let closed = |id: &usize| match standing(&board, *id) {
+                Standing::Closed(until) => Some(until),
+                _ => None,
+            };
+            let until = free.iter().filter_map(closed).min();
+            let somebody_ends =
+                free.len() < open.len() || free.iter().any(|&id| standing(&board, id) == Standing::Waiting);
+            if somebody_ends || until.is_some_and(|until| until <= now + MAX_RETRY_AFTER) {
+                return Pick::Wait(until);
+            }
+            group = with(&board, &[Standing::Aside]);
+            if group.is_empty() {
+                return Pick::Wait(until);
+            }
+        }
+        let candidates: Vec<Candidate> = group
+            .iter()
+            .map(|&id| Candidate { id, weight: this.routes[id].weight, in_flight: board.in_flight[id] })
+            .collect();
+        let order = choose::order(&candidates, wish.affinity);
+        let free_at = |id: &usize| board.free_at(this.routes[*id].upstream, now);
+        // The first that need not wait for its limit; otherwise the one that waits least.
+        let Some(id) = order.iter().copied().min_by_key(free_at) else { return Pick::Exhausted };
+        let not_before = board.take(this.routes[id].upstream, now, wish.input_tokens);
+        board.in_flight[id] += 1;
+        board.health[id] = board.health[id].gone(now);
+        Pick::Go(Ticket { inner: Arc::clone(this), route: id, known: false }, not_before)
+    }
+
+    fn has_place(&self, board: &Board, id: usize) -> bool {
+        let upstream = self.routes[id].upstream;
+        let Some(most) = self.upstreams[upstream].max_concurrent else { return true };
+        let of_upstream = self.routes.iter().zip(&board.in_flight).filter(|(route, _)| route.upstream == upstream);
+        of_upstream.map(|(_, in_flight)| in_flight).sum::<u32>() < most
+    }
+
+    async fn attempt(
+        &self,
+        mut ticket: Ticket,
+        request: &ChatRequest,
+        deadline: Duration,
+    ) -> Result<Answer, (usize, Error)> {
+        let route = &self.routes[ticket.route];
+        match route.client.begin(&route.model, request, deadline).await {
+            Ok(stream) => {
+                ticket.well();
+                Ok(Answer { stream, ticket })
+            }
+            Err(error) => {
+                ticket.failed(&error);
+                Err((ticket.route, error))
+            }
+        }
+    }
+
+    /// Remembers a failure, for all routes that it concerns.
+    fn remember(&self, route: usize, error: &Error) {
+        if self.only_way {
+            return;
+        }
+        let (now, verdict) = (self.clock.uptime(), Verdict::of(error));
+        let failed = &self.routes[route];
+        let concerned = |other: &Route| {
+            verdict == Verdict::KeyAside && other.upstream == failed.upstream && other.key == failed.key
+        };
+        let mut board = self.board();
+        let was_aside = board.aside[route].is_some();
+        for (id, other) in self.routes.iter().enumerate() {
+            if id == route || concerned(other) {
+                board.health[id] = board.health[id].failed(verdict, now);
+                if let Some(trouble) = Trouble::of(error) {
+                    let since = board.aside[id].map_or(self.clock.now(), |(since, _)| since);
+                    board.aside[id] = Some((since, trouble));
+                } else {
+                    board.aside[id] = None;
+                }
+            }
+        }
+        drop(board);
+        if matches!(verdict, Verdict::KeyAside | Verdict::ModelAside) && !was_aside {
+            error!(llm.upstream = %failed.name, llm.key = failed.key, llm.model = %failed.alias,
+                "set a model's key aside until it is mended: {error}");
+        }
+    }
+}
+
+impl Board {
+    fn free_at(&self, upstream: usize, now: Duration) -> Duration {
+        let of = |limits: &[Option<Limiter>]| limits[upstream].as_ref().map_or(now, |limit| limit.free_at(now));
+        of(&self.requests).max(of(&self.tokens))
+    }
+
+    fn take(&mut self, upstream: usize, now: Duration, tokens: usize) -> Duration {
+        let take = |limits: &mut [Option<Limiter>], units| {
+            limits[upstream].as_mut().map_or(now, |limit| limit.take(now, units))
+        };
+        take(&mut self.requests, 1).max(take(&mut self.tokens, tokens as u64))
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Router")
+    }
+}
+
+/// Somebody is on a route. Gives the place back when it is dropped.
+struct Ticket {
+    inner: Arc<Inner>,
+    route: usize,
+    /// Whether the route is known to answer, or not to.
+    known: bool,
+}
+
+impl Ticket {
+    fn well(&mut self) {
+        self.known = true;
+        let mut board = self.inner.board();
+        let before = board.health[self.route];
+        board.health[self.route] = before.well();
+        board.aside[self.route] = None;
+        drop(board);
+        if before != Health::Healthy {
+            let route = &self.inner.routes[self.route];
+            info!(llm.upstream = %route.name, llm.key = route.key, llm.model = %route.alias, "a model answers again");
+            self.inner.changed.notify_waiters();
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.known = true;
+        self.inner.remember(self.route, error);
+    }
+
+    /// What was written counts for the limit too.
+    fn wrote(&self, tokens: u64) {
+        let mut board = self.inner.board();
+        let now = self.inner.clock.uptime();
+        if let Some(limit) = &mut board.tokens[self.inner.routes[self.route].upstream] {
+            limit.take(now, tokens);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut board = self.inner.board();
+        board.in_flight[self.route] -= 1;
+        if !self.known {
+            board.health[self.route] = board.health[self.route].unknown(self.inner.clock.uptime());
+        }
+        drop(board);
+        self.inner.changed.notify_waiters();
+    }
+}
+
+/// An answer that is being written, and by whom. Dropping it closes the connection.
+#[must_use]
+pub struct Answer {
+    stream: CompletionStream,
+    ticket: Ticket,
+}
+
+impl Answer {
+    /// As [`CompletionStream::next`].
+    ///
+    /// # Errors
+    /// As [`CompletionStream::next`].
+    pub async fn next(&mut self) -> Option<Result<Delta, Error>> {
+        let next = self.stream.next().await;
+        match &next {
+            Some(Err(error)) => self.ticket.failed(error),
+            Some(Ok(Delta::Finish(finish))) => {
+                if let Some(usage) = finish.usage {
+                    self.ticket.wrote(usage.output);
+                }
+            }
+            _ => {}
+        }
+        next
+    }
+
+    /// The upstream that writes it.
+    pub fn upstream(&self) -> &Arc<str> {
+        &self.ticket.inner.routes[self.ticket.route].name
+    }
+
+    /// The alias of the model.
+    pub fn model(&self) -> &Arc<str> {
+        &self.ticket.inner.routes[self.ticket.route].alias
+    }
+}
