@@ -9,7 +9,7 @@
 //! 5. `store`: what is durable; `llm`: the model's protocol
 //! 6. `config`: what an administrator sets
 //! 7. `model`: nouns without I/O
-//! 8. `clock`, `metrics`, `net`, `secret`: time, figures, outgoing HTTP and secrets, as everybody uses them
+//! 8. `clock`, `media`, `metrics`, `net`, `secret`: time, pictures and voice, figures, outgoing HTTP and secrets
 #![forbid(unsafe_code)]
 
 pub mod alert;
@@ -26,6 +26,7 @@ pub mod web;
 pub mod wecom;
 
 pub mod clock;
+pub mod media;
 pub mod metrics;
 pub mod net;
 pub mod secret;

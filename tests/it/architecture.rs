@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["model"],
     &["net"],
-    &["clock", "secret", "metrics"],
+    &["clock", "secret", "metrics", "media"],
 ];
 
 /// Arrows that the floors would allow and the house does not: who, and what of the crate it must not use.
@@ -43,6 +43,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("quick_xml", &["wecom"]),
     ("rusqlite", &["store"]),
     ("prometheus_client", &["metrics"]),
+    ("image", &["media"]),
+    ("codec_core", &["media"]),
     ("tiktoken_rs", &["llm"]),
     ("anyhow", &["main", "server", "sandbox"]),
 ];
