@@ -1,7 +1,7 @@
 //! How upstreams differ that all call themselves OpenAI-compatible, as data.
 //!
 //! Knows how a request to each must look; what comes back is read tolerantly for all alike (`wire`). To know another
-//! manner, add a row to [`Dialect::of`] and a recorded example to `dialect/tests.rs`.
+//! manner, add a row to [`Dialect::of`] and an example of its stream to `tests/fixtures/upstreams`.
 
 /// One manner of speaking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,5 +51,74 @@ impl Dialect {
             // Resellers (`openai/gpt-5`) and everybody else: by the model's name.
             None => OPENAI,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::llm::{
+        decode::{Decoder, Step},
+        redact::Redactor,
+        stream::FinishReason,
+    };
+
+    /// What each upstream streams for the same greeting, in the shape that its reference documents.
+    const EXAMPLES: &[(&str, &[u8], bool)] = &[
+        ("azure", include_bytes!("../../tests/fixtures/upstreams/azure.sse"), true),
+        ("deepseek", include_bytes!("../../tests/fixtures/upstreams/deepseek.sse"), true),
+        ("qwen", include_bytes!("../../tests/fixtures/upstreams/qwen.sse"), true),
+        ("glm", include_bytes!("../../tests/fixtures/upstreams/glm.sse"), true),
+        ("moonshot", include_bytes!("../../tests/fixtures/upstreams/moonshot.sse"), true),
+        ("vllm", include_bytes!("../../tests/fixtures/upstreams/vllm.sse"), true),
+        ("ollama", include_bytes!("../../tests/fixtures/upstreams/ollama.sse"), true),
+        ("plain", include_bytes!("../../tests/fixtures/upstreams/plain.sse"), false),
+    ];
+
+    #[test]
+    fn every_upstreams_stream_gives_the_same_answer() {
+        for (name, stream, tells_usage) in EXAMPLES {
+            let mut decoder = Decoder::new(Redactor::default());
+            let (mut text, mut end) = (String::new(), None);
+            decoder.feed(Bytes::from_static(stream));
+            let mut ended = false;
+            while end.is_none() {
+                match decoder.step().unwrap_or_else(|error| panic!("{name}: {error}")) {
+                    Some(Step::Text(more)) => text.push_str(&more),
+                    Some(Step::Finish(finish)) => end = Some(finish),
+                    Some(Step::Unseen) => {}
+                    None => {
+                        assert!(!ended, "{name} has no end");
+                        decoder.end(Ok(()));
+                        ended = true;
+                    }
+                }
+            }
+            let finish = end.expect("an end");
+            assert_eq!((text.as_str(), finish.reason), ("你好！", FinishReason::Stop), "{name}");
+            let usage = finish.usage.map(|usage| (usage.input, usage.output));
+            assert_eq!(usage, tells_usage.then_some((9, 3)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_manner_is_named_or_guessed_from_the_address() {
+        let of = |named: Option<&str>, url: &str| {
+            let Dialect { key, stream_options, limit } = Dialect::of(named, url);
+            (key == KeyHeader::ApiKey, stream_options, limit == LimitName::ByModel)
+        };
+        for (url, expected) in [
+            ("https://acme.openai.azure.com/openai/v1", (true, true, true)),
+            ("https://api.openai.com/v1", (false, true, true)),
+            ("https://api.deepseek.com/v1", (false, true, true)),
+            ("https://openai.azure.com.example/v1", (false, true, true)),
+        ] {
+            assert_eq!(of(None, url), expected, "{url}");
+        }
+        assert_eq!(of(Some("azure"), "https://gateway.example.com/v1"), (true, true, true));
+        assert_eq!(of(Some("plain"), "http://old:8000/v1"), (false, false, false));
+        assert_eq!(of(Some("ollama"), "http://localhost:11434/v1"), (false, true, false));
     }
 }
