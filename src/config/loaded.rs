@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Alerts, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Server, Storage, Tls, Wecom, layers,
+    Alerts, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Server, Storage, Tls, Voice, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -70,6 +70,7 @@ impl Config {
         let wecom = Wecom::read(reader);
         let llm = Llm::read(reader);
         let chat = Chat::read(reader);
+        let voice = Voice::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
         let log = Log::read(reader);
@@ -79,6 +80,7 @@ impl Config {
             wecom: wecom?,
             llm: llm?,
             chat: chat?,
+            voice: voice?,
             storage: storage?,
             alerts: alerts?,
             log: log?,

@@ -32,6 +32,7 @@ pub mod tls;
 pub mod upstream;
 mod url;
 mod variable;
+pub mod voice;
 pub mod wecom;
 pub mod write;
 
@@ -49,6 +50,7 @@ pub use self::{
     storage::Storage,
     tls::Tls,
     upstream::Upstream,
+    voice::Voice,
     wecom::Wecom,
 };
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub llm: Llm,
     /// `[chat]`
     pub chat: Chat,
+    /// `[voice]`
+    pub voice: Voice,
     /// `[storage]`
     pub storage: Storage,
     /// `[alerts]`

@@ -154,7 +154,7 @@ impl Client {
         }
         let retry_after = self.retry_after(&response);
         // A body that does not come leaves the status, which says enough.
-        let body = timers.wait(beginning(response)).await.unwrap_or_default();
+        let body = timers.wait(beginning(response, MAX_REFUSAL_BYTES)).await.unwrap_or_default();
         Err(Error::refused(status, retry_after, &body, redactor))
     }
 
@@ -214,13 +214,13 @@ fn header_value(value: &Secret<String>, key: impl FnOnce() -> String) -> Result<
     Ok(value)
 }
 
-/// The first [`MAX_REFUSAL_BYTES`] of the body, or as far as it came.
-async fn beginning(mut response: Response) -> Vec<u8> {
+/// The first `most` bytes of the body, or as far as it came.
+pub(super) async fn beginning(mut response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(bytes)) = response.chunk().await {
-        let room = MAX_REFUSAL_BYTES - body.len();
+        let room = most - body.len();
         body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if body.len() == MAX_REFUSAL_BYTES {
+        if body.len() == most {
             break;
         }
     }

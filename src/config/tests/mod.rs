@@ -99,11 +99,12 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, tls, wecom, llm, chat, storage, alerts, log, platform } = good(&[]).config;
+    let Config { server, tls, wecom, llm, chat, voice, storage, alerts, log, platform } = good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
     assert_eq!((wecom.agent_id, wecom.proxy), (AgentId::new(1_000_002), None));
     assert_eq!((llm.temperature, llm.reasoning_effort, llm.max_output_tokens), (None, None, None));
     assert_eq!((chat.idle, chat.welcome), (Some(Duration::from_secs(3600)), None));
+    assert_eq!((voice.transcription_model, voice.show_transcript), (None, true));
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 
-use super::{ChatRequest, Client, Message, Role, beginning};
+use super::{ChatRequest, Client, MAX_REFUSAL_BYTES, Message, Role, beginning};
 use crate::{
     llm::{
         error::Error,
@@ -89,7 +89,7 @@ impl Client {
             };
         }
         let code = status.as_u16();
-        let body = timers.wait(beginning(response)).await.unwrap_or_default();
+        let body = timers.wait(beginning(response, MAX_REFUSAL_BYTES)).await.unwrap_or_default();
         match code {
             407 => Err(ProbeFault::Link(LinkFault::ProxyAuthentication)),
             200..=399 | 405 => Err(ProbeFault::Page),

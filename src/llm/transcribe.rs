@@ -1,0 +1,173 @@
+//! What is spoken, written down: `POST /audio/transcriptions`.
+//!
+//! One call of one upstream, once: a recording is short, and who waits for it is told when it fails. Knows nothing of
+//! what the recording came as.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::multipart::{Form, Part};
+use serde::Deserialize;
+
+use super::{client::beginning, error::Error, redact::Redactor};
+use crate::{clock::Clock, config, secret::Secret};
+
+/// Writes down what is spoken. Clones share its connections.
+#[derive(Clone)]
+pub struct Transcriber {
+    http: reqwest::Client,
+    url: String,
+    api_key: Option<Secret<String>>,
+    model: String,
+    language: Option<String>,
+    timeout: Duration,
+    clock: Clock,
+    redactor: Redactor,
+}
+
+/// More than anybody says in ten minutes.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+struct Transcript {
+    text: String,
+}
+
+impl Transcriber {
+    /// For the model in `voice`, at its own address or that of `llm`; `None` where no model is set.
+    pub fn new(http: reqwest::Client, voice: &config::Voice, llm: &config::Llm, clock: Clock) -> Option<Self> {
+        let model = voice.transcription_model.clone()?;
+        let base_url = voice.transcription_url.as_ref().unwrap_or(&llm.base_url);
+        // The model's key goes to the model's address and nowhere else.
+        let of_llm = llm.api_key.as_ref().filter(|_| *base_url == llm.base_url);
+        let api_key = voice.transcription_key.as_ref().or(of_llm).cloned();
+        Some(Self {
+            http,
+            url: format!("{base_url}/audio/transcriptions"),
+            redactor: Redactor::new(&api_key),
+            api_key,
+            model,
+            language: voice.language.clone(),
+            timeout: voice.timeout,
+            clock,
+        })
+    }
+
+    /// What is said in a WAV file. Empty when nobody speaks.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn transcribe(&self, wav: Bytes) -> Result<String, Error> {
+        self.clock.timeout(self.timeout, self.ask(wav)).await.unwrap_or(Err(Error::AnswerTimeout))
+    }
+
+    async fn ask(&self, wav: Bytes) -> Result<String, Error> {
+        let length = wav.len() as u64;
+        let file = Part::stream_with_length(wav, length).file_name("voice.wav").mime_str("audio/wav");
+        let file = file.map_err(|_| Error::Garbage { what: "a media type that is none" })?;
+        let mut form = Form::new().part("file", file).text("model", self.model.clone()).text("response_format", "json");
+        if let Some(language) = &self.language {
+            form = form.text("language", language.clone());
+        }
+        let mut request = self.http.post(&self.url).multipart(form);
+        if let Some(key) = &self.api_key {
+            request = request.bearer_auth(key.expose());
+        }
+        let response = request.send().await.map_err(|error| Error::Unreachable(error.without_url()))?;
+        let status = response.status();
+        let body = beginning(response, MAX_ANSWER_BYTES).await;
+        if !status.is_success() {
+            return Err(Error::refused(status, None, &body, &self.redactor));
+        }
+        match serde_json::from_slice::<Transcript>(&body) {
+            Ok(transcript) => Ok(transcript.text.trim().to_owned()),
+            Err(_) => Err(Error::Garbage { what: "a transcript without text" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{
+        Router,
+        extract::State,
+        http::{HeaderMap, StatusCode, Uri, header},
+    };
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{
+        config::{Config, Environment},
+        net,
+    };
+
+    type Asked = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
+
+    async fn upstream(status: u16, body: &'static str) -> (String, Asked) {
+        net::install_crypto();
+        let asked = Asked::default();
+        let seen = Arc::clone(&asked);
+        let answer = move |State(asked): State<Asked>, uri: Uri, headers: HeaderMap, bytes: Bytes| async move {
+            let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok()).unwrap_or_default();
+            asked.lock().unwrap().push((uri.path().to_owned(), key.to_owned(), bytes.to_vec()));
+            (StatusCode::from_u16(status).expect("a status"), body)
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base_url = format!("http://{}/v1", listener.local_addr().expect("bound"));
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(seen)).await });
+        (base_url, asked)
+    }
+
+    fn transcriber(more: &[(&str, &str)]) -> Transcriber {
+        let needed = [
+            ("QIMATE_WECOM__CORP_ID", "ww1436e0e65a779aee"),
+            ("QIMATE_WECOM__AGENT_ID", "1"),
+            ("QIMATE_WECOM__SECRET", "s"),
+            ("QIMATE_WECOM__CALLBACK_TOKEN", "t"),
+            ("QIMATE_WECOM__ENCODING_AES_KEY", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"),
+            ("QIMATE_LLM__API_KEY", "sk-of-the-model"),
+            ("QIMATE_VOICE__TRANSCRIPTION_MODEL", "whisper-1"),
+        ];
+        let environment = Environment::from_pairs(needed.iter().chain(more).copied());
+        let config = Config::load(None, &environment).expect("configuration").config;
+        let http = net::http_client(None, Duration::from_secs(5)).expect("a client");
+        Transcriber::new(http, &config.voice, &config.llm, Clock::System).expect("a model is set")
+    }
+
+    #[tokio::test]
+    async fn a_recording_is_sent_as_a_file_and_its_text_comes_back() {
+        let (url, asked) = upstream(200, r#"{"text":" 明天开会吗？\n","usage":{"type":"duration"}}"#).await;
+        let transcriber = transcriber(&[("QIMATE_LLM__BASE_URL", &url), ("QIMATE_VOICE__LANGUAGE", "zh")]);
+        let text = transcriber.transcribe(Bytes::from_static(b"RIFFsound")).await.expect("a text");
+        assert_eq!(text, "明天开会吗？");
+        let (path, key, body) = asked.lock().unwrap().remove(0);
+        assert_eq!((path.as_str(), key.as_str()), ("/v1/audio/transcriptions", "Bearer sk-of-the-model"));
+        let body = String::from_utf8_lossy(&body);
+        for part in ["name=\"file\"; filename=\"voice.wav\"", "audio/wav", "RIFFsound", "whisper-1", "\r\n\r\nzh\r\n"] {
+            assert!(body.contains(part), "{part} in {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_models_key_goes_to_the_models_address_only() {
+        let (url, asked) = upstream(200, r#"{"text":""}"#).await;
+        let text = transcriber(&[("QIMATE_VOICE__TRANSCRIPTION_URL", &url)]).transcribe(Bytes::new()).await;
+        assert_eq!(text.expect("a text"), "");
+        assert_eq!(asked.lock().unwrap()[0].1, "");
+    }
+
+    #[tokio::test]
+    async fn what_the_upstream_refuses_is_named() {
+        for (status, body, expected) in [
+            (401, "{}", "the upstream refuses the API key: {}"),
+            (200, "<html>", "the upstream does not speak the protocol: a transcript without text"),
+            (413, "", "the conversation is too long for the model"),
+        ] {
+            let (url, _) = upstream(status, body).await;
+            let error = transcriber(&[("QIMATE_LLM__BASE_URL", &url)]).transcribe(Bytes::new()).await;
+            assert_eq!(error.expect_err("refused").to_string(), expected);
+        }
+    }
+}
