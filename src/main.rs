@@ -10,7 +10,7 @@ use qimate::{
     config::{Config, Environment, Loaded, OpenAi, chat},
     model::id::MemberId,
     sandbox::{demo, set_up},
-    server::{self, Stop, commands, doctor::Options, init, status, telemetry},
+    server::{self, Stop, commands, doctor::Options, init, status, telemetry, upstreams},
     store::restore::WhatIsOpen,
 };
 
@@ -91,6 +91,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Which keys of the models are set aside. `upstreams clear` has them asked again. Exits 1 when no daemon answers.
+    Upstreams {
+        #[command(subcommand)]
+        action: Option<Upstreams>,
+    },
     /// Find out what is wrong with the set-up, and how to mend it. Exits 1 when something is.
     Doctor {
         /// As a JSON array.
@@ -113,6 +118,12 @@ enum Open {
     Answer,
     /// Make everything a dead letter: nothing is said twice, somebody must decide.
     Hold,
+}
+
+#[derive(Debug, Subcommand)]
+enum Upstreams {
+    /// Have every key asked again that was set aside or rests, because it is mended.
+    Clear,
 }
 
 #[derive(Debug, Subcommand)]
@@ -320,6 +331,8 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
         Command::Member { action: Member::Erase { userid, yes } } => commands::member::erase(&config, &userid, yes),
         Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Status { json } => status::status(&config, json).await,
+        Command::Upstreams { action: None } => upstreams::list(&config).await,
+        Command::Upstreams { action: Some(Upstreams::Clear) } => upstreams::clear(&config).await,
         Command::Healthcheck => commands::healthcheck(&config).await,
     }
 }

@@ -146,7 +146,9 @@ impl Answerer {
         exchanges: &[Exchange],
         running: &Running,
     ) -> Written {
-        let mut live = Live::resume(self.settings.progressive, turn.parts);
+        // What was understood of a voice message is no part of the answer.
+        let before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
+        let mut live = Live::resume(self.settings.progressive, turn.parts - before);
         let mut slow = SlowNotice::new(self, claim, turn.parts > 0);
         let asked_at = self.clock.now();
         let mut begun = false;
@@ -199,7 +201,7 @@ impl Answerer {
             }
         };
         let rest = live.finish();
-        let wrote_nothing = turn.parts == 0 && rest.trim().is_empty();
+        let wrote_nothing = turn.parts == before && rest.trim().is_empty();
         let outcome = match outcome {
             Outcome::Complete if wrote_nothing => Outcome::Empty,
             other => other,
@@ -221,6 +223,22 @@ impl Answerer {
             "asking the model");
         let reservation = self.meter.reserve(payer, prompt.tokens).await.map_err(Outcome::Quota)?;
         reservation.stream(&ChatRequest { messages: prompt.messages }).await.map_err(Outcome::Model)
+    }
+
+    /// Runs `work` as long as the member does not stop it, and says that it takes a while when it does. `None`: stopped.
+    pub(super) async fn before<T>(
+        &self,
+        claim: &Inbound,
+        running: &Running,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut slow = SlowNotice::new(self, claim, false);
+        let work = pin!(work);
+        tokio::select! {
+            biased;
+            () = running.stopped() => None,
+            output = slow.beside(work) => Some(output),
+        }
     }
 
     /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.

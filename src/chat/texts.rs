@@ -1,5 +1,6 @@
 //! What the bot itself says: help, notices, failures. Chinese and English side by side, so that neither is forgotten.
 
+use super::hearing::Unheard;
 use crate::{
     config::chat::Language,
     llm,
@@ -43,6 +44,8 @@ pub enum Failure<'a> {
     Filtered,
     /// The allowance is used up.
     Quota(&'a QuotaExceeded),
+    /// A voice message gave no words.
+    Unheard(&'a Unheard),
     /// Our own fault.
     Internal,
 }
@@ -92,6 +95,7 @@ impl Text<'_> {
                     Failure::Quota(quota) => {
                         format!("额度已用完（已用 {}，上限 {}），请稍后再试或联系管理员。", quota.used, quota.limit)
                     }
+                    Failure::Unheard(unheard) => chinese_unheard(unheard).to_owned(),
                     Failure::Model(error) => chinese_cause(error).to_owned(),
                 };
                 format!("{sentence}\n编号 {}", turn.reference())
@@ -142,10 +146,44 @@ impl Text<'_> {
                         "Your allowance is used up ({} of {}). Please try later or ask your administrator.",
                         quota.used, quota.limit
                     ),
+                    Failure::Unheard(unheard) => english_unheard(unheard).to_owned(),
                     Failure::Model(error) => english_cause(error).to_owned(),
                 };
                 format!("{sentence}\nReference {}", turn.reference())
             }
+        }
+    }
+}
+
+/// What a member can do about a voice message that gave no words.
+const fn chinese_unheard(unheard: &Unheard) -> &'static str {
+    match unheard {
+        Unheard::Fetch(_) => "抱歉，没能从企业微信取到这段语音。请再发一次，或用文字告诉我。",
+        Unheard::Unusable(_) => "抱歉，这段语音无法识别（格式不支持或已损坏）。请再说一次，或用文字告诉我。",
+        Unheard::TooLong => "这段语音太长，请分成几段再发，或用文字告诉我。",
+        Unheard::Nothing => "抱歉，我没有听清这段语音。请再说一次，或用文字告诉我。",
+        Unheard::Transcription(_) | Unheard::Broken => {
+            "抱歉，语音暂时无法转成文字。请过一会儿再发一次，或用文字告诉我。"
+        }
+    }
+}
+
+const fn english_unheard(unheard: &Unheard) -> &'static str {
+    match unheard {
+        Unheard::Fetch(_) => {
+            "Sorry, I could not get this voice message from WeCom. Please send it again, or tell me in writing."
+        }
+        Unheard::Unusable(_) => {
+            "Sorry, this voice message cannot be read (its format, or it is broken). Please speak again, or tell me in \
+             writing."
+        }
+        Unheard::TooLong => "This voice message is too long. Please send it in pieces, or tell me in writing.",
+        Unheard::Nothing => {
+            "Sorry, I could not understand this voice message. Please speak again, or tell me in writing."
+        }
+        Unheard::Transcription(_) | Unheard::Broken => {
+            "Sorry, voice cannot be turned into text at the moment. Please send it again in a while, or tell me in \
+             writing."
         }
     }
 }

@@ -9,11 +9,12 @@ use super::{
     answer::{self, Answerer},
     cause::chain,
     command::Command,
+    hearing::{Hearing, Unheard},
     lately::Lately,
     memory::Memory,
     persist::persist,
     render::render,
-    stops::Stops,
+    stops::{Running, Stops},
     texts::{Failure, Text},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     meter::{Charge, Meter},
     metrics::TurnResult,
     model::{
-        conversation::{Exchange, TurnState},
+        conversation::{Exchange, TurnState, Unfinished},
         event::EventKind,
         id::TurnId,
         reply::{Format, ReplyPart},
@@ -44,6 +45,15 @@ const MOST_CLAIMS: u32 = 50;
 /// A member is welcomed at most once in this time.
 const WELCOME_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What a turn begins with.
+#[derive(Clone, Copy, Debug)]
+enum Question<'a> {
+    /// A text.
+    Written(&'a str),
+    /// A voice message, by its id for `media/get`.
+    Spoken(&'a str),
+}
+
 /// What handling an inbox row needs.
 pub struct Turns {
     store: Store,
@@ -53,6 +63,8 @@ pub struct Turns {
     memory: Memory,
     answerer: Answerer,
     lately: Arc<Lately>,
+    /// `None`: voice messages get a kind sentence.
+    hearing: Option<Hearing>,
     /// Whether questions and answers are logged.
     log_texts: bool,
 }
@@ -71,12 +83,17 @@ impl Turns {
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
         let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter, reports);
-        Self { store, clock, settings, stops, memory, answerer, lately, log_texts: false }
+        Self { store, clock, settings, stops, memory, answerer, lately, hearing: None, log_texts: false }
     }
 
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
     pub fn with_texts_in_the_log(self, log_texts: bool) -> Self {
         Self { log_texts, ..self }
+    }
+
+    /// Hears voice messages with this, where there is one.
+    pub fn with_hearing(self, hearing: Option<Hearing>) -> Self {
+        Self { hearing, ..self }
     }
 
     /// Handles a claim to its end, whatever happens: while the store cannot be used it waits, and a worker that breaks
@@ -112,8 +129,12 @@ impl Turns {
         match &claim.event.kind {
             EventKind::Text { content } => match Command::parse(content) {
                 Some(command) => self.command(claim, command).await,
-                None => self.turn(claim, content).await,
+                None => self.turn(claim, Question::Written(content)).await,
             },
+            // A command that is spoken is a question like any other.
+            EventKind::Voice { media_id, .. } if self.hearing.is_some() => {
+                self.turn(claim, Question::Spoken(media_id)).await;
+            }
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
             other => self.say(claim, Text::NotYet(other)).await,
         }
@@ -142,28 +163,38 @@ impl Turns {
         self.finish(claim, ending).await;
     }
 
-    async fn turn(&self, claim: &Inbound, question: &str) {
+    async fn turn(&self, claim: &Inbound, question: Question<'_>) {
         let _running = self.lately.turn_begins();
         let unfinished = match claim.claims {
             1 => None,
             _ => persist(&self.clock, || self.store.find_unfinished(claim.seq)).await,
         };
         let conversation = persist(&self.clock, || self.memory.current(claim)).await;
-        let (id, answer, parts) = match unfinished {
-            Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
-            None => (TurnId::generate(), String::new(), 0),
+        let running = self.stops.begin(&claim.lane, claim.seq);
+        let (id, heard, answer, parts) = match unfinished {
+            Some(Unfinished { id, question: heard, answer_so_far: answer, parts }) => (id, heard, answer, parts),
+            None => (TurnId::generate(), String::new(), String::new(), 0),
         };
-        if self.log_texts {
-            debug!(inbox.seq = claim.seq, turn.id = %id, text = question, "the question");
-        }
-        let turn = TurnRecord {
+        let asked = match question {
+            Question::Written(text) => text.to_owned(),
+            Question::Spoken(_) => heard,
+        };
+        let mut turn = TurnRecord {
             id,
             conversation: conversation.id,
-            exchange: Exchange { question: question.to_owned(), answer },
+            exchange: Exchange { question: asked, answer },
             parts,
             state: TurnState::Running,
         };
-        let running = self.stops.begin(&claim.lane, claim.seq);
+        if let (Question::Spoken(media_id), true) = (question, turn.exchange.question.is_empty()) {
+            turn = match self.listen(claim, turn, media_id, &running).await {
+                Some(turn) => turn,
+                None => return,
+            };
+        }
+        if self.log_texts {
+            debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.question, "the question");
+        }
         let answer::Written { mut turn, rest, outcome, charge } =
             self.answerer.write(claim, turn, &conversation.exchanges, &running).await;
         drop(running);
@@ -196,6 +227,70 @@ impl Turns {
         self.lately.turn_ended(outcome.result(), claim.received_at);
     }
 
+    /// Hears a voice message and commits what was understood, with the quote of it where the member is shown one: from
+    /// then on it is not fetched, written down or shown again, whatever happens. `None`: it ended here.
+    async fn listen(
+        &self,
+        claim: &Inbound,
+        mut turn: TurnRecord,
+        media_id: &str,
+        running: &Running,
+    ) -> Option<TurnRecord> {
+        let hearing = self.hearing.as_ref()?;
+        let heard = self.answerer.before(claim, running, hearing.hear(media_id)).await;
+        let ms = self.clock.now().since(claim.received_at).as_millis();
+        match heard {
+            Some(Ok(transcript)) => {
+                debug!(inbox.seq = claim.seq, turn.id = %turn.id, "understood a voice message after {ms} ms");
+                let quote = match hearing.shows_transcript() {
+                    true => render(&format!("「{transcript}」"), Format::Text),
+                    false => Vec::new(),
+                };
+                turn.exchange.question = transcript;
+                turn.parts = u32::try_from(quote.len()).unwrap_or(u32::MAX);
+                let append = || self.store.append(claim, turn.clone(), 0, quote.clone(), self.clock.now());
+                if let Err(lost) = persist(&self.clock, append).await {
+                    warn!(inbox.seq = claim.seq, turn.id = %turn.id, %lost, "a voice message is handled by nobody");
+                    return None;
+                }
+                if turn.parts > 0 {
+                    self.lately.first_part(claim.received_at);
+                }
+                Some(turn)
+            }
+            Some(Err(unheard)) => {
+                let reason = chain(&unheard);
+                warn!(turn.id = %turn.id, turn.reference = %turn.id.reference(), inbox.seq = claim.seq, %reason,
+                    "could not understand a voice message of {} after {ms} ms", claim.event.from);
+                if unheard.result().is_failure() {
+                    self.outcomes.add(self.clock.now(), End::OtherwiseFailed);
+                }
+                let parts = self.own_words(Text::Failed(Failure::Unheard(&unheard), turn.id));
+                turn.state = TurnState::Failed { reason, usage: Charge::NOTHING.usage() };
+                self.end_unheard(claim, turn, parts, &unheard).await;
+                None
+            }
+            None => {
+                info!(turn.id = %turn.id, inbox.seq = claim.seq, "{} stopped a voice message after {ms} ms",
+                    claim.event.from);
+                turn.state = TurnState::Stopped { usage: Charge::NOTHING.usage() };
+                self.finish(claim, Ending::Turn { turn, first_part: 0, parts: Vec::new() }).await;
+                self.lately.turn_ended(TurnResult::Stopped, claim.received_at);
+                None
+            }
+        }
+    }
+
+    async fn end_unheard(&self, claim: &Inbound, mut turn: TurnRecord, parts: Vec<ReplyPart>, unheard: &Unheard) {
+        turn.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        self.finish(claim, Ending::Turn { turn, first_part: 0, parts }).await;
+        self.lately.first_part(claim.received_at);
+        if let Unheard::Transcription(error) = unheard {
+            self.lately.model_failed(error.kind(), chain(error));
+        }
+        self.lately.turn_ended(unheard.result(), claim.received_at);
+    }
+
     fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &answer::Outcome) {
         let ms = self.clock.now().since(claim.received_at).as_millis();
         let (id, reference, member) = (turn.id, turn.id.reference(), &claim.event.from);
@@ -224,16 +319,16 @@ impl Turns {
     async fn apologize(&self, claim: &Inbound) {
         let unfinished = persist(&self.clock, || self.store.find_unfinished(claim.seq)).await;
         let conversation = persist(&self.clock, || self.memory.current(claim)).await;
-        let (id, answer, first_part) = match unfinished {
-            Some(unfinished) => (unfinished.id, unfinished.answer_so_far, unfinished.parts),
-            None => (TurnId::generate(), String::new(), 0),
+        let (id, heard, answer, first_part) = match unfinished {
+            Some(Unfinished { id, question, answer_so_far, parts }) => (id, question, answer_so_far, parts),
+            None => (TurnId::generate(), String::new(), String::new(), 0),
         };
         error!(turn.id = %id, turn.reference = %id.reference(), inbox.seq = claim.seq,
             "gave up a message after {} attempts", claim.claims - 1);
         self.lately.question_ended(End::OtherwiseFailed);
         let question = match &claim.event.kind {
             EventKind::Text { content } => content.clone(),
-            _ => String::new(),
+            _ => heard,
         };
         let parts = self.own_words(Text::Failed(Failure::Internal, id));
         let turn = TurnRecord {

@@ -105,6 +105,8 @@ pub enum TurnResult {
     Filtered,
     /// The member may not use more for now.
     Quota,
+    /// A voice message in which nothing could be understood; the member was told so.
+    Unheard,
     /// The model failed; `qimate_model_errors` has the kinds.
     Model,
     /// Our own fault.
@@ -113,13 +115,14 @@ pub enum TurnResult {
 
 impl TurnResult {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Answered,
         Self::LengthLimit,
         Self::Stopped,
         Self::Empty,
         Self::Filtered,
         Self::Quota,
+        Self::Unheard,
         Self::Model,
         Self::Internal,
     ];
@@ -133,6 +136,7 @@ impl TurnResult {
             Self::Empty => "empty",
             Self::Filtered => "filtered",
             Self::Quota => "quota",
+            Self::Unheard => "unheard",
             Self::Model => "model",
             Self::Internal => "internal",
         }

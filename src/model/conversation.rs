@@ -65,7 +65,10 @@ pub struct Conversation {
 pub struct Unfinished {
     /// The turn's id; it is kept when the turn goes on.
     pub id: TurnId,
-    /// The Markdown whose parts are in the outbox already. Not empty.
+    /// What the member asked; of a voice message, what was understood.
+    pub question: String,
+    /// The Markdown whose parts are in the outbox already. Empty where only what was understood of a voice message is
+    /// there.
     pub answer_so_far: String,
     /// How many parts of it are in the outbox.
     pub parts: u32,

@@ -9,6 +9,7 @@ mod listen;
 pub mod status;
 pub mod telemetry;
 mod tls;
+pub mod upstreams;
 mod watch;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -24,7 +25,10 @@ use crate::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
     },
-    chat::{delivery::Delivery, intake::Intake, lately::Lately, notices::Notices, stops::Stops, turn::Turns},
+    chat::{
+        delivery::Delivery, hearing::Hearing, intake::Intake, lately::Lately, models::Models, notices::Notices,
+        stops::Stops, turn::Turns,
+    },
     clock::Clock,
     config::{Config, chat::Language},
     doctor::{Database, standing::Standing},
@@ -34,7 +38,7 @@ use crate::{
     net,
     store::{Store, alerts::Operators, sightings::Sightings},
     web::{self, Callback, Figures, Overview, Readiness, Web},
-    wecom::accepted::AcceptedKeys,
+    wecom::{self, accepted::AcceptedKeys},
 };
 
 /// Members who can wait to be told that they wait.
@@ -101,7 +105,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let readiness = Arc::new(Readiness::new(store.clone(), clock.clone()));
     let lately = Arc::new(Lately::new(clock.clone(), Arc::clone(&metrics)));
     let (hands, language) = (config.wecom.max_concurrent_sends, config.chat.language);
-    let delivery = Delivery::new(store.clone(), clock.clone(), wecom, hands, language, Arc::clone(&metrics));
+    let delivery = Delivery::new(store.clone(), clock.clone(), wecom.clone(), hands, language, Arc::clone(&metrics));
     let delivery = Arc::new(delivery);
     let figures = Arc::new(Figures::new(store.clone(), clock.clone(), config.storage.data_dir.clone()));
     let overview = Overview {
@@ -111,7 +115,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         readiness: Arc::clone(&readiness),
         lately: Arc::clone(&lately),
         delivery: Arc::clone(&delivery),
-        models: model.clone(),
+        models: Models::new(model.clone()),
     };
     let web = Web {
         callback: Arc::new(callback),
@@ -121,8 +125,10 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         operator_key: config.server.operator_key.clone(),
         standing: Arc::clone(&standing),
     };
+    let hearing = hearing(&config, wecom.clone(), &clock)?;
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops, meter, Arc::clone(&lately))
+        .with_hearing(hearing)
         .with_texts_in_the_log(config.log.message_text);
     let turns = Arc::new(turns);
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
@@ -155,6 +161,14 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         sightings,
         standing,
     })
+}
+
+/// What hears voice messages, where a model for it is set.
+fn hearing(config: &Config, wecom: wecom::client::Client, clock: &Clock) -> anyhow::Result<Option<Hearing>> {
+    let Config { llm, voice, .. } = config;
+    let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
+    let transcriber = llm::transcribe::Transcriber::new(http, voice, llm, clock.clone());
+    Ok(transcriber.map(|transcriber| Hearing::new(wecom, transcriber, clock.clone(), voice)))
 }
 
 /// The alerts, and what posts them where a webhook is set.

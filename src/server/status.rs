@@ -6,6 +6,8 @@ mod words;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
 
 use super::commands::from_here;
 use crate::{
@@ -23,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// # Errors
 /// None answers, or what answers is not this version of Qimate; the message says what to do.
 pub async fn status(config: &Config, json: bool) -> anyhow::Result<()> {
-    let status = ask(config).await?;
+    let status: Status = ask(config, Method::GET, "/status").await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
@@ -33,12 +35,15 @@ pub async fn status(config: &Config, json: bool) -> anyhow::Result<()> {
 }
 
 /// Asks on the operators' address and, where nobody answers there, on the main address with the operator key.
-async fn ask(config: &Config) -> anyhow::Result<Status> {
+///
+/// # Errors
+/// None answers, or what answers is not this version of Qimate; the message says what to do.
+pub(super) async fn ask<T: DeserializeOwned>(config: &Config, method: Method, path: &str) -> anyhow::Result<T> {
     net::install_crypto();
     let http = net::http_client(None, TIMEOUT)?;
     let mut tried = Vec::new();
-    for (setting, url, key) in places(config) {
-        let mut request = http.get(&url).timeout(TIMEOUT);
+    for (setting, url, key) in places(config, path) {
+        let mut request = http.request(method.clone(), &url).timeout(TIMEOUT);
         if let Some(key) = key {
             request = request.bearer_auth(key.expose());
         }
@@ -74,9 +79,9 @@ async fn ask(config: &Config) -> anyhow::Result<Status> {
 }
 
 /// Where to ask: the setting that says so, the URL, and the key that opens it.
-fn places(config: &Config) -> Vec<(&'static str, String, Option<Secret<String>>)> {
+fn places(config: &Config, path: &str) -> Vec<(&'static str, String, Option<Secret<String>>)> {
     let server = &config.server;
-    let url = |address| format!("http://{}/status", from_here(address));
+    let url = |address| format!("http://{}{path}", from_here(address));
     let mut places = Vec::new();
     // Of port 0 only the daemon knows what it became.
     if let Some(address) = server.operations_listen.filter(|address| address.port() != 0) {

@@ -144,15 +144,17 @@ impl Store {
         let found = self
             .db
             .read(move |conn| {
-                conn.prepare_cached("SELECT id, answer, parts FROM turn WHERE cause = ?1 AND state = 'running'")?
-                    .query_row([cause], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))
-                    .optional()
+                conn.prepare_cached(
+                    "SELECT id, question, answer, parts FROM turn WHERE cause = ?1 AND state = 'running'",
+                )?
+                .query_row([cause], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .optional()
             })
             .await?;
         found
-            .map(|(id, answer_so_far, parts)| {
+            .map(|(id, question, answer_so_far, parts)| {
                 let id = TurnId::parse(&id).map_err(|error| Error::Corrupt(error.to_string()))?;
-                Ok(Unfinished { id, answer_so_far, parts })
+                Ok(Unfinished { id, question, answer_so_far, parts })
             })
             .transpose()
     }

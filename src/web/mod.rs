@@ -19,6 +19,7 @@ pub use self::{
     callback::Callback,
     figures::Figures,
     health::Readiness,
+    operations::Cleared,
     status::Overview,
     verification::{Expected, Knock, verification_router},
 };
@@ -65,5 +66,8 @@ fn health(readyz: MethodRouter<Web>) -> Router<Web> {
 }
 
 fn operations() -> Router<Web> {
-    Router::new().route("/metrics", routing::get(operations::metrics)).route("/status", routing::get(status::status))
+    Router::new()
+        .route("/metrics", routing::get(operations::metrics))
+        .route("/status", routing::get(status::status))
+        .route("/upstreams/clear", routing::post(operations::clear_upstreams))
 }

@@ -1,14 +1,16 @@
-//! What the people who run Qimate look at: metrics and the like.
+//! What the people who run Qimate look at, metrics and the like, and the little that they do.
 //!
 //! Answered without a key on `server.operations_listen`, which is not for the public, and on the main address to whoever
 //! has the operator key. To strangers on the main address these pages are not there.
 
 use axum::{
+    Json,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Web;
@@ -38,4 +40,22 @@ pub(super) async fn metrics(State(web): State<Web>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// What an operator's word did.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Cleared {
+    /// How many keys are asked again, each counted with each of its models.
+    pub cleared: usize,
+}
+
+/// Takes back every key of a model that was set aside or rests. Not for pages: a browser on the operator's machine
+/// reaches the operators' address too, and says by `Origin` for whom it asks.
+pub(super) async fn clear_upstreams(State(web): State<Web>, headers: HeaderMap) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let cleared = web.overview.models.clear();
+    tracing::info!(cleared, "an operator took back the keys that were set aside");
+    Json(Cleared { cleared }).into_response()
 }

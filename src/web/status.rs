@@ -14,10 +14,10 @@ use crate::{
     chat::{
         delivery::Delivery,
         lately::{Glance, Lately, ModelError},
+        models::{self, Models},
         way::Pause,
     },
     clock::{Clock, Timestamp},
-    llm::router::{self, Router},
     metrics::{Depth, Metrics, machine},
 };
 
@@ -176,7 +176,7 @@ pub struct Overview {
     /// The way to WeCom.
     pub delivery: Arc<Delivery>,
     /// The models.
-    pub models: Router,
+    pub models: Models,
 }
 
 impl Overview {
@@ -194,12 +194,12 @@ impl Overview {
             since_seconds: ago(since),
             again_in_seconds: until.map(|until| until.since(now).as_secs_f64()),
         };
-        let aside = |one: router::SetAside| SetAside {
-            upstream: one.upstream.to_string(),
-            key: one.key,
-            model: one.alias.to_string(),
-            reason: one.trouble.word().to_owned(),
-            since_seconds: ago(one.since),
+        let aside = |models::SetAside { upstream, key, model, reason, since }| SetAside {
+            upstream,
+            key,
+            model,
+            reason: reason.to_owned(),
+            since_seconds: ago(since),
         };
         let token_age = |since_epoch: Duration| ago(Timestamp::default() + since_epoch);
         let failed =

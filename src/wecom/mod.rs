@@ -20,6 +20,7 @@ pub mod echo;
 pub mod errcode;
 pub mod event;
 pub mod meaning;
+pub mod media;
 pub mod reach;
 pub mod token;
 

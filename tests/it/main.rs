@@ -31,4 +31,6 @@ mod program;
 mod setup;
 mod store;
 mod turn;
+mod upstreams;
+mod voice;
 mod watching;

@@ -42,6 +42,7 @@ pub(super) fn router(cloud: Arc<Cloud>) -> Router {
         .route("/cgi-bin/gettoken", get(gettoken))
         .route("/cgi-bin/message/send", post(message_send))
         .route("/cgi-bin/agent/get", get(agent_get))
+        .route("/cgi-bin/media/get", get(media_get))
         .with_state(cloud)
 }
 
@@ -161,6 +162,45 @@ async fn agent_get(
     let request = format!("GET /cgi-bin/agent/get?access_token=***&agentid={agent}");
     cloud.record(Kind::Send, "查询应用信息", "asked about the application", &request, &answer);
     Json(answer).into_response()
+}
+
+async fn media_get(
+    State(cloud): State<Arc<Cloud>>,
+    ConnectInfo(caller): Caller,
+    Query(parameters): Parameters,
+) -> Response {
+    if let Err(response) = cloud.in_good_order().await {
+        return response;
+    }
+    let now = cloud.clock.now();
+    let outcome = {
+        let state = &mut *cloud.state();
+        state.media_asked += 1;
+        state.authorise(parameters.get("access_token").map(String::as_str), caller.ip(), now).and_then(|()| {
+            if let Some(errcode) = state.media_refusals.pop_front() {
+                return Err(Refusal(errcode));
+            }
+            let id = parameters.get("media_id").ok_or(Refusal(41006))?;
+            state.media.get(id).cloned().ok_or(Refusal(40007))
+        })
+    };
+    let request = "GET /cgi-bin/media/get?access_token=***&media_id=…";
+    match outcome {
+        Ok(file) => {
+            let answer = json!({"bytes": file.len()});
+            cloud.record(Kind::Send, "取走文件", "fetched a file", request, &answer);
+            let headers = [
+                (header::CONTENT_TYPE, "application/octet-stream"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"voice.amr\""),
+            ];
+            (headers, file).into_response()
+        }
+        Err(refusal) => {
+            let answer = cloud.refused(refusal, caller.ip());
+            cloud.record(Kind::Send, "取走文件：被拒绝", "fetching a file: refused", request, &answer);
+            Json(answer).into_response()
+        }
+    }
 }
 
 /// Ends a call without WeCom's answer.

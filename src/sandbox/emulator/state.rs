@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
+
 use super::{
     Counters, Delivered, Line,
     console::Console,
@@ -44,6 +46,12 @@ pub(super) struct State {
     pub(super) trouble: Trouble,
     /// `None`: everything was set up from the start.
     pub(super) console: Option<Console>,
+    /// What members sent, by the id that `media/get` takes.
+    pub(super) media: HashMap<String, Bytes>,
+    /// Errcodes for the next calls of `media/get`.
+    pub(super) media_refusals: VecDeque<i64>,
+    /// Calls of `media/get`.
+    pub(super) media_asked: u64,
     messages: u64,
     access_token: Option<AccessToken>,
     retired: HashSet<String>,

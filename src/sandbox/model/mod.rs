@@ -121,6 +121,20 @@ impl Gate {
     }
 }
 
+/// What becomes of one recording.
+#[derive(Clone, Debug)]
+pub enum Transcript {
+    /// These words. May be empty.
+    Text(String),
+    /// A refusal with this HTTP status and body.
+    Status(u16, String),
+    /// Takes the recording and never answers.
+    Hang,
+}
+
+/// What it understands of every recording that it was told nothing about: it cannot hear.
+const DEAF: &str = "这是演示模型：我听不见，这句话是写好的。";
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
@@ -181,6 +195,9 @@ struct State {
     queue: VecDeque<ModelReply>,
     script: Option<Script>,
     requests: Vec<ModelRequest>,
+    transcripts: VecDeque<Transcript>,
+    /// How large the forms with recordings were.
+    heard: Vec<usize>,
 }
 
 impl fmt::Debug for State {
@@ -249,6 +266,16 @@ impl DemoModel {
         self.desk.state().script = Some(Arc::new(script));
     }
 
+    /// Understands this of the next recording about which it was told nothing yet.
+    pub fn push_transcript(&self, transcript: Transcript) {
+        self.desk.state().transcripts.push_back(transcript);
+    }
+
+    /// How large each form with a recording was, in the order of arrival.
+    pub fn heard(&self) -> Vec<usize> {
+        self.desk.state().heard.clone()
+    }
+
     /// Every request, in the order of arrival.
     pub fn requests(&self) -> Vec<ModelRequest> {
         self.desk.state().requests.clone()
@@ -277,6 +304,13 @@ impl DemoModel {
 impl Desk {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a form with a recording; gives what is understood, and the size again.
+    fn hear(&self, bytes: usize) -> (Transcript, usize) {
+        let mut state = self.state();
+        state.heard.push(bytes);
+        (state.transcripts.pop_front().unwrap_or_else(|| Transcript::Text(DEAF.to_owned())), bytes)
     }
 
     /// Writes the request down and decides what is replied to it, with the delay between two words.

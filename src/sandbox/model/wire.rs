@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io, mem, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -13,7 +13,7 @@ use axum::{
 use futures_util::{future, stream};
 use serde_json::{Value, json};
 
-use super::{Desk, Gate, ModelReply, ModelRequest, NAME, answer::answer};
+use super::{Desk, Gate, ModelReply, ModelRequest, NAME, Transcript, answer::answer};
 use crate::{
     clock::Timestamp,
     sandbox::{
@@ -23,11 +23,31 @@ use crate::{
 };
 
 pub(super) fn router(desk: Arc<Desk>) -> Router {
-    Router::new().route("/v1/models", get(models)).route("/v1/chat/completions", post(completions)).with_state(desk)
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/chat/completions", post(completions))
+        // A recording in the form is as large as its minute.
+        .route("/v1/audio/transcriptions", post(transcriptions).layer(DefaultBodyLimit::max(64 * 1024 * 1024)))
+        .with_state(desk)
 }
 
 async fn models() -> Json<Value> {
     Json(json!({"object": "list", "data": [{"id": NAME, "object": "model", "created": 0, "owned_by": "qimate"}]}))
+}
+
+async fn transcriptions(State(desk): State<Arc<Desk>>, body: Bytes) -> Response {
+    let (transcript, number) = desk.hear(body.len());
+    desk.journal.record(
+        Entry::new(Kind::ModelRequest, "把语音转成文字".to_owned(), "asked to write down what is spoken".to_owned())
+            .detail(format!("POST /v1/audio/transcriptions: {number} bytes")),
+    );
+    match transcript {
+        Transcript::Text(text) => Json(json!({"text": text})).into_response(),
+        Transcript::Status(code, body) => {
+            (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response()
+        }
+        Transcript::Hang => future::pending().await,
+    }
 }
 
 async fn completions(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -1,0 +1,58 @@
+//! The keys of the models as operators see them: which are set aside, and that they are mended.
+
+use std::fmt;
+
+use crate::{
+    clock::Timestamp,
+    llm::router::{self, Router},
+};
+
+/// A key that is set aside with one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Which of its keys, counted from 1.
+    pub key: usize,
+    /// The model's alias.
+    pub model: String,
+    /// A word that never changes: `key_refused`, `no_credit` or `settings`.
+    pub reason: &'static str,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Shows operators the keys of the models. Clones are the same.
+#[derive(Clone)]
+pub struct Models(Router);
+
+impl Models {
+    /// Of this router.
+    pub const fn new(router: Router) -> Self {
+        Self(router)
+    }
+
+    /// What waits for somebody to mend it. Empty where no upstreams are listed.
+    pub fn set_aside(&self) -> Vec<SetAside> {
+        let plain = |one: router::SetAside| SetAside {
+            upstream: one.upstream.to_string(),
+            key: one.key,
+            model: one.alias.to_string(),
+            reason: one.trouble.word(),
+            since: one.since,
+        };
+        self.0.set_aside().into_iter().map(plain).collect()
+    }
+
+    /// Takes back every key that was set aside or rests, because an operator says that it is mended. Returns how many
+    /// there were, each with each of its models.
+    pub fn clear(&self) -> usize {
+        self.0.clear()
+    }
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Models")
+    }
+}
