@@ -187,3 +187,21 @@ fn the_share_forgets_what_is_old() {
     assert_eq!(judged(&answered_until(1, &scattered), Condition::AnswersFailing, &[]), Thought::Wrong);
     assert_eq!(judged(&answered_until(1800, &scattered), Condition::AnswersFailing, &[]), Thought::Unclear);
 }
+
+#[test]
+fn a_key_that_is_set_aside_is_wrong_while_others_answer_and_well_when_it_is_back() {
+    let aside = |end| SetAside { since: ago(30), end, upstream: "a".to_owned(), key: 2, model: "m".to_owned() };
+    for (end, condition) in [
+        (End::KeyRefused, Condition::ModelKey),
+        (End::NoCredit, Condition::ModelCredit),
+        (End::Misconfigured, Condition::ModelSettings),
+    ] {
+        let seen = Observation { set_aside: vec![aside(end)], ..answered(&[End::Answered]) };
+        assert_eq!(judged(&seen, condition, &[]), Thought::Wrong);
+        assert_eq!(judged(&answered(&[End::Answered]), condition, &[condition]), Thought::Well);
+        let others = [Condition::ModelKey, Condition::ModelCredit, Condition::ModelSettings];
+        for other in others.into_iter().filter(|other| *other != condition) {
+            assert_eq!(judged(&seen, other, &[]), Thought::Well, "{other:?}");
+        }
+    }
+}

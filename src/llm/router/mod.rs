@@ -4,11 +4,15 @@
 //! answers (`health`), keeps to the upstreams' limits (`limit`), and goes on to the next one as long as nothing of the
 //! answer has come. Knows nothing of members and quotas. To add an upstream, add it to the configuration.
 
+mod aside;
+mod board;
 mod choose;
 mod health;
 mod limit;
+mod sample;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,24 +20,30 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
+pub use self::{
+    aside::{SetAside, Trouble},
+    sample::Sample,
+    ticket::Answer,
+};
 use self::{
+    board::Board,
     choose::Candidate,
     health::{Health, Standing, Verdict},
     limit::Limiter,
+    ticket::Ticket,
 };
 use super::{
-    client::{ChatRequest, Client, ProbeFault, Probed},
+    client::{ChatRequest, Client},
     error::Error,
     retry::{self, MAX_RETRY_AFTER, Pauses},
-    stream::{CompletionStream, Delta},
 };
 use crate::{
     clock::{Clock, Timestamp},
     config,
     metrics::Metrics,
-    net::{self, link::Way},
+    net,
 };
 
 /// What is wished for beside the words.
@@ -82,67 +92,6 @@ struct Route {
 
 struct Limits {
     max_concurrent: Option<u32>,
-}
-
-/// What changes.
-#[derive(Default)]
-struct Board {
-    /// By route.
-    health: Vec<Health>,
-    /// By route: since when it is set aside, and why.
-    aside: Vec<Option<(Timestamp, Trouble)>>,
-    /// By route.
-    in_flight: Vec<u32>,
-    /// By upstream.
-    requests: Vec<Option<Limiter>>,
-    /// By upstream.
-    tokens: Vec<Option<Limiter>>,
-}
-
-/// What somebody has to mend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// The key is refused.
-    KeyRefused,
-    /// The account has nothing left.
-    NoCredit,
-    /// There is no such model, or a setting makes no request.
-    Settings,
-}
-
-impl Trouble {
-    /// A word that never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::KeyRefused => "key_refused",
-            Self::NoCredit => "no_credit",
-            Self::Settings => "settings",
-        }
-    }
-
-    const fn of(error: &Error) -> Option<Self> {
-        match error {
-            Error::Unauthorized { .. } => Some(Self::KeyRefused),
-            Error::QuotaExhausted { .. } => Some(Self::NoCredit),
-            Error::ModelNotFound { .. } | Error::Misconfigured { .. } => Some(Self::Settings),
-            _ => None,
-        }
-    }
-}
-
-/// A route that waits for somebody to mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
-    /// The upstream.
-    pub upstream: Arc<str>,
-    /// Which of its keys, counted from 1.
-    pub key: usize,
-    /// The model's alias.
-    pub alias: Arc<str>,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why.
-    pub trouble: Trouble,
 }
 
 /// What to do next.
@@ -325,42 +274,6 @@ impl Router {
     }
 }
 
-/// A key of an upstream with one of its models, to be tried.
-pub struct Sample<'a> {
-    route: &'a Route,
-    listed: bool,
-}
-
-impl Sample<'_> {
-    /// The upstream and which of its keys, counted from 1; `None` where no upstreams are listed.
-    pub fn place(&self) -> Option<(&str, usize)> {
-        self.listed.then_some((&*self.route.name, self.route.key))
-    }
-
-    /// The upstream's own name for the model.
-    pub fn model(&self) -> &str {
-        &self.route.model
-    }
-
-    /// Whether a key is set for it.
-    pub const fn has_key(&self) -> bool {
-        self.route.has_key
-    }
-
-    /// The way there, to be shown.
-    pub fn way(&self) -> Way {
-        self.route.client.way()
-    }
-
-    /// Asks for one word, once. Teaches the router nothing, and counts as no call.
-    ///
-    /// # Errors
-    /// [`ProbeFault`].
-    pub async fn probe(&self) -> Result<Probed, ProbeFault> {
-        self.route.client.probe(&self.route.model).await
-    }
-}
-
 impl Inner {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
@@ -477,109 +390,8 @@ impl Inner {
     }
 }
 
-impl Board {
-    fn free_at(&self, upstream: usize, now: Duration) -> Duration {
-        let of = |limits: &[Option<Limiter>]| limits[upstream].as_ref().map_or(now, |limit| limit.free_at(now));
-        of(&self.requests).max(of(&self.tokens))
-    }
-
-    fn take(&mut self, upstream: usize, now: Duration, tokens: usize) -> Duration {
-        let take = |limits: &mut [Option<Limiter>], units| {
-            limits[upstream].as_mut().map_or(now, |limit| limit.take(now, units))
-        };
-        take(&mut self.requests, 1).max(take(&mut self.tokens, tokens as u64))
-    }
-}
-
 impl std::fmt::Debug for Router {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Router")
-    }
-}
-
-/// Somebody is on a route. Gives the place back when it is dropped.
-struct Ticket {
-    inner: Arc<Inner>,
-    route: usize,
-    /// Whether the route is known to answer, or not to.
-    known: bool,
-}
-
-impl Ticket {
-    fn well(&mut self) {
-        self.known = true;
-        let mut board = self.inner.board();
-        let before = board.health[self.route];
-        board.health[self.route] = before.well();
-        board.aside[self.route] = None;
-        drop(board);
-        if before != Health::Healthy {
-            let route = &self.inner.routes[self.route];
-            info!(llm.upstream = %route.name, llm.key = route.key, llm.model = %route.alias, "a model answers again");
-            self.inner.changed.notify_waiters();
-        }
-    }
-
-    fn failed(&mut self, error: &Error) {
-        self.known = true;
-        self.inner.remember(self.route, error);
-    }
-
-    /// What was written counts for the limit too.
-    fn wrote(&self, tokens: u64) {
-        let mut board = self.inner.board();
-        let now = self.inner.clock.uptime();
-        if let Some(limit) = &mut board.tokens[self.inner.routes[self.route].upstream] {
-            limit.take(now, tokens);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut board = self.inner.board();
-        board.in_flight[self.route] -= 1;
-        if !self.known {
-            board.health[self.route] = board.health[self.route].unknown(self.inner.clock.uptime());
-        }
-        drop(board);
-        self.inner.changed.notify_waiters();
-    }
-}
-
-/// An answer that is being written, and by whom. Dropping it closes the connection.
-#[must_use]
-pub struct Answer {
-    stream: CompletionStream,
-    ticket: Ticket,
-}
-
-impl Answer {
-    /// As [`CompletionStream::next`].
-    ///
-    /// # Errors
-    /// As [`CompletionStream::next`].
-    pub async fn next(&mut self) -> Option<Result<Delta, Error>> {
-        let next = self.stream.next().await;
-        match &next {
-            Some(Err(error)) => self.ticket.failed(error),
-            Some(Ok(Delta::Finish(finish))) => {
-                if let Some(usage) = finish.usage {
-                    self.ticket.wrote(usage.output);
-                }
-            }
-            _ => {}
-        }
-        next
-    }
-
-    /// The upstream that writes it.
-    pub fn upstream(&self) -> &Arc<str> {
-        &self.ticket.inner.routes[self.ticket.route].name
-    }
-
-    /// The alias of the model.
-    pub fn model(&self) -> &Arc<str> {
-        &self.ticket.inner.routes[self.ticket.route].alias
     }
 }

@@ -198,7 +198,11 @@ async fn media_get(
         Err(refusal) => {
             let answer = cloud.refused(refusal, caller.ip());
             cloud.record(Kind::Send, "取走文件：被拒绝", "fetching a file: refused", request, &answer);
-            Json(answer).into_response()
+            // JSON either way; WeCom does not always say so (page 96486).
+            match answer["errcode"].as_i64() {
+                Some(40007) => ([(header::CONTENT_TYPE, "text/plain")], answer.to_string()).into_response(),
+                _ => Json(answer).into_response(),
+            }
         }
     }
 }
