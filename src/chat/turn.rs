@@ -262,9 +262,7 @@ impl Turns {
                 let reason = chain(&unheard);
                 warn!(turn.id = %turn.id, turn.reference = %turn.id.reference(), inbox.seq = claim.seq, %reason,
                     "could not understand a voice message of {} after {ms} ms", claim.event.from);
-                if unheard.result().is_failure() {
-                    self.outcomes.add(self.clock.now(), End::OtherwiseFailed);
-                }
+                self.lately.question_ended(End::OtherwiseFailed);
                 let parts = self.own_words(Text::Failed(Failure::Unheard(&unheard), turn.id));
                 turn.state = TurnState::Failed { reason, usage: Charge::NOTHING.usage() };
                 self.end_unheard(claim, turn, parts, &unheard).await;

@@ -127,10 +127,7 @@ fn written(value: &Value) -> Option<toml::Value> {
             let pair = |(name, value): (&String, &Value)| Some((name.clone(), written(value)?));
             toml::Value::Table(table.iter().filter_map(pair).collect())
         }
-        Value::List(list) => {
-            let items: Vec<_> = list.iter().filter_map(written).collect();
-            format!("[{}]", items.join(", "))
-        }
+        Value::List(list) => toml::Value::Array(list.iter().filter_map(written).collect()),
         Value::Other(_) | Value::Reported => return None,
     })
 }

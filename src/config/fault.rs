@@ -117,7 +117,8 @@ impl Wrong {
     /// The same, of a part of the value.
     pub(super) fn within(self, place: &str) -> Self {
         let Said { chinese, english } = self.problem;
-        let problem = Said { chinese: format!("{place}：{chinese}").into(), english: format!("{place}: {english}").into() };
+        let problem =
+            Said { chinese: format!("{place}：{chinese}").into(), english: format!("{place}: {english}").into() };
         Self { problem, ..self }
     }
 

@@ -91,7 +91,10 @@ impl Llm {
             && !upstreams.is_empty()
             && !upstreams.iter().flat_map(|upstream| &upstream.models).any(|offered| *offered.alias == **model)
         {
-            let wrong = Wrong::new("is offered by no upstream", "expected the alias of one of llm.upstreams' models");
+            let wrong = Wrong::new(
+                ["没有任何上游提供", "is offered by no upstream"],
+                ["应为 llm.upstreams 中某个模型的别名", "expected the alias of one of llm.upstreams' models"],
+            );
             let _ = reader.contradiction("llm.model", wrong);
         }
         let system_prompt = reader.optional_text("llm.system_prompt", any);

@@ -44,12 +44,12 @@ impl Value {
     pub(super) fn from_json(json: serde_json::Value) -> Self {
         use serde_json::Value as Json;
         match json {
-            Json::Null => Self::Other("null"),
+            Json::Null => Self::Other(["null", "null"]),
             Json::Bool(flag) => Self::Flag(flag),
             Json::Number(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(whole), _) => Self::Whole(whole),
                 (None, Some(fraction)) => Self::Fraction(fraction),
-                (None, None) => Self::Other("a number beyond all bounds"),
+                (None, None) => Self::Other(["超出范围的数", "a number beyond all bounds"]),
             },
             Json::String(text) => Self::Text(text),
             Json::Array(list) => Self::List(list.into_iter().map(Self::from_json).collect()),

@@ -94,20 +94,23 @@ pub(super) fn upstreams(value: &Value) -> Result<(Vec<Upstream>, String), Wrong>
         // The parser's own message would quote the text.
         Value::Untyped(text) => {
             let parsed = serde_json::from_str::<serde_json::Value>(text);
-            json = parsed.map(Value::from_json).map_err(|_| Wrong::new("is not JSON", "expected a list of objects"))?;
+            json = parsed.map(Value::from_json).map_err(|_| {
+                Wrong::new(["不是 JSON", "is not JSON"], ["应为对象的列表", "expected a list of objects"])
+            })?;
             match &json {
                 Value::List(list) => list,
-                other => return Err(other.unexpected("a list of objects")),
+                other => return Err(other.unexpected(["对象的列表", "a list of objects"])),
             }
         }
-        other => return Err(other.unexpected("sections [[llm.upstreams]]")),
+        other => return Err(other.unexpected(["[[llm.upstreams]] 各节", "sections [[llm.upstreams]]"])),
     };
     let mut upstreams = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let upstream = upstream(item).map_err(|wrong| wrong.within(&format!("number {}", index + 1)))?;
+        let upstream = upstream(item).map_err(|wrong| wrong.within(&format!("[{}]", index + 1)))?;
         if upstreams.iter().any(|other: &Upstream| other.name == upstream.name) {
-            let problem = format!("has the name {} twice", upstream.name);
-            return Err(Wrong::new(problem, "expected a name of its own for each"));
+            let name = &upstream.name;
+            let problem = [format!("名字 {name} 出现两次"), format!("has the name {name} twice")];
+            return Err(Wrong::new(problem, ["每个上游应有自己的名字", "expected a name of its own for each"]));
         }
         upstreams.push(upstream);
     }
@@ -122,19 +125,24 @@ fn shown(upstream: &Upstream) -> String {
 
 fn upstream(value: &Value) -> Result<Upstream, Wrong> {
     let table = Table::new(value, &UPSTREAM)?;
-    let name = table.text("name")?.ok_or_else(|| missing("name", "a short name of your own"))?;
-    let base_url = table.text("base_url")?.ok_or_else(|| missing("base_url", "the API's address"))?;
+    let name = table.text("name")?.ok_or_else(|| missing("name", ["自己起的短名字", "a short name of your own"]))?;
+    let base_url = table.text("base_url")?.ok_or_else(|| missing("base_url", ["接口地址", "the API's address"]))?;
     let api_keys = table.list("api_keys")?.iter().map(|key| credential(key.text()?)).collect::<Result<_, _>>();
     let models = table.list("models")?.iter().map(model).collect::<Result<Vec<_>, _>>();
     let models = models.map_err(|wrong| wrong.within("models"))?;
     if models.is_empty() {
-        return Err(missing("models", "the models that it offers, such as [\"deepseek-chat\"]"));
+        return Err(missing(
+            "models",
+            ["它提供的模型，如 [\"deepseek-chat\"]", "the models that it offers, such as [\"deepseek-chat\"]"],
+        ));
     }
     let dialect = table.text("dialect")?;
     if dialect.is_some_and(|dialect| !DIALECTS.contains(&dialect)) {
-        return Err(
-            Wrong::new("names no dialect", format!("expected one of {}", DIALECTS.join(", "))).within("dialect")
-        );
+        return Err(Wrong::new(
+            ["不是已知的方言", "names no dialect"],
+            [format!("应为以下之一：{}", DIALECTS.join("、")), format!("expected one of {}", DIALECTS.join(", "))],
+        )
+        .within("dialect"));
     }
     Ok(Upstream {
         name: name.into(),
@@ -153,7 +161,13 @@ fn upstream(value: &Value) -> Result<Upstream, Wrong> {
         dialect: dialect.map(str::to_owned),
         extra_body: match table.get("extra_body").map(Value::to_json) {
             Some(serde_json::Value::Object(fields)) => fields,
-            Some(_) => return Err(Wrong::new("is no table", "expected such as { enable_thinking = false }")),
+            Some(_) => {
+                return Err(Wrong::new(
+                    ["不是表", "is no table"],
+                    ["应形如 { enable_thinking = false }", "expected such as { enable_thinking = false }"],
+                )
+                .within("extra_body"));
+            }
             None => serde_json::Map::new(),
         },
     })
@@ -164,13 +178,15 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
     if let Value::Text(name) = value {
         let name = name.trim();
         return if name.is_empty() {
-            Err(Wrong::new("holds an empty name", "expected a model"))
+            Err(Wrong::new(["有空名字", "holds an empty name"], ["应为模型名", "expected a model"]))
         } else {
             Ok(OfferedModel::plain(name))
         };
     }
     let table = Table::new(value, &MODEL)?;
-    let name = table.text("name")?.ok_or_else(|| missing("name", "the upstream's name for the model"))?;
+    let name = table
+        .text("name")?
+        .ok_or_else(|| missing("name", ["上游对该模型的叫法", "the upstream's name for the model"]))?;
     Ok(OfferedModel {
         alias: table.text("alias")?.unwrap_or(name).into(),
         name: name.to_owned(),
@@ -185,8 +201,11 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
     })
 }
 
-fn missing(key: &str, hint: &str) -> Wrong {
-    Wrong::new(format!("lacks {key}"), format!("expected {hint}"))
+fn missing(key: &str, hint: [&str; 2]) -> Wrong {
+    Wrong::new(
+        [format!("缺少 {key}"), format!("lacks {key}")],
+        [format!("应为{}", hint[0]), format!("expected {}", hint[1])],
+    )
 }
 
 /// A table whose keys are known.
@@ -194,16 +213,16 @@ struct Table<'a>(&'a BTreeMap<String, Value>);
 
 impl<'a> Table<'a> {
     fn new(value: &'a Value, known: &[&str]) -> Result<Self, Wrong> {
-        let Value::Table(table) = value else { return Err(value.unexpected("a table")) };
+        let Value::Table(table) = value else { return Err(value.unexpected(["表", "a table"])) };
         match table.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(Self(table)),
             // The key is not quoted: whoever mixed up the two sides would find a secret in the log.
             Some(key) => {
                 let remedy = match nearest(key, known.iter().copied()) {
-                    Some(meant) => format!("did you mean {meant}?"),
-                    None => format!("expected {}", known.join(", ")),
+                    Some(meant) => [format!("是不是 {meant}？"), format!("did you mean {meant}?")],
+                    None => [format!("应为 {}", known.join("、")), format!("expected {}", known.join(", "))],
                 };
-                Err(Wrong::new("holds a key that is not known", remedy))
+                Err(Wrong::new(["含有不认识的键", "holds a key that is not known"], remedy))
             }
         }
     }
@@ -220,7 +239,9 @@ impl<'a> Table<'a> {
         match self.get(key) {
             None => Ok(&[]),
             Some(Value::List(list)) => Ok(list),
-            Some(other) => Err(other.unexpected("a list such as [\"one\", \"two\"]").within(key)),
+            Some(other) => {
+                Err(other.unexpected(["列表，如 [\"one\", \"two\"]", "a list such as [\"one\", \"two\"]"]).within(key))
+            }
         }
     }
 
@@ -231,8 +252,12 @@ impl<'a> Table<'a> {
             Ok(0) => Ok(None),
             Ok(number) if range.contains(&number) => Ok(Some(number)),
             _ => {
-                let right = format!("expected a whole number from {} to {}, or 0", range.start(), range.end());
-                Err(Wrong::new(format!("is {number}"), right).within(key))
+                let (least, most) = (range.start(), range.end());
+                let right = [
+                    format!("应为 {least} 到 {most} 的整数，或 0"),
+                    format!("expected a whole number from {least} to {most}, or 0"),
+                ];
+                Err(Wrong::new([format!("是 {number}"), format!("is {number}")], right).within(key))
             }
         }
     }
@@ -246,8 +271,11 @@ impl<'a> Table<'a> {
             // Exact for every price that somebody writes: at most six decimals are kept.
             Ok(Some((price * 1e6).round() as u64))
         } else {
-            Err(Wrong::new(format!("is {price}"), "expected a price for a million model tokens, such as 0.27")
-                .within(key))
+            Err(Wrong::new(
+                [format!("是 {price}"), format!("is {price}")],
+                ["应为每百万 token 的价格，如 0.27", "expected a price for a million model tokens, such as 0.27"],
+            )
+            .within(key))
         }
     }
 }
@@ -281,23 +309,23 @@ mod tests {
         let good = r#"{"name":"a","base_url":"https://a/v1","models":["m"]}"#;
         for (json, told) in [
             (r#"{"a":1}"#.to_owned(), "is a section; expected a list of objects"),
-            (r#"[{"base_url":"https://a/v1"}]"#.to_owned(), "number 1: lacks name; expected a short name of your own"),
+            (r#"[{"base_url":"https://a/v1"}]"#.to_owned(), "[1]: lacks name; expected a short name of your own"),
             (
                 r#"[{"name":"a","base_url":"https://a/v1"}]"#.to_owned(),
-                "number 1: lacks models; expected the models that it offers, such as [\"deepseek-chat\"]",
+                "[1]: lacks models; expected the models that it offers, such as [\"deepseek-chat\"]",
             ),
             (
                 r#"[{"name":"a","base_url":"https://a/v1","models":["m"],"api_key":"hunter2"}]"#.to_owned(),
-                "number 1: holds a key that is not known; did you mean api_keys?",
+                "[1]: holds a key that is not known; did you mean api_keys?",
             ),
             (
                 r#"[{"name":"a","base_url":"hunter2","models":["m"]}]"#.to_owned(),
-                "number 1: base_url: does not begin with http:// or https://; \
+                "[1]: base_url: does not begin with http:// or https://; \
                  expected a URL such as https://api.example.com/v1",
             ),
             (
                 r#"[{"name":"a","base_url":"https://a/v1","models":[{"alias":"x"}]}]"#.to_owned(),
-                "number 1: models: lacks name; expected the upstream's name for the model",
+                "[1]: models: lacks name; expected the upstream's name for the model",
             ),
             (format!("[{good},{good}]"), "has the name a twice; expected a name of its own for each"),
         ] {

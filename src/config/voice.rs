@@ -49,6 +49,12 @@ fn language(text: &str) -> Result<String, Wrong> {
     if (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase()) {
         Ok(text.to_owned())
     } else {
-        Err(Wrong::new("is not a language's code", "expected two or three small letters (ISO 639), such as zh or en"))
+        Err(Wrong::new(
+            ["不是语言代码", "is not a language's code"],
+            [
+                "应为两三个小写字母（ISO 639），如 zh 或 en",
+                "expected two or three small letters (ISO 639), such as zh or en",
+            ],
+        ))
     }
 }
