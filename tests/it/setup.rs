@@ -107,12 +107,12 @@ async fn from_nothing_to_the_first_answer() {
     init.says(&["✓ 企业微信已验证回调地址"]).await;
     assert!(init.ends().await.success());
     assert!(init.said().contains("企业可信IP") && init.said().contains("可见范围"));
-    // What it saw is remembered for the doctor.
+    // The database is made by whom it will belong to, and the doctor blames nobody before the first start.
+    assert!(!dir.join("data").exists(), "init leaves the data directory to the daemon");
     let doctor = tokio::process::Command::new(words[0]).args(["doctor", "--json"]).current_dir(&dir).output();
     let found: Value = serde_json::from_slice(&within_seconds(60, doctor).await.unwrap().stdout).unwrap();
     let seen = found.as_array().unwrap().iter().find(|one| one["id"] == "callback.seen").unwrap();
-    assert_ne!(seen["status"], "problem", "{seen}");
-    assert!(seen["found"].to_string().contains("验证"), "{seen}");
+    assert_eq!(seen["status"], "skipped", "{seen}");
 
     // The daemon, as the demo says it is started. What a member writes is kept; what is answered is refused.
     let mut daemon = Program::start(&[words[0]], &dir, &[], "").await;

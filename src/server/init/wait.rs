@@ -101,13 +101,13 @@ pub(super) async fn for_verification(
     Ok(verified)
 }
 
-/// So that `qimate doctor` knows of it before the first callback. That it cannot be kept is no reason to fail here: the
-/// start will say what is wrong with the data directory.
+/// So that `qimate doctor` knows of it before the next callback. Only where there is a database: one that is made here
+/// would belong to whoever runs `init`, often root, and the service could not open it.
 async fn remember(config: &Config) {
-    let now = Clock::System.now();
-    if let Ok(store) = Store::open(&config.storage, now) {
+    if let Ok(store) = Store::open_beside(&config.storage) {
         let sightings = Sightings::default();
-        sightings.verified(now);
+        sightings.verified(Clock::System.now());
+        // That it cannot be kept is no reason to fail here: the start will say what is wrong with the database.
         let _ = sightings.save(&store).await;
     }
 }
