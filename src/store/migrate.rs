@@ -11,8 +11,11 @@ use super::{
 use crate::config;
 
 /// Every migration, oldest first. The version of a database is how many of them it has.
-pub(super) const ALL: &[&str] =
-    &[include_str!("migrations/0001_main_path.sql"), include_str!("migrations/0002_operations.sql")];
+pub(super) const ALL: &[&str] = &[
+    include_str!("migrations/0001_main_path.sql"),
+    include_str!("migrations/0002_operations.sql"),
+    include_str!("migrations/0003_conversation.sql"),
+];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put
 /// beside it first (`qimate-before-v3.db`).
