@@ -5,6 +5,7 @@
 
 pub mod conversation;
 pub mod event;
+pub mod fact;
 pub mod id;
 pub mod outbound;
 pub mod pace;

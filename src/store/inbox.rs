@@ -334,7 +334,7 @@ fn claim_first(
 }
 
 /// Ends a row and frees its lane for the next. `false`: the lease is not ours, and nothing was changed.
-fn end_row(
+pub(super) fn end_row(
     conn: &Connection,
     lane: &Lane,
     lease: i64,

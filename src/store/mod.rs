@@ -10,6 +10,7 @@ pub mod conversation;
 mod copy;
 pub mod db;
 pub mod dead_letters;
+pub mod facts;
 pub mod figures;
 pub mod inbox;
 pub mod member;

@@ -8,6 +8,7 @@ use qimate::{
     model::{
         conversation::{Exchange, TurnState, Usage},
         event::{DedupKey, Event, EventKind},
+        fact::{self, Fact, Refused},
         id::{AgentId, CorpId, MemberId, TurnId},
         reply::{Format, ReplyPart},
     },
@@ -281,4 +282,38 @@ async fn any_number_of_unreadable_answers_holds_nobody_up() {
     }
     assert_eq!(claims.len(), 1);
     assert_eq!(store.dead_letters().await.unwrap().len(), 39);
+}
+
+#[tokio::test]
+async fn a_fact_is_remembered_with_the_end_of_its_command_or_not_at_all() {
+    let (store, dir) = fresh();
+    let texts = |facts: &[Fact]| facts.iter().map(|fact| fact.text.clone()).collect::<Vec<_>>();
+    for (n, text) in (0..).zip(["住在上海", "爱喝茶", "叫我小王"]) {
+        accept(&store, event("a", n), T0).await;
+        let command = claim(&store, T0).await;
+        let change = fact::remember(&store.facts(&command.lane).await.unwrap(), text).unwrap();
+        store.change_facts(&command, change, vec![part("记住了")], T0).await.unwrap().unwrap();
+    }
+    accept(&store, event("a", 3), T0).await;
+    let command = claim(&store, T0).await;
+    let facts = store.facts(&command.lane).await.unwrap();
+    assert_eq!(texts(&facts), ["住在上海", "爱喝茶", "叫我小王"]);
+    assert_eq!(fact::remember(&facts, "爱喝茶"), Err(Refused::Known { number: 2 }));
+    let forget = fact::forget(&facts, "2").unwrap();
+    // The process is killed before the command has ended, and does it again: it means the same fact.
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.facts(&command.lane).await.unwrap(), facts);
+    let again = claim(&store, T0).await;
+    assert_eq!((again.seq, again.claims), (command.seq, 2));
+    store.change_facts(&again, forget.clone(), vec![part("忘了")], T0).await.unwrap().unwrap();
+    assert_eq!(texts(&store.facts(&again.lane).await.unwrap()), ["住在上海", "叫我小王"]);
+    // Nobody else's are touched, and whoever has lost the lane changes nothing.
+    accept(&store, event("b", 4), T0).await;
+    let other = claim(&store, T0).await;
+    assert_eq!(store.facts(&other.lane).await.unwrap(), []);
+    let everything = fact::forget(&store.facts(&again.lane).await.unwrap(), "all").unwrap();
+    store.change_facts(&again, everything.clone(), Vec::new(), T0).await.unwrap().unwrap_err();
+    store.change_facts(&other, everything, Vec::new(), T0).await.unwrap().unwrap();
+    assert_eq!(texts(&store.facts(&again.lane).await.unwrap()), ["住在上海", "叫我小王"]);
 }

@@ -87,6 +87,7 @@ fn erase_lane(conn: &mut Connection, lane: &str, now: Timestamp) -> Result<usize
         "DELETE FROM inbox_lane WHERE lane = ?1",
         "DELETE FROM outbox_lane WHERE lane = ?1",
         "DELETE FROM welcome WHERE lane = ?1",
+        "DELETE FROM fact WHERE lane = ?1",
     ] {
         rows += tx.execute(sql, [lane])?;
     }

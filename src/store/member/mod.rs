@@ -29,7 +29,7 @@ fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Erro
 
 /// A member's lanes, one for each application that they wrote to. Reads whole tables.
 fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::Error> {
-    let tables = ["inbox", "inbox_lane", "outbox", "outbox_lane", "conversation", "welcome"];
+    let tables = ["inbox", "inbox_lane", "outbox", "outbox_lane", "conversation", "welcome", "fact"];
     let each: Vec<_> =
         tables.iter().map(|table| format!("SELECT lane FROM {table} WHERE {MEMBER_OF_LANE} = ?1")).collect();
     conn.prepare(&each.join(" UNION "))?.query_map([member.key()], |row| row.get(0))?.collect()
@@ -64,6 +64,9 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
         applications.push(json!({
             "application": lane,
             "welcomed_at": list("SELECT json_quote(TIME(welcomed_at)) FROM welcome WHERE lane = ?1")?.pop(),
+            "facts": list(
+                "SELECT json_object('text', text, 'remembered_at', TIME(at)) FROM fact WHERE lane = ?1 ORDER BY id",
+            )?,
             "conversations": conversations,
             "received": list(
                 "SELECT json_object('received_at', TIME(received_at), 'kind', kind, 'state', state,

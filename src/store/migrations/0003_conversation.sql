@@ -7,6 +7,14 @@
 -- What members chose, who is blocked, announcements, cards and the menu.
 
 -- What is remembered: summaries, facts, profiles.
+-- What a member asked to be remembered (/remember). Stays until they or an operator take it back.
+CREATE TABLE fact (
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT   NOT NULL,
+    text TEXT   NOT NULL,
+    at   BIGINT NOT NULL
+);
+CREATE INDEX fact_of_lane ON fact (lane, id);
 
 -- What is sent beside text.
 

@@ -65,6 +65,10 @@ async fn with_everything() -> (Company, Gate) {
     say(MEMBER, "秘密问题，还在排队").await;
     company.until("SELECT COUNT(*) FROM outbox WHERE state = 'waiting' AND attempts > 0", 1).await;
     company.until("SELECT COUNT(*) FROM turn WHERE state = 'running'", 1).await;
+    let conn = company.database();
+    let lane: String =
+        conn.query_row("SELECT lane FROM inbox WHERE lane LIKE '%erased'", [], |row| row.get(0)).unwrap();
+    conn.execute("INSERT INTO fact (lane, text, at) VALUES (?1, '秘密爱好', 1790000000000)", [lane]).unwrap();
     (company, gate)
 }
 
@@ -82,6 +86,7 @@ async fn a_member_is_shown_everything_that_is_stored_of_them() {
     assert_eq!((&turn["question"], &turn["answer"]), (&"秘密问题0".into(), &"关于秘密问题0的答案".into()));
     assert!(turn["asked_at"].as_str().unwrap().starts_with("20"), "{turn}");
     assert_eq!(application["received"][1]["event"]["kind"]["content"], "秘密问题0");
+    assert_eq!(application["facts"][0]["text"], "秘密爱好");
     let states: Vec<_> = application["messages"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
     assert!(states.contains(&Some("dead")) && states.contains(&Some("waiting")) && states.contains(&Some("sent")));
     assert!(!String::from_utf8_lossy(&output.stdout).contains("同事"), "nobody else's");
