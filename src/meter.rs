@@ -153,4 +153,13 @@ impl Charge {
     pub const fn usage(self) -> Usage {
         self.0
     }
+
+    /// The cost of both calls.
+    pub const fn and(self, other: Self) -> Self {
+        Self(Usage {
+            input: self.0.input.saturating_add(other.0.input),
+            output: self.0.output.saturating_add(other.0.output),
+            estimated: self.0.estimated || other.0.estimated,
+        })
+    }
 }

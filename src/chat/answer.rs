@@ -5,9 +5,10 @@ use std::{pin::pin, sync::Arc};
 use tracing::{debug, warn};
 
 use super::{
+    cause::chain,
     context::{self, Parts},
     lately::Lately,
-    live::Live,
+    live::{Live, seam::Seam},
     persist::persist,
     render::render,
     stops::Running,
@@ -122,6 +123,7 @@ pub struct Answerer {
     system_prompt: String,
     meter: Meter,
     lately: Arc<Lately>,
+    max_continuations: u32,
 }
 
 impl Answerer {
@@ -134,11 +136,17 @@ impl Answerer {
         meter: Meter,
         lately: Arc<Lately>,
     ) -> Self {
-        Self { store, clock, settings, system_prompt, meter, lately }
+        Self { store, clock, settings, system_prompt, meter, lately, max_continuations: 0 }
+    }
+
+    /// Continues an answer that reaches the limit of its length so many times.
+    pub const fn with_continuations(mut self, most: u32) -> Self {
+        self.max_continuations = most;
+        self
     }
 
     /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or `running` is
-    /// stopped.
+    /// stopped. An answer that reaches the limit of its length is continued: to everybody else it is one.
     pub async fn write(
         &self,
         claim: &Inbound,
@@ -152,53 +160,66 @@ impl Answerer {
         let mut slow = SlowNotice::new(self, claim, turn.parts > 0);
         let asked_at = self.clock.now();
         let mut begun = false;
-        // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
-        let outcome = {
-            let begin = pin!(self.begin(claim, &turn, exchanges));
-            tokio::select! {
-                biased;
-                () = running.stopped() => Err(Outcome::Stopped),
-                begun = slow.beside(begin) => begun,
-            }
-        };
-        let mut stream = match outcome {
-            Ok(stream) => stream,
-            Err(outcome) => return Written { turn, rest: String::new(), outcome, charge: Charge::NOTHING },
-        };
-        let outcome = 'answer: loop {
-            // Only the wait for the model is given up when the member says stop: a commit is always seen through.
-            let next = pin!(stream.next());
-            let next = tokio::select! {
-                biased;
-                () = running.stopped() => break Outcome::Stopped,
-                next = slow.beside(next) => next,
+        let mut charge = Charge::NOTHING;
+        let mut continuations = 0;
+        let outcome = loop {
+            let so_far = format!("{}{}", turn.exchange.answer, live.pending());
+            let mut seam = Seam::behind(&so_far);
+            // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
+            let outcome = {
+                let begin = pin!(self.begin(claim, &turn, exchanges, so_far));
+                tokio::select! {
+                    biased;
+                    () = running.stopped() => Err(Outcome::Stopped),
+                    begun = slow.beside(begin) => begun,
+                }
             };
-            match next {
-                Some(Ok(Delta::Text(text))) => {
-                    if !begun {
-                        let ms = self.clock.now().since(asked_at).as_millis();
-                        debug!(inbox.seq = claim.seq, turn.id = %turn.id, "the model began to answer after {ms} ms");
-                        self.lately.first_delta(asked_at);
-                        begun = true;
-                    }
-                    for chunk in live.push(&text) {
-                        if self.commit(claim, &mut turn, chunk).await.is_err() {
-                            // Whatever else the model writes would reach nobody.
-                            break 'answer Outcome::Stopped;
-                        }
-                        slow.said_something();
-                    }
+            let mut stream = match outcome {
+                Ok(stream) => stream,
+                Err(Outcome::Model(error)) if continuations > 0 => {
+                    warn!(inbox.seq = claim.seq, turn.id = %turn.id, error = %chain(&error),
+                        "a cut answer could not be continued");
+                    break Outcome::TooLong;
                 }
-                Some(Ok(Delta::Finish(finish))) => {
-                    break match finish.reason {
-                        FinishReason::Length => Outcome::TooLong,
-                        FinishReason::ContentFilter => Outcome::Filtered,
-                        _ => Outcome::Complete,
-                    };
+                Err(outcome) => break outcome,
+            };
+            let mut went_on = false;
+            let outcome = loop {
+                // Only the wait for the model is given up when the member says stop: a commit is always seen through.
+                let next = pin!(stream.next());
+                let next = tokio::select! {
+                    biased;
+                    () = running.stopped() => None,
+                    next = slow.beside(next) => Some(next),
+                };
+                let (text, end) = match next {
+                    Some(Some(Ok(Delta::Text(text)))) => (seam.push(text), None),
+                    Some(Some(Ok(Delta::Finish(finish)))) => (seam.finish(), Some(outcome_of(&finish.reason))),
+                    Some(Some(Err(error))) => (seam.finish(), Some(Outcome::Model(error))),
+                    Some(None) => (seam.finish(), Some(Outcome::Complete)),
+                    None => (seam.finish(), Some(Outcome::Stopped)),
+                };
+                if !begun && end.is_none() {
+                    let ms = self.clock.now().since(asked_at).as_millis();
+                    debug!(inbox.seq = claim.seq, turn.id = %turn.id, "the model began to answer after {ms} ms");
+                    self.lately.first_delta(asked_at);
+                    begun = true;
                 }
-                Some(Err(error)) => break Outcome::Model(error),
-                None => break Outcome::Complete,
+                went_on |= !text.trim().is_empty();
+                if self.show(claim, &mut turn, &mut live, &mut slow, &text).await.is_err() {
+                    // Whatever else the model writes would reach nobody.
+                    break Outcome::Stopped;
+                }
+                if let Some(end) = end {
+                    break end;
+                }
+            };
+            charge = charge.and(stream.settle());
+            if !matches!(outcome, Outcome::TooLong) || !went_on || continuations == self.max_continuations {
+                break outcome;
             }
+            continuations += 1;
+            debug!(inbox.seq = claim.seq, turn.id = %turn.id, continuations, "an answer was cut at its limit and goes on");
         };
         let rest = live.finish();
         let wrote_nothing = turn.parts == before && rest.trim().is_empty();
@@ -206,23 +227,46 @@ impl Answerer {
             Outcome::Complete if wrote_nothing => Outcome::Empty,
             other => other,
         };
-        Written { turn, rest, outcome, charge: stream.settle() }
+        Written { turn, rest, outcome, charge }
     }
 
-    async fn begin(&self, claim: &Inbound, turn: &TurnRecord, exchanges: &[Exchange]) -> Result<Metered<'_>, Outcome> {
+    async fn begin(
+        &self,
+        claim: &Inbound,
+        turn: &TurnRecord,
+        exchanges: &[Exchange],
+        answer_so_far: String,
+    ) -> Result<Metered<'_>, Outcome> {
         let parts = Parts {
             system: &self.system_prompt,
             exchanges,
             question: &turn.exchange.question,
-            answer_so_far: &turn.exchange.answer,
+            answer_so_far: &answer_so_far,
         };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
+        drop(answer_so_far);
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
             "asking the model");
         let reservation = self.meter.reserve(payer, prompt.tokens).await.map_err(Outcome::Quota)?;
         reservation.stream(&ChatRequest { messages: prompt.messages }).await.map_err(Outcome::Model)
+    }
+
+    /// Takes what the model wrote next, and says what of the answer is finished with it.
+    async fn show(
+        &self,
+        claim: &Inbound,
+        turn: &mut TurnRecord,
+        live: &mut Live,
+        slow: &mut SlowNotice<'_>,
+        text: &str,
+    ) -> Result<(), LeaseLost> {
+        for chunk in live.push(text) {
+            self.commit(claim, turn, chunk).await?;
+            slow.said_something();
+        }
+        Ok(())
     }
 
     /// Runs `work` as long as the member does not stop it, and says that it takes a while when it does. `None`: stopped.
@@ -259,6 +303,14 @@ impl Answerer {
             self.lately.first_part(claim.received_at);
         }
         Ok(())
+    }
+}
+
+const fn outcome_of(reason: &FinishReason) -> Outcome {
+    match reason {
+        FinishReason::Length => Outcome::TooLong,
+        FinishReason::ContentFilter => Outcome::Filtered,
+        FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_) => Outcome::Complete,
     }
 }
 

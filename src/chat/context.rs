@@ -30,10 +30,11 @@ pub struct Parts<'a> {
     pub answer_so_far: &'a str,
 }
 
-/// Asks for the rest of an answer that a restart cut off.
+/// Asks for the rest of an answer that a restart or a limit of its length cut off.
 const GO_ON: &str = "你的上一条回答在中途断开了，用户已经看到了断开之前的全部内容。请从断开处直接接着写完，\
-    不要重复已经写过的内容，也不要提到中断。\n\
-    (Your last answer was cut off. Go on exactly where it stopped; repeat nothing and do not mention the break.)";
+    哪怕断在一句话、一个表格或一段代码的中间；不要重复已经写过的内容，不要重新打开代码块或表格，也不要提到中断。\n\
+    (Your last answer was cut off. Go on exactly where it stopped, be it in the middle of a sentence, a table or code; \
+    repeat nothing and do not mention the break.)";
 
 /// Puts the prompt together within `budget` tokens. The system prompt and the question always stay, even if they alone
 /// exceed it: the upstream then says so, which is more honest than a question cut in half. Exchanges go whole, the

@@ -96,6 +96,11 @@ impl Turns {
         Self { hearing, ..self }
     }
 
+    /// Continues an answer that reaches the limit of its length so many times.
+    pub fn with_continuations(self, most: u32) -> Self {
+        Self { answerer: self.answerer.with_continuations(most), ..self }
+    }
+
     /// Handles a claim to its end, whatever happens: while the store cannot be used it waits, and a worker that breaks
     /// gives its row back.
     pub fn handle(self: Arc<Self>, claim: Inbound) -> impl Future<Output = ()> {

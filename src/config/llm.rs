@@ -46,6 +46,8 @@ pub struct Llm {
     pub answer_timeout: Duration,
     /// How often a request is tried again before its first piece came. 0: never.
     pub max_retries: u32,
+    /// How often an answer that was cut at the limit of its length is continued. 0: never.
+    pub max_continuations: u32,
 }
 
 impl Llm {
@@ -107,6 +109,7 @@ impl Llm {
         let gap_timeout = reader.whole("llm.gap_timeout_seconds", 1..=3600);
         let answer_timeout = reader.whole("llm.answer_timeout_seconds", 1..=3600);
         let max_retries = reader.whole("llm.max_retries", 0..=10);
+        let max_continuations = reader.whole("llm.max_continuations", 0..=20);
         let extra_headers = reader.take("llm.extra_headers", |value| headers(value).map(starred));
         Ok(Self {
             base_url: base_url?,
@@ -124,6 +127,7 @@ impl Llm {
             gap_timeout: Duration::from_secs(gap_timeout?),
             answer_timeout: Duration::from_secs(answer_timeout?),
             max_retries: max_retries?,
+            max_continuations: max_continuations?,
         })
     }
 }

@@ -51,7 +51,8 @@ impl FinishReason {
     pub(super) fn parse(word: &str, redactor: &Redactor) -> Self {
         match word {
             "stop" => Self::Stop,
-            "length" => Self::Length,
+            // Others than OpenAI have words of their own for it.
+            "length" | "max_tokens" | "MAX_TOKENS" | "model_length" => Self::Length,
             "content_filter" => Self::ContentFilter,
             "tool_calls" | "function_call" => Self::ToolCalls,
             other => Self::Other(redactor.clean(other)),

@@ -97,6 +97,7 @@ mod tests {
             gap_timeout: Duration::from_secs(20),
             answer_timeout: Duration::from_secs(100),
             max_retries: 0,
+            max_continuations: 0,
         };
         Timers::new(Clock::Manual(clock.clone()), &settings, settings.answer_timeout)
     }

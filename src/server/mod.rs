@@ -129,6 +129,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops, meter, Arc::clone(&lately))
         .with_hearing(hearing)
+        .with_continuations(config.llm.max_continuations)
         .with_texts_in_the_log(config.log.message_text);
     let turns = Arc::new(turns);
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;

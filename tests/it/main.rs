@@ -11,6 +11,7 @@ mod browser;
 mod callback;
 mod changeover;
 mod company;
+mod continued;
 mod data;
 mod delivery;
 mod deployment;

@@ -12,6 +12,7 @@
 //! to `Block`.
 
 mod line;
+pub mod seam;
 
 use self::line::{Fence, Head, Marks};
 use super::render::cut::ends_sentence;
@@ -113,6 +114,11 @@ impl Live {
             return Vec::new();
         }
         delta.chars().filter_map(|next| self.read(next)).collect()
+    }
+
+    /// What waits, of the text so far.
+    pub fn pending(&self) -> &str {
+        &self.pending
     }
 
     /// The rest. All chunks and the rest, in a row, are all deltas in a row.

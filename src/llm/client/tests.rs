@@ -83,6 +83,7 @@ impl Fake {
             gap_timeout: Duration::from_secs(20),
             answer_timeout: Duration::from_secs(300),
             max_retries: 2,
+            max_continuations: 0,
         }
     }
 

@@ -61,7 +61,11 @@ async fn every_failure_of_the_model_ends_in_an_honest_sentence() {
     ];
     for (name, reply, sentence) in cases {
         let logs = Logs::capture();
-        let app = App::start_with(|config| config.llm.max_retries = 0).await;
+        let app = App::start_with(|config| {
+            config.llm.max_retries = 0;
+            config.llm.max_continuations = 0;
+        })
+        .await;
         app.model.push(reply);
         app.say("zhangsan", "问题").await;
         app.settled().await;
