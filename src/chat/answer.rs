@@ -250,7 +250,7 @@ impl Answerer {
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
             "asking the model");
         let reservation = self.meter.reserve(payer, prompt.tokens).await.map_err(Outcome::Quota)?;
-        reservation.stream(&ChatRequest { messages: prompt.messages }).await.map_err(Outcome::Model)
+        reservation.stream(&ChatRequest::of(prompt.messages)).await.map_err(Outcome::Model)
     }
 
     /// Takes what the model wrote next, and says what of the answer is finished with it.

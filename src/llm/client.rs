@@ -16,12 +16,14 @@ use serde::Serialize;
 
 pub use self::probe::{ProbeFault, Probed};
 use super::{
+    decode::Decoder,
     dialect::{Dialect, KeyHeader},
     error::Error,
     redact::Redactor,
     retry,
     stream::CompletionStream,
     timers::Timers,
+    tools::{Messages, Tooling},
     wire::{OutputLimit, Request, StreamOptions},
 };
 use crate::{
@@ -42,6 +44,15 @@ const QUOTABLE: usize = 3;
 pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
+    /// What it may call; `None` for most questions.
+    pub tooling: Option<Box<Tooling>>,
+}
+
+impl ChatRequest {
+    /// Only words, nothing to call.
+    pub const fn of(messages: Vec<Message>) -> Self {
+        Self { messages, tooling: None }
+    }
 }
 
 /// One message of a conversation.
@@ -125,9 +136,12 @@ impl Client {
         // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
         // memory in each running answer than the chance that they are quoted is worth.
         let newest = &request.messages[request.messages.len().saturating_sub(QUOTABLE)..];
-        let redactor = self.redactor.and_quotations(newest.iter().map(|message| message.content.as_str()));
+        let found = request.tooling.iter().filter_map(|tooling| tooling.rounds.last()).flat_map(|round| &round.results);
+        let quotable = newest.iter().map(|message| message.content.as_str());
+        let redactor = self.redactor.and_quotations(quotable.chain(found.map(|(_, result)| result.as_str())));
+        let decoder = Decoder::new(redactor.clone()).keeping_thought(request.tooling.is_some());
         self.metrics.model_called();
-        let attempt = self.attempt(headers, body, deadline, &redactor).await;
+        let attempt = self.attempt(headers, body, deadline, decoder, &redactor).await;
         attempt.inspect_err(|error| self.metrics.model_failed(error.kind()))
     }
 
@@ -136,6 +150,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
         deadline: Duration,
+        decoder: Decoder,
         redactor: &Redactor,
     ) -> Result<CompletionStream, Error> {
         let mut timers = Timers::new(self.clock.clone(), &self.settings.common, deadline);
@@ -150,7 +165,7 @@ impl Client {
         })?;
         let status = response.status();
         if status.is_success() {
-            return CompletionStream::begin(response, timers, redactor.clone()).await;
+            return CompletionStream::begin(response, timers, decoder).await;
         }
         let retry_after = self.retry_after(&response);
         // A body that does not come leaves the status, which says enough.
@@ -160,9 +175,14 @@ impl Client {
 
     fn body(&self, model: &str, request: &ChatRequest) -> Result<Bytes, Error> {
         let (settings, dialect) = (&self.settings.common, self.settings.dialect);
+        let tooling = request.tooling.as_deref();
+        let offers = tooling.map_or(&[][..], |tooling| &tooling.offers);
         let body = Request {
             model,
-            messages: &request.messages,
+            messages: Messages { messages: &request.messages, rounds: tooling.map_or(&[], |tooling| &tooling.rounds) },
+            tools: offers,
+            // Beside no tools nobody takes it.
+            tool_choice: tooling.filter(|tooling| tooling.enough && !offers.is_empty()).map(|_| "none"),
             stream: true,
             stream_options: dialect.stream_options.then_some(StreamOptions { include_usage: true }),
             temperature: settings.temperature,

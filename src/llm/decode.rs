@@ -12,6 +12,7 @@ use super::{
     sse::{Events, MAX_EVENT_BYTES, TooLong},
     stream::{Finish, FinishReason},
     think::ThinkFilter,
+    tools::{Assembly, TooMuch},
     wire::{Chunk, Complaint},
 };
 use crate::model::conversation::Usage;
@@ -35,6 +36,8 @@ pub(super) struct Decoder {
     ready: VecDeque<Step>,
     reason: Option<FinishReason>,
     usage: Option<Usage>,
+    calls: Assembly,
+    keeps_thought: bool,
     /// What comes after `ready` when the body has ended.
     failure: Option<Error>,
     redactor: Redactor,
@@ -51,6 +54,7 @@ enum Framing {
     Html,
 }
 
+const TOO_MANY_CALLS: Error = Error::Garbage { what: "calls of tools without end" };
 const TOO_LONG: Error = Error::Garbage { what: "an event longer than 8 MiB" };
 
 impl Decoder {
@@ -61,9 +65,16 @@ impl Decoder {
             ready: VecDeque::new(),
             reason: None,
             usage: None,
+            calls: Assembly::default(),
+            keeps_thought: false,
             failure: None,
             redactor,
         }
+    }
+
+    /// The same, for an answer in which tools may be called: what the model thought is kept for [`Finish::calls`].
+    pub(super) fn keeping_thought(self, keeps_thought: bool) -> Self {
+        Self { keeps_thought, ..self }
     }
 
     /// Whether the answer is complete and only usage and `[DONE]` are missing.
@@ -149,6 +160,13 @@ impl Decoder {
             usage = usage.or(choice.usage.take());
             let piece = choice.piece().unwrap_or_default();
             let mut alive = piece.is_reasoning();
+            if self.keeps_thought {
+                self.calls.think(&piece.reasoning_content);
+            }
+            for call in piece.tool_calls.into_iter().flatten() {
+                self.calls.push(call).map_err(|TooMuch| TOO_MANY_CALLS)?;
+                alive = true;
+            }
             for text in [piece.content, piece.refusal] {
                 alive |= !text.is_empty();
                 let answer = self.think.push(&text);
@@ -206,8 +224,9 @@ impl Decoder {
     fn finish(&mut self) {
         let held = self.think.finish();
         self.show(held);
+        let calls = self.calls.finish().map(Box::new);
         let reason = self.reason.take().unwrap_or(FinishReason::Stop);
-        self.ready.push_back(Step::Finish(Finish { reason, usage: self.usage }));
+        self.ready.push_back(Step::Finish(Finish { reason, usage: self.usage, calls }));
     }
 }
 
@@ -231,7 +250,7 @@ mod tests {
                     assert!(!more.is_empty());
                     text.push_str(&more);
                 }
-                Ok(Some(Step::Finish(Finish { reason, usage }))) => {
+                Ok(Some(Step::Finish(Finish { reason, usage, .. }))) => {
                     let usage = usage.map(|usage| (usage.input, usage.output));
                     return (text, format!("finish {reason:?} {usage:?}"));
                 }
@@ -308,6 +327,45 @@ mod tests {
             let expected = (text.to_owned(), end.to_owned());
             assert_eq!(answer([body.as_bytes()]), expected, "{body}");
             assert_eq!(answer(body.as_bytes().chunks(1)), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn calls_of_tools_come_with_the_end_however_the_stream_is_cut() {
+        let asked = r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":"}}"#;
+        let stream = format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"reasoning_content\":\"hm\",\"content\":\"看\"}}}}]}}\n\n\
+             data: {{\"choices\":[{{\"delta\":{{\"content\":null,\"tool_calls\":[{asked}]}}}}]}}\n\n\
+             data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":\"1}}\"}}}}]}}}}]}}\n\n\
+             data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":null}},\"finish_reason\":\"tool_calls\"}}]}}\n\ndata: [DONE]\n\n"
+        );
+        let whole = r#"{"choices":[{"message":{"content":"看","tool_calls":[{"id":"a","function":{"name":"f","arguments":{"x":1}}}]},"finish_reason":"stop"}]}"#;
+        for (body, thought) in [(stream.as_str(), "hm"), (whole, "")] {
+            for at in 0..=body.len() {
+                let mut decoder = Decoder::new(Redactor::default()).keeping_thought(true);
+                let (head, tail) = body.as_bytes().split_at(at);
+                let mut pieces = [head, tail].into_iter();
+                let (mut text, mut finish) = (String::new(), None);
+                while finish.is_none() {
+                    match decoder.step().expect("an answer") {
+                        None => match pieces.next() {
+                            Some(piece) => decoder.feed(Bytes::copy_from_slice(piece)),
+                            None => decoder.end(Ok(())),
+                        },
+                        Some(Step::Unseen) => {}
+                        Some(Step::Text(more)) => text.push_str(&more),
+                        Some(Step::Finish(end)) => finish = Some(end),
+                    }
+                }
+                let calls = finish.and_then(|finish| finish.calls).expect("calls");
+                assert_eq!(
+                    (text.as_str(), calls.thought.as_str(), calls.calls.len()),
+                    ("看", thought, 1),
+                    "cut at {at}"
+                );
+                let call = &calls.calls[0];
+                assert_eq!((call.id.as_str(), call.name.as_str(), call.arguments.as_str()), ("a", "f", "{\"x\":1}"));
+            }
         }
     }
 

@@ -128,6 +128,14 @@ impl Error {
         matches!(self, Self::RateLimited { .. } | Self::Upstream { .. } | Self::Unreachable(_) | Self::Cut { .. })
     }
 
+    /// Whether the upstream refuses because tools were offered: vLLM, Ollama, OpenRouter and others say so in words of
+    /// their own, and all of them name what they do not like.
+    pub fn is_about_tools(&self) -> bool {
+        let (Self::Rejected { message, .. } | Self::ModelNotFound { message }) = self else { return false };
+        let message = message.to_ascii_lowercase();
+        ["tool", "function call", "functions"].iter().any(|word| message.contains(word))
+    }
+
     /// How long the upstream asks us to stay away.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -270,6 +278,22 @@ mod tests {
             (302, "", "the upstream refuses the request with status 302: Found"),
         ] {
             assert_eq!(refused(status, body).to_string(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_tools_is_known_by_its_words() {
+        for (status, message, about) in [
+            (400, "registry.ollama.ai/library/gemma:2b does not support tools", true),
+            (400, "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set", true),
+            (404, "No endpoints found that support tool use for this model", true),
+            (422, "body.tools: extra fields not permitted", true),
+            (400, "Function call is not supported for this model.", true),
+            (400, "temperature must be 1", false),
+            (500, "tools", false),
+        ] {
+            let body = format!(r#"{{"error":{{"message":{message:?}}}}}"#);
+            assert_eq!(refused(status, &body).is_about_tools(), about, "{message}");
         }
     }
 

@@ -12,6 +12,7 @@ pub mod error;
 pub mod router;
 pub mod stream;
 pub mod tokens;
+pub mod tools;
 pub mod transcribe;
 
 mod decode;

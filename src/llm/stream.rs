@@ -10,6 +10,7 @@ use super::{
     error::Error,
     redact::Redactor,
     timers::Timers,
+    tools::Calls,
 };
 use crate::model::conversation::Usage;
 
@@ -30,6 +31,8 @@ pub struct Finish {
     pub reason: FinishReason,
     /// What the call cost; `None` when the upstream did not say.
     pub usage: Option<Usage>,
+    /// What the model wants to be called before it goes on, whatever reason the upstream gives.
+    pub calls: Option<Box<Calls>>,
 }
 
 /// Why the model stopped.
@@ -41,7 +44,7 @@ pub enum FinishReason {
     Length,
     /// The upstream left out the rest.
     ContentFilter,
-    /// It wants a tool to be called. None is ever offered.
+    /// It wants tools to be called.
     ToolCalls,
     /// The upstream's own word, at most 300 bytes.
     Other(String),
@@ -103,8 +106,7 @@ impl CompletionStream {
     ///
     /// # Errors
     /// As [`CompletionStream::next`]; nothing of the answer has come then.
-    pub(super) async fn begin(response: reqwest::Response, timers: Timers, redactor: Redactor) -> Result<Self, Error> {
-        let decoder = Decoder::new(redactor);
+    pub(super) async fn begin(response: reqwest::Response, timers: Timers, decoder: Decoder) -> Result<Self, Error> {
         let mut stream = Self { response: Some(response), decoder, timers, first: None, over: false };
         stream.first = stream.advance().await?;
         Ok(stream)

@@ -7,14 +7,21 @@
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{client::Message, dialect::LimitName};
+use super::{
+    dialect::LimitName,
+    tools::{CallPiece, Messages, ToolSpec},
+};
 use crate::model::conversation::Usage;
 
 /// The body of `POST /chat/completions`.
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
     pub(super) model: &'a str,
-    pub(super) messages: &'a [Message],
+    pub(super) messages: Messages<'a>,
+    #[serde(skip_serializing_if = "<[ToolSpec]>::is_empty")]
+    pub(super) tools: &'a [ToolSpec],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<&'static str>,
     pub(super) stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream_options: Option<StreamOptions>,
@@ -98,10 +105,12 @@ pub(super) struct Piece {
     #[serde(deserialize_with = "text")]
     pub(super) refusal: String,
     #[serde(deserialize_with = "text")]
-    reasoning_content: String,
+    pub(super) reasoning_content: String,
     /// What OpenRouter and newer vLLM call `reasoning_content`.
     #[serde(deserialize_with = "text")]
     reasoning: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_calls: Option<Vec<CallPiece>>,
 }
 
 impl Piece {

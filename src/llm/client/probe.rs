@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 
-use super::{ChatRequest, Client, MAX_REFUSAL_BYTES, Message, Role, beginning};
+use super::{Client, MAX_REFUSAL_BYTES, Message, Role, beginning};
 use crate::{
     llm::{
+        decode::Decoder,
         error::Error,
         stream::CompletionStream,
         timers::Timers,
+        tools::Messages,
         wire::{OutputLimit, Request, StreamOptions},
     },
     net::link::{LinkFault, Way},
@@ -82,7 +84,7 @@ impl Client {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let page = kind.starts_with("text/html");
         if status.is_success() && !page {
-            let begun = CompletionStream::begin(response, timers, self.redactor.clone()).await;
+            let begun = CompletionStream::begin(response, timers, Decoder::new(self.redactor.clone())).await;
             return match begun {
                 Ok(_) => Ok(Probed { first_delta: self.clock.now().since(asked_at) }),
                 Err(error) => Err(self.fault(error, 200)),
@@ -106,15 +108,16 @@ impl Client {
 
     fn question(&self, model: &str) -> Vec<u8> {
         let (settings, dialect) = (&self.settings.common, self.settings.dialect);
-        let ChatRequest { messages } =
-            ChatRequest { messages: vec![Message { role: Role::User, content: "ping".to_owned() }] };
+        let messages = [Message { role: Role::User, content: "ping".to_owned() }];
         let limit = match OutputLimit::for_model(dialect.limit, model, 1) {
             OutputLimit::MaxCompletionTokens(_) => OutputLimit::MaxCompletionTokens(REASONING_LIMIT),
             one => one,
         };
         let body = Request {
             model,
-            messages: &messages,
+            messages: Messages { messages: &messages, rounds: &[] },
+            tools: &[],
+            tool_choice: None,
             stream: true,
             stream_options: dialect.stream_options.then_some(StreamOptions { include_usage: true }),
             temperature: settings.temperature,

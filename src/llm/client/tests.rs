@@ -142,7 +142,7 @@ async fn answer(State(told): State<Arc<Told>>, uri: Uri, headers: HeaderMap, bod
 }
 
 fn question() -> ChatRequest {
-    ChatRequest { messages: vec![Message { role: Role::User, content: "在吗".to_owned() }] }
+    ChatRequest::of(vec![Message { role: Role::User, content: "在吗".to_owned() }])
 }
 
 fn refusal(status: u16, body: &str) -> HttpAnswer {
@@ -185,7 +185,7 @@ async fn whole(mut answer: Answer) -> (String, Result<Finish, Error>) {
 }
 
 fn stop(usage: Option<Usage>) -> Finish {
-    Finish { reason: FinishReason::Stop, usage }
+    Finish { reason: FinishReason::Stop, usage, calls: None }
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn an_upstream_that_does_not_stream_is_understood() {
     let fake = Fake::start([([("content-type", "application/json")], body).into_response()]).await;
     let (text, end) = whole(fake.ask().await.expect("an answer")).await;
     assert_eq!(text, "hi");
-    assert_eq!(end.expect("complete"), Finish { reason: FinishReason::Length, usage: None });
+    assert_eq!(end.expect("complete"), Finish { reason: FinishReason::Length, usage: None, calls: None });
 }
 
 #[tokio::test]

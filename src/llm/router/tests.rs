@@ -119,7 +119,7 @@ impl Company {
 }
 
 fn question() -> ChatRequest {
-    ChatRequest { messages: vec![Message { role: Role::User, content: "?".to_owned() }] }
+    ChatRequest::of(vec![Message { role: Role::User, content: "?".to_owned() }])
 }
 
 async fn whole(answer: Result<Answer, Error>) -> Result<Arc<str>, Error> {
