@@ -163,7 +163,10 @@ mod tests {
         let file = draft.file("Head", |key| (key == "llm.model").then_some("The model.")).text();
         std::fs::write(&path, &file).expect("written");
         let config = Config::load(Some(&path), &none).expect(&file).config;
-        assert_eq!((config.wecom.agent_id.get(), config.wecom.secret.expose().as_str()), (7, "hunter2"));
+        assert_eq!(
+            (config.apps.first.wecom.agent_id.get(), config.apps.first.wecom.secret.expose().as_str()),
+            (7, "hunter2")
+        );
         assert_eq!((config.llm.model.as_str(), config.llm.temperature), ("a \"model\"\\", Some(1.0)));
         assert_eq!(config.server.domain_files["WW_verify_a.txt"], "a\"b");
         assert_eq!((config.chat.progressive, config.server.stop_timeout.as_secs()), (false, 7));

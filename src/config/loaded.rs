@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Alerts, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Server, Storage, Tls, Voice, Wecom, layers,
+    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Server, Storage, Tls, Voice,
+    Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -77,7 +78,7 @@ impl Config {
         Ok(Self {
             server: server?,
             tls: tls?,
-            wecom: wecom?,
+            apps: Apps { first: App::single(wecom?), more: Vec::new() },
             llm: llm?,
             chat: chat?,
             voice: voice?,

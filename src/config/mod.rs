@@ -9,6 +9,7 @@
 //! struct, a line in the section's `read`. A test compares the example with what is read.
 
 pub mod alerts;
+pub mod app;
 pub mod chat;
 mod draft;
 mod environment;
@@ -38,6 +39,7 @@ pub mod write;
 
 pub use self::{
     alerts::Alerts,
+    app::{App, Apps},
     chat::Chat,
     draft::Draft,
     environment::{Environment, OpenAi},
@@ -61,8 +63,8 @@ pub struct Config {
     pub server: Server,
     /// `[tls]`
     pub tls: Tls,
-    /// `[wecom]`
-    pub wecom: Wecom,
+    /// The applications that are served, at least one: that of `[wecom]`.
+    pub apps: Apps,
     /// `[llm]`
     pub llm: Llm,
     /// `[chat]`

@@ -175,7 +175,7 @@ mod tests {
         assert!(text.contains("# Warm.\ntemperature = 0.9\n"), "{text}");
         let config = Config::load(Some(&path), &Environment::default()).unwrap().config;
         assert_eq!(config.llm.system_prompt, "第一行\n\"第二行\" \\ '''x'''");
-        assert_eq!(config.wecom.agent_id.get(), 1_000_002);
+        assert_eq!(config.apps.first.wecom.agent_id.get(), 1_000_002);
         assert_eq!(dir.path().read_dir().unwrap().count(), 1, "nothing unfinished stays");
     }
 

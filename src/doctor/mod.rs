@@ -142,7 +142,7 @@ impl Doctor {
         let language = config.chat.language;
         let mut outcomes = vec![
             (Check::Configuration, Outcome::well("没有错误", "no faults")),
-            (Check::CallbackKey, local::callback_key(&config.wecom)),
+            (Check::CallbackKey, local::callback_key(&config.apps.first.wecom)),
             (Check::DataDir, local::data_dir(config)),
         ];
         let dir_is_well = outcomes.iter().all(|(check, outcome)| *check != Check::DataDir || outcome.is_well());
@@ -176,7 +176,7 @@ impl Doctor {
         let secret = match &reached {
             Ok(_) => {
                 let checked = self.wecom.check_access_token().await;
-                wecom::secret(checked, self.config.wecom.corp_id.as_str(), way)
+                wecom::secret(checked, self.config.apps.first.wecom.corp_id.as_str(), way)
             }
             Err(_) => Outcome::After(Check::Wecom),
         };
@@ -195,7 +195,9 @@ impl Doctor {
             SendTest::To(_) if !secret.is_well() => Some(Outcome::After(behind)),
             SendTest::To(_) if !called.address.is_well() => Some(Outcome::After(Check::Address)),
             SendTest::To(_) if !called.agent.is_well() => Some(Outcome::After(Check::Agent)),
-            SendTest::To(member) => Some(wecom::send(&self.wecom, &self.config.wecom, member, self.clock.now()).await),
+            SendTest::To(member) => {
+                Some(wecom::send(&self.wecom, &self.config.apps.first.wecom, member, self.clock.now()).await)
+            }
         };
         outcomes.push((Check::Secret, secret));
         outcomes.push((Check::Address, called.address));
@@ -238,7 +240,7 @@ impl Doctor {
     }
 
     async fn echo(&self, url: &str, end: &str) -> Outcome {
-        let settings = &self.config.wecom;
+        let settings = &self.config.apps.first.wecom;
         let token = CallbackToken::parse(settings.callback_token.expose());
         let key = EncodingAesKey::parse(settings.encoding_aes_key.expose());
         let (Ok(token), Ok(key)) = (token, key) else { return Outcome::After(Check::CallbackKey) };

@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use crate::{
     clock::Clock,
-    config::{Config, Faults},
+    config::{self, Config, Faults},
     doctor::{self, Database, Doctor, SendTest, finding::Report, render::Look, surroundings::Surroundings},
     llm,
     metrics::Metrics,
@@ -40,7 +40,8 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<bool> {
         Ok(store) => Database::Open(store),
         Err(error) => Database::Failed(error),
     };
-    let (wecom, model) = clients(&config, &clock, &Arc::new(Metrics::new()))?;
+    let metrics = Arc::new(Metrics::new());
+    let (wecom, model) = (client(&config.apps.first, &clock, &metrics)?, router(&config, &clock, &metrics)?);
     let listen = config.server.listen;
     let doctor = attach(config, clock, wecom, model, listen)?;
     let send = options.send_to.clone().map_or(SendTest::Unasked, SendTest::To);
@@ -55,16 +56,20 @@ pub fn run_misconfigured(faults: &Faults, options: &Options) -> anyhow::Result<b
     print(&doctor::misconfigured(faults), options)
 }
 
-/// The clients of the settings.
-pub(super) fn clients(
-    config: &Config,
+/// What calls WeCom in the name of `app`.
+pub(super) fn client(
+    app: &config::App,
     clock: &Clock,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<(wecom::client::Client, llm::router::Router)> {
-    let http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
-    let wecom = wecom::client::Client::new(http, &config.wecom, clock.clone(), Arc::clone(metrics));
-    let model = llm::router::Router::new(&config.llm, clock.clone(), Arc::clone(metrics)).context("llm.proxy")?;
-    Ok((wecom, model))
+) -> anyhow::Result<wecom::client::Client> {
+    let settings = &app.wecom;
+    let http = net::http_client(settings.proxy.as_ref(), settings.timeout).context("wecom.proxy")?;
+    Ok(wecom::client::Client::new(http, settings, clock.clone(), Arc::clone(metrics)))
+}
+
+/// What asks the models.
+pub(super) fn router(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> anyhow::Result<llm::router::Router> {
+    llm::router::Router::new(&config.llm, clock.clone(), Arc::clone(metrics)).context("llm.proxy")
 }
 
 /// A doctor for this machine, with these clients and this address of the daemon.
@@ -75,7 +80,7 @@ pub(super) fn attach(
     model: llm::router::Router,
     listen: SocketAddr,
 ) -> anyhow::Result<Doctor> {
-    let http = net::http_client(None, config.wecom.timeout)?;
+    let http = net::http_client(None, config.apps.first.wecom.timeout)?;
     Ok(Doctor { config, clock, wecom, model, http, listen, surroundings: Surroundings::of_this_machine() })
 }
 

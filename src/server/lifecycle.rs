@@ -8,7 +8,6 @@ use tracing::{debug, error, info, warn};
 
 use super::{Server, listen};
 use crate::{
-    chat::dispatch::{OnStop, Queue, dispatch},
     clock::Clock,
     config,
     store::{Store, sightings::Sightings},
@@ -95,25 +94,7 @@ impl Server {
     /// # Errors
     /// A part ended that must not: the process should end too, and be started again.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let Self {
-            config,
-            clock,
-            store,
-            listener,
-            router,
-            tls,
-            operations,
-            turns,
-            delivery,
-            notices,
-            watch,
-            webhook,
-            sightings,
-            standing,
-        } = self;
-        // Deliveries go on until the last turn has ended: its answer should still leave.
-        let turns_ended = CancellationToken::new();
-
+        let Self { config, clock, store, listener, router, tls, operations, apps, watch, webhook, standing } = self;
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
         let (acceptor, keeper) = tls.unzip();
@@ -124,8 +105,6 @@ impl Server {
         if let Some((listener, router)) = operations {
             parts.spawn(listen::serve(listener, router, None, stop.soft.clone()));
         }
-        parts.spawn(delivery.run(turns_ended.clone()));
-        parts.spawn(notices.run(stop.soft.clone()));
         parts.spawn(watch.run(stop.soft.clone()));
         if let Some(webhook) = webhook {
             parts.spawn(webhook.run(stop.soft.clone()));
@@ -134,21 +113,13 @@ impl Server {
             let (at_start, stop) = (config.server.check_at_start, stop.soft.clone());
             async move { standing.run(at_start, stop).await }
         });
-        parts.spawn(save_sightings(Arc::clone(&sightings), store.clone(), clock.clone(), stop.soft.clone()));
+        let sightings: Vec<_> = apps.iter().map(|app| Arc::clone(&app.sightings)).collect();
+        parts.spawn(save_sightings(sightings.clone(), store.clone(), clock.clone(), stop.soft.clone()));
         parts.spawn(watch_commands(store.clone(), clock.clone(), stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
-        parts.spawn({
-            let (store, clock, stop) = (store.clone(), clock.clone(), stop.soft.clone());
-            let queue = Queue { name: "inbox", hands: config.chat.max_concurrent_turns, on_stop: OnStop::Leave };
-            async move {
-                let claim = |limit| store.claim_inbound(limit, clock.now());
-                let clock_set = |set| store.move_inbox_times(set);
-                let ready = || store.inbox_ready();
-                let handle = |claim| Arc::clone(&turns).handle(claim);
-                dispatch(queue, &clock, &stop, claim, clock_set, ready, handle).await;
-                turns_ended.cancel();
-            }
-        });
+        for app in apps {
+            app.start(&mut parts, &stop.soft);
+        }
 
         let deadline = deadline(&stop, &clock, config.server.stop_timeout);
         tokio::pin!(deadline);
@@ -167,8 +138,8 @@ impl Server {
             }
         }
         // The listener has ended: nothing is seen any more.
-        if let Ok(Err(error)) = tokio::time::timeout(LAST_WORD, sightings.save(&store)).await {
-            debug!(%error, "could not save what was seen of callbacks");
+        if tokio::time::timeout(LAST_WORD, save(&sightings, &store)).await.is_err() {
+            debug!("could not save what was seen of callbacks");
         }
         // A disk that hangs does not hold the process up.
         if !matches!(tokio::time::timeout(LAST_WORD, store.end_run(clock.now())).await, Ok(Ok(()))) {
@@ -203,14 +174,20 @@ async fn watch_commands(store: Store, clock: Clock, stop: CancellationToken) {
 }
 
 /// Saves now and then what was seen of callbacks.
-async fn save_sightings(sightings: Arc<Sightings>, store: Store, clock: Clock, stop: CancellationToken) {
+async fn save_sightings(sightings: Vec<Arc<Sightings>>, store: Store, clock: Clock, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep(SAVE_SIGHTINGS) => {}
         }
-        if let Err(error) = sightings.save(&store).await {
-            debug!(%error, "could not save what was seen of callbacks; it is tried again");
+        save(&sightings, &store).await;
+    }
+}
+
+async fn save(sightings: &[Arc<Sightings>], store: &Store) {
+    for of_app in sightings {
+        if let Err(error) = of_app.save(store).await {
+            debug!(%error, "could not save what was seen of callbacks");
         }
     }
 }

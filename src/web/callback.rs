@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
-use super::{Web, error::Refused};
+use super::error::Refused;
 use crate::{
     chat::intake::Intake,
     clock::Clock,
@@ -72,6 +72,13 @@ pub struct Callback {
     told_previous: AtomicBool,
     told_current: AtomicBool,
     large_bodies: Semaphore,
+}
+
+/// What the handlers of one application's callbacks share.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) callback: Arc<Callback>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Callback {
@@ -193,12 +200,13 @@ impl Callback {
 }
 
 /// The URL verification: the decrypted echo, and nothing else, within a second.
-pub(super) async fn verify(State(web): State<Web>, uri: Uri) -> Result<impl IntoResponse, Refused> {
+pub(super) async fn verify(State(taken): State<Taken>, uri: Uri) -> Result<impl IntoResponse, Refused> {
+    let Taken { callback, metrics } = &taken;
     let payload = SignedCallback::verification(query(&uri))
-        .and_then(|signed| web.callback.open(signed))
-        .map_err(|rejection| told(Refused::Rejected(rejection), &web))?;
+        .and_then(|signed| callback.open(signed))
+        .map_err(|rejection| told(Refused::Rejected(rejection), &taken))?;
     if !echo::is_our_own(payload.bytes()) {
-        web.callback.note(&web.metrics, Noted::Verified);
+        callback.note(metrics, Noted::Verified);
         info!("WeCom verified the callback URL");
     }
     Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()))
@@ -206,12 +214,12 @@ pub(super) async fn verify(State(web): State<Web>, uri: Uri) -> Result<impl Into
 
 /// A message or an event: 200 with an empty body when it is on the disk.
 pub(super) async fn receive(
-    State(web): State<Web>,
+    State(taken): State<Taken>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Refused> {
-    web.callback.take(&uri, &headers, body, &web.metrics).await.map_err(|refused| told(refused, &web))
+    taken.callback.take(&uri, &headers, body, &taken.metrics).await.map_err(|refused| told(refused, &taken))
 }
 
 /// A query that cannot be read has no parameters: what is missing is then said by name.
@@ -220,9 +228,9 @@ pub(super) fn query(uri: &Uri) -> CallbackQuery {
 }
 
 /// Puts the exact reason into the log, once, counts it, and remembers it.
-fn told(refused: Refused, web: &Web) -> Refused {
+fn told(refused: Refused, taken: &Taken) -> Refused {
     let reason = refused.reason();
-    web.callback.note(&web.metrics, Noted::Refused(reason));
+    taken.callback.note(&taken.metrics, Noted::Refused(reason));
     match &refused {
         Refused::Rejected(rejection) => warn!(reason, "refused a callback: {rejection}"),
         Refused::TooLarge => {

@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, middleware, routing, routing::MethodRouter};
 
+use self::callback::Taken;
 pub use self::{
     callback::Callback,
     figures::Figures,
@@ -28,8 +29,6 @@ use crate::{doctor::standing::Standing, metrics::Metrics, secret::Secret};
 /// What handlers share.
 #[derive(Clone, Debug)]
 pub struct Web {
-    /// The callback's keys, and where its events go.
-    pub callback: Arc<Callback>,
     /// For the health checks.
     pub readiness: Arc<Readiness>,
     /// For the people who run Qimate.
@@ -42,18 +41,26 @@ pub struct Web {
     pub standing: Arc<Standing>,
 }
 
-/// The main address. `callback_path` answers with and without a trailing slash; `domain_files` (names and contents) are
-/// answered at the root.
-pub fn router(web: Web, callback_path: &str, domain_files: &BTreeMap<String, String>) -> Router {
-    let callback = routing::get(callback::verify).post(callback::receive);
+/// The main address. Each of the `callbacks` answers on its path, with and without a trailing slash; `domain_files`
+/// (names and contents) are answered at the root.
+pub fn router<'a>(
+    web: Web,
+    callbacks: impl IntoIterator<Item = (&'a str, Arc<Callback>)>,
+    domain_files: &BTreeMap<String, String>,
+) -> Router {
     let mut router = health(routing::get(health::readyz));
-    let path = callback_path.trim_end_matches('/');
-    if !path.is_empty() {
-        router = router.route(path, callback.clone());
+    for (path, callback) in callbacks {
+        let taken = Taken { callback, metrics: Arc::clone(&web.metrics) };
+        let callback = routing::get(callback::verify).post(callback::receive).with_state(taken);
+        let path = path.trim_end_matches('/');
+        if !path.is_empty() {
+            router = router.route(path, callback.clone());
+        }
+        router = router.route(&format!("{path}/"), callback);
     }
     let guarded = operations().layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
     let files = domain_files::routes(domain_files);
-    router.route(&format!("{path}/"), callback).merge(guarded).merge(files).with_state(web)
+    router.merge(guarded).merge(files).with_state(web)
 }
 
 /// The address for the people who run Qimate.

@@ -28,7 +28,7 @@ fn config() {
             std::fs::write(&file, input).unwrap();
             match Config::load(Some(&file), &nothing) {
                 Ok(loaded) => {
-                    let shown = format!("{:?}", loaded.config.wecom.secret);
+                    let shown = format!("{:?}", loaded.config.apps.first.wecom.secret);
                     prop_assert!(!shown.contains(SECRET), "{shown}");
                 }
                 Err(faults) => {

@@ -40,10 +40,10 @@ impl Vector {
     }
 
     fn configure(&self, config: &mut Config) {
-        config.wecom.callback_token = Secret::new(self.token.clone());
-        config.wecom.encoding_aes_key = Secret::new(self.encoding_aes_key.clone());
+        config.apps.first.wecom.callback_token = Secret::new(self.token.clone());
+        config.apps.first.wecom.encoding_aes_key = Secret::new(self.encoding_aes_key.clone());
         if let Ok(corp) = CorpId::parse(&self.receive_id) {
-            config.wecom.corp_id = corp;
+            config.apps.first.wecom.corp_id = corp;
         }
     }
 

@@ -14,10 +14,10 @@ const NEW_KEY: &str = "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt";
 
 /// The new values above, those that the console still has below.
 fn change_both(config: &mut Config) {
-    let token = std::mem::replace(&mut config.wecom.callback_token, Secret::new(NEW_TOKEN.to_owned()));
-    let key = std::mem::replace(&mut config.wecom.encoding_aes_key, Secret::new(NEW_KEY.to_owned()));
-    config.wecom.previous_callback_token = Some(token);
-    config.wecom.previous_encoding_aes_key = Some(key);
+    let token = std::mem::replace(&mut config.apps.first.wecom.callback_token, Secret::new(NEW_TOKEN.to_owned()));
+    let key = std::mem::replace(&mut config.apps.first.wecom.encoding_aes_key, Secret::new(NEW_KEY.to_owned()));
+    config.apps.first.wecom.previous_callback_token = Some(token);
+    config.apps.first.wecom.previous_encoding_aes_key = Some(key);
 }
 
 /// What WeCom sends once the console has the new values.
@@ -68,7 +68,7 @@ async fn without_the_values_of_before_an_early_change_refuses_and_says_what_is_w
     let logs = Logs::capture();
     let app = App::start_with(|config| {
         change_both(config);
-        config.wecom.previous_encoding_aes_key = None;
+        config.apps.first.wecom.previous_encoding_aes_key = None;
     })
     .await;
     assert!(!app.wecom.say("zhangsan", "/help").await.accepted());
@@ -76,7 +76,7 @@ async fn without_the_values_of_before_an_early_change_refuses_and_says_what_is_w
 
     let app = App::start_with(|config| {
         change_both(config);
-        config.wecom.previous_callback_token = None;
+        config.apps.first.wecom.previous_callback_token = None;
     })
     .await;
     assert!(!app.wecom.say("zhangsan", "/help").await.accepted());

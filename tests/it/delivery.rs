@@ -195,7 +195,7 @@ async fn an_address_that_is_not_trusted_is_named_once_and_everything_arrives_whe
 async fn a_wrong_secret_is_reported_and_not_hammered() {
     let logs = Logs::capture();
     let mut app = App::start_with(|config| {
-        config.wecom.secret = qimate::secret::Secret::new("wrong".to_owned());
+        config.apps.first.wecom.secret = qimate::secret::Secret::new("wrong".to_owned());
     })
     .await;
     app.model.set_script(|_| answer("好"));

@@ -66,7 +66,7 @@ async fn forward(State(seen): State<Arc<Mutex<Vec<String>>>>, request: Request) 
 async fn every_call_obeys_its_proxy() {
     let (to_wecom, to_model) = (Proxy::start().await, Proxy::start().await);
     let app = App::start_with(|config| {
-        config.wecom.proxy = Some(Secret::new(to_wecom.url.clone()));
+        config.apps.first.wecom.proxy = Some(Secret::new(to_wecom.url.clone()));
         config.llm.proxy = Some(Secret::new(to_model.url.clone()));
     })
     .await;

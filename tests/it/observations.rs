@@ -142,7 +142,8 @@ async fn alerts(app: &App, settings: &config::Alerts, language: Language) -> (Al
     let (hook, webhook) =
         webhook(net::http_client(None, MINUTE).unwrap(), settings, "here".to_owned(), clock.clone()).unwrap();
     let members = settings.operators.clone();
-    let operators = Operators { corp: config.wecom.corp_id, agent: config.wecom.agent_id, members };
+    let operators =
+        Operators { corp: config.apps.first.wecom.corp_id, agent: config.apps.first.wecom.agent_id, members };
     let audience = Audience { operators, hook: Some(hook), language };
     let alerts = Alerts::open(store, settings.clone(), audience, clock.now()).await.unwrap();
     (alerts, tokio::spawn(webhook.run(CancellationToken::new())))

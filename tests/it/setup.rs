@@ -189,7 +189,7 @@ async fn a_wrong_answer_is_explained_and_asked_for_again() {
     let path = dir.path().join("config.toml");
     let file = std::fs::read_to_string(&path).unwrap();
     let config = Config::load(Some(&path), &Environment::default()).expect(&file).config;
-    assert_eq!(config.wecom.secret.expose(), "hunter2hunter2");
+    assert_eq!(config.apps.first.wecom.secret.expose(), "hunter2hunter2");
     assert_eq!(
         (config.llm.base_url.as_str(), config.llm.model.as_str()),
         ("https://api.deepseek.com/v1", "deepseek-chat")
@@ -221,7 +221,10 @@ async fn an_existing_file_is_replaced_only_with_a_yes_and_its_values_are_the_def
     assert!(said.contains("config.toml:") && said.contains("the old file is kept as config.toml.bak"), "{said}");
     assert!(said.contains(KEY) && !said.contains("hunter2"), "the keys were asked for: {said}");
     let config = Config::load(Some(&path), &Environment::default()).unwrap().config;
-    assert_eq!((config.wecom.agent_id.get(), config.wecom.secret.expose().as_str()), (7, "hunter2hunter2"));
+    assert_eq!(
+        (config.apps.first.wecom.agent_id.get(), config.apps.first.wecom.secret.expose().as_str()),
+        (7, "hunter2hunter2")
+    );
     assert_eq!(config.chat.idle, Some(Duration::from_secs(7 * 60)));
     assert_eq!(std::fs::read_to_string(dir.path().join("config.toml.bak")).unwrap(), old);
     #[cfg(unix)]
@@ -250,7 +253,7 @@ async fn a_wrong_secret_is_named_and_the_waiting_ends_with_the_file_in_place() {
     assert!(init.ends().await.success());
     init.says(&["No longer waiting"]).await;
     let config = Config::load(Some(&dir.path().join("config.toml")), &Environment::default()).unwrap().config;
-    assert_eq!(config.wecom.callback_token.expose().len(), 32);
+    assert_eq!(config.apps.first.wecom.callback_token.expose().len(), 32);
     assert!(!init.said().contains("not-the-secret") && !second.said().contains("not-the-secret"));
 }
 

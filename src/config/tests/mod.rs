@@ -99,9 +99,9 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, tls, wecom, llm, chat, voice, storage, alerts, log, platform } = good(&[]).config;
+    let Config { server, tls, apps, llm, chat, voice, storage, alerts, log, platform } = good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
-    assert_eq!((wecom.agent_id, wecom.proxy), (AgentId::new(1_000_002), None));
+    assert_eq!((apps.first.wecom.agent_id, apps.first.wecom.proxy), (AgentId::new(1_000_002), None));
     assert_eq!((llm.temperature, llm.reasoning_effort, llm.max_output_tokens), (None, None, None));
     assert_eq!((chat.idle, chat.welcome), (Some(Duration::from_secs(3600)), None));
     assert_eq!((voice.transcription_model, voice.show_transcript), (None, true));

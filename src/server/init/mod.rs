@@ -138,7 +138,10 @@ fn say_what_to_paste(terminal: &Terminal, config: &Config, language: Language, s
     };
     let hidden = pick("（与您填写的相同，未显示）", "(as you entered it, not shown)");
     let (token, key) = match show {
-        true => (config.wecom.callback_token.expose().as_str(), config.wecom.encoding_aes_key.expose().as_str()),
+        true => (
+            config.apps.first.wecom.callback_token.expose().as_str(),
+            config.apps.first.wecom.encoding_aes_key.expose().as_str(),
+        ),
         false => (hidden, hidden),
     };
     terminal.say(pick(words::PASTE_ZH, words::PASTE_EN));
@@ -153,15 +156,16 @@ fn say_what_to_paste(terminal: &Terminal, config: &Config, language: Language, s
 /// Asks WeCom for an access token, and says what is wrong where it gives none.
 async fn check_secret(terminal: &Terminal, config: &Config, language: Language) -> anyhow::Result<()> {
     net::install_crypto();
-    let http = net::http_client(config.wecom.proxy.as_ref(), config.wecom.timeout).context("wecom.proxy")?;
+    let http = net::http_client(config.apps.first.wecom.proxy.as_ref(), config.apps.first.wecom.timeout)
+        .context("wecom.proxy")?;
     terminal.say("");
-    let outcome = AccessTokens::new(http, &config.wecom, Clock::System, Arc::default()).get().await;
+    let outcome = AccessTokens::new(http, &config.apps.first.wecom, Clock::System, Arc::default()).get().await;
     terminal.say(&match outcome {
         Ok(_) => {
             language.pick("✓ 企业微信接受企业ID 和 Secret", "✓ WeCom accepts the corp id and the Secret").to_owned()
         }
         Err(TokenError::Refused(refusal)) => words::refused(&refusal, language),
-        Err(TokenError::Unreachable(cause)) => words::unreachable(&cause, &config.wecom.api_base, language),
+        Err(TokenError::Unreachable(cause)) => words::unreachable(&cause, &config.apps.first.wecom.api_base, language),
     });
     Ok(())
 }

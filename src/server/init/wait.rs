@@ -52,9 +52,10 @@ pub(super) async fn for_verification(
         Err(error) => return Err(error).with_context(|| format!("cannot listen on {address} (server.listen)")),
     };
     let expected = Expected {
-        corp: config.wecom.corp_id.clone(),
-        token: CallbackToken::parse(config.wecom.callback_token.expose()).context("wecom.callback_token")?,
-        key: EncodingAesKey::parse(config.wecom.encoding_aes_key.expose()).context("wecom.encoding_aes_key")?,
+        corp: config.apps.first.wecom.corp_id.clone(),
+        token: CallbackToken::parse(config.apps.first.wecom.callback_token.expose()).context("wecom.callback_token")?,
+        key: EncodingAesKey::parse(config.apps.first.wecom.encoding_aes_key.expose())
+            .context("wecom.encoding_aes_key")?,
     };
     let path = &config.server.callback_path;
     let (router, mut knocks) = verification_router(expected, path);

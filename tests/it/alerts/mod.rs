@@ -37,7 +37,7 @@ async fn watched(hook: &Hook, change: impl FnOnce(&mut Config)) -> App {
         config.alerts.webhook_secret = Some(hook.secret());
         config.llm.max_retries = 0;
         // The time is moved on while calls are under way.
-        config.wecom.timeout = Duration::from_secs(24 * 3600);
+        config.apps.first.wecom.timeout = Duration::from_secs(24 * 3600);
         change(config);
     })
     .await;
@@ -153,7 +153,7 @@ async fn whatever_keeps_wecom_from_taking_messages_is_posted_with_its_name() {
 #[tokio::test]
 async fn a_wrong_secret_is_posted_although_no_access_token_was_ever_had() {
     let hook = Hook::start().await;
-    let mut app = watched(&hook, |config| config.wecom.secret = Secret::new("wrong".to_owned())).await;
+    let mut app = watched(&hook, |config| config.apps.first.wecom.secret = Secret::new("wrong".to_owned())).await;
     app.model.push(answer("好"));
     app.say("zhangsan", "喂").await;
     within(app.clock.sleeper_within(Duration::from_millis(1500)..=Duration::from_secs(2))).await;

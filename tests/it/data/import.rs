@@ -53,9 +53,9 @@ async fn a_config_json_becomes_a_configuration_that_loads() {
     assert!(output.status.success(), "{told}");
 
     let config = Config::load(Some(&path("new.toml")), &Environment::default()).unwrap().config;
-    assert_eq!(config.wecom.agent_id.get(), 1_000_002);
-    assert_eq!(config.wecom.secret.expose(), "hunter2secret");
-    assert_eq!(config.wecom.encoding_aes_key.expose(), AES_KEY);
+    assert_eq!(config.apps.first.wecom.agent_id.get(), 1_000_002);
+    assert_eq!(config.apps.first.wecom.secret.expose(), "hunter2secret");
+    assert_eq!(config.apps.first.wecom.encoding_aes_key.expose(), AES_KEY);
     assert_eq!(config.server.listen.port(), 9899);
     assert_eq!(config.llm.model, "deepseek-chat");
     assert_eq!(config.llm.system_prompt, "你是小助手。\n请用“中文”回答。");

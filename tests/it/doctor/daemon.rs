@@ -59,7 +59,7 @@ async fn the_set_up_is_examined_at_start_and_each_problem_logged_once() {
     let logs = Logs::capture();
     let app = App::start_with(|config| {
         config.server.check_at_start = true;
-        config.wecom.secret = Secret::new("of-another-app".to_owned());
+        config.apps.first.wecom.secret = Secret::new("of-another-app".to_owned());
     })
     .await;
     within(async {

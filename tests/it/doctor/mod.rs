@@ -146,7 +146,7 @@ async fn faults_of_the_machine() {
     }
 
     let mut doctor = doctor_of(&patient);
-    doctor.config.wecom.encoding_aes_key = Secret::new("not-a-key".to_owned());
+    doctor.config.apps.first.wecom.encoding_aes_key = Secret::new("not-a-key".to_owned());
     golden.take(&patient, &examined(&doctor).await, "callback.key", "setup.encoding_aes_key");
     golden.compare();
 }
@@ -158,7 +158,7 @@ fn doctor_of(patient: &Patient) -> Doctor {
     let http = net::http_client(None, Duration::from_secs(5)).unwrap();
     let clock = Clock::System;
     Doctor {
-        wecom: wecom::client::Client::new(http.clone(), &config.wecom, clock.clone(), Arc::default()),
+        wecom: wecom::client::Client::new(http.clone(), &config.apps.first.wecom, clock.clone(), Arc::default()),
         model: llm::router::Router::new(&config.llm, clock.clone(), Arc::default()).expect("a router"),
         http,
         listen: patient.daemon,

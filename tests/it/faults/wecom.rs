@@ -127,13 +127,13 @@ async fn everybody_waits(fault: String, to: impl Fn(&mut Trouble, bool), recover
 }
 
 async fn wrong_secret(fault: String) -> Row {
-    let mut scene = Scene::open_with(|config| config.wecom.secret = Secret::new("wrong".to_owned())).await;
+    let mut scene = Scene::open_with(|config| config.apps.first.wecom.secret = Secret::new("wrong".to_owned())).await;
     scene.ask("ann").await;
     scene.until_logged(&["nothing can be sent", "40001"]).await;
     assert_eq!(scene.app.wecom.counters().gettoken, 1);
     // The administrator mends the configuration and starts again.
     scene.app.stop().await;
-    scene.app.config.wecom.secret = scene.app.wecom.settings().secret.clone();
+    scene.app.config.apps.first.wecom.secret = scene.app.wecom.settings().secret.clone();
     scene.app.launch().await;
     scene.ends(fault, "the message waits until the secret is right and the daemon is started again").await
 }

@@ -1,0 +1,132 @@
+//! Wires one application: its client, its callback, its turns, its deliveries and its notices. Applications share what
+//! stands in [`Shared`], and nothing else: what goes wrong with one does not reach another.
+//!
+//! What a turn needs is put together in [`turns`], from the settings as they hold for this application.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    chat::{
+        delivery::Delivery,
+        dispatch::{OnStop, Queue, dispatch},
+        hearing::Hearing,
+        intake::Intake,
+        lately::Lately,
+        notices::Notices,
+        stops::Stops,
+        turn::Turns,
+    },
+    clock::Clock,
+    config::Config,
+    llm::{self, router::Router},
+    meter::Meter,
+    metrics::Metrics,
+    net,
+    store::{Store, sightings::Sightings},
+    web::Callback,
+    wecom::{accepted::AcceptedKeys, client::Client},
+};
+
+/// Members of one application who can wait to be told that they wait.
+const BACKLOG_NOTICES: usize = 1024;
+
+/// What all applications use.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stops: Stops,
+    pub(super) model: Router,
+    pub(super) lately: Arc<Lately>,
+}
+
+/// One application, ready to run.
+pub(super) struct App {
+    store: Store,
+    clock: Clock,
+    /// Where its callbacks come.
+    pub(super) path: String,
+    pub(super) callback: Arc<Callback>,
+    pub(super) sightings: Arc<Sightings>,
+    pub(super) delivery: Arc<Delivery>,
+    turns: Arc<Turns>,
+    notices: Notices,
+    /// How many of its members are answered at once.
+    hands: usize,
+}
+
+impl App {
+    /// Puts the parts of the application together that `config` is for; `wecom` calls WeCom in its name.
+    pub(super) fn wire(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<Self> {
+        let Shared { store, clock, metrics, stops, .. } = shared;
+        let settings = &config.apps.first.wecom;
+        let sightings = Arc::<Sightings>::default();
+        let (backlogs, told) = mpsc::channel(BACKLOG_NOTICES);
+        let intake = Intake::new(store.clone(), clock.clone(), stops.clone(), backlogs, &config.chat);
+        let callback = Callback::new(
+            settings.corp_id.clone(),
+            settings.agent_id,
+            AcceptedKeys::of(settings).context("the callback's Token or EncodingAESKey in [wecom]")?,
+            intake,
+            clock.clone(),
+            Arc::clone(&sightings),
+        );
+        let (hands, language) = (settings.max_concurrent_sends, config.chat.language);
+        let delivery = Delivery::new(store.clone(), clock.clone(), wecom.clone(), hands, language, Arc::clone(metrics));
+        Ok(Self {
+            path: config.server.callback_path.clone(),
+            callback: Arc::new(callback),
+            sightings,
+            delivery: Arc::new(delivery),
+            turns: Arc::new(turns(config, wecom, shared)?),
+            notices: Notices::new(store.clone(), clock.clone(), config.chat.clone(), told),
+            hands: config.chat.max_concurrent_turns,
+            store: store.clone(),
+            clock: clock.clone(),
+        })
+    }
+
+    /// Begins to work, in tasks of `parts`, until `stop`.
+    pub(super) fn start(self, parts: &mut JoinSet<()>, stop: &CancellationToken) {
+        let Self { store, clock, delivery, turns, notices, hands, .. } = self;
+        // Deliveries go on until the last turn has ended: its answer should still leave.
+        let turns_ended = CancellationToken::new();
+        parts.spawn(delivery.run(turns_ended.clone()));
+        parts.spawn(notices.run(stop.clone()));
+        let stop = stop.clone();
+        parts.spawn(async move {
+            let queue = Queue { name: "inbox", hands, on_stop: OnStop::Leave };
+            let claim = |limit| store.claim_inbound(limit, clock.now());
+            let clock_set = |set| store.move_inbox_times(set);
+            let ready = || store.inbox_ready();
+            let handle = |claim| Arc::clone(&turns).handle(claim);
+            dispatch(queue, &clock, &stop, claim, clock_set, ready, handle).await;
+            turns_ended.cancel();
+        });
+    }
+}
+
+/// What handles the messages of the application that `config` is for.
+fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<Turns> {
+    let Shared { store, clock, metrics, stops, model, lately } = shared;
+    let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
+    let meter = Meter::new(model.clone(), counter, Arc::clone(metrics));
+    let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
+    let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops.clone(), meter, Arc::clone(lately))
+        .with_hearing(hearing(config, wecom.clone(), clock)?)
+        .with_continuations(config.llm.max_continuations)
+        .with_texts_in_the_log(config.log.message_text);
+    Ok(turns)
+}
+
+/// What hears voice messages, where a model for it is set.
+fn hearing(config: &Config, wecom: Client, clock: &Clock) -> anyhow::Result<Option<Hearing>> {
+    let Config { llm, voice, .. } = config;
+    let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
+    let transcriber = llm::transcribe::Transcriber::new(http, voice, llm, clock.clone());
+    Ok(transcriber.map(|transcriber| Hearing::new(wecom, transcriber, clock.clone(), voice)))
+}
