@@ -60,17 +60,27 @@ impl Meter {
         Self { router, counter, metrics }
     }
 
+    /// Who knows which models there are.
+    pub const fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Counts model tokens as the model in use does, or carefully estimates.
     pub const fn counter(&self) -> &TokenCounter {
         &self.counter
     }
 
-    /// Sets aside what the call will probably cost.
+    /// Sets aside what the call will probably cost. The model is that of `alias`; `None`: `llm.model`.
     ///
     /// # Errors
     /// [`QuotaExceeded`], and the model must not be asked.
-    pub async fn reserve(&self, payer: Payer<'_>, input_estimate: usize) -> Result<Reservation<'_>, QuotaExceeded> {
-        Ok(Reservation { meter: self, input_estimate, affinity: affinity_of(payer) })
+    pub async fn reserve<'a>(
+        &'a self,
+        payer: Payer<'_>,
+        alias: Option<&'a str>,
+        input_estimate: usize,
+    ) -> Result<Reservation<'a>, QuotaExceeded> {
+        Ok(Reservation { meter: self, alias, input_estimate, affinity: affinity_of(payer) })
     }
 }
 
@@ -85,6 +95,7 @@ fn affinity_of(payer: Payer<'_>) -> u64 {
 #[must_use = "a reservation that is not used holds an allowance for nothing"]
 pub struct Reservation<'a> {
     meter: &'a Meter,
+    alias: Option<&'a str>,
     input_estimate: usize,
     affinity: u64,
 }
@@ -95,7 +106,7 @@ impl<'a> Reservation<'a> {
     /// # Errors
     /// [`llm::error::Error`] when no answer began; nothing is charged.
     pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
-        let wish = Wish { alias: None, affinity: self.affinity, input_tokens: self.input_estimate };
+        let wish = Wish { alias: self.alias, affinity: self.affinity, input_tokens: self.input_estimate };
         let stream = self.meter.router.stream(wish, request).await?;
         Ok(Metered { stream, reservation: self, usage: None, written: String::new() })
     }

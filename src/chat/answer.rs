@@ -1,6 +1,6 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
-use std::{pin::pin, sync::Arc};
+use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use tracing::{debug, warn};
 
@@ -25,7 +25,7 @@ use crate::{
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
     metrics::TurnResult,
-    model::{conversation::Exchange, reply::Format},
+    model::{conversation::Exchange, language::Language, preferences::Preferences, reply::Format},
     store::{LeaseLost, Store, conversation::TurnRecord, inbox::Inbound},
 };
 
@@ -152,14 +152,16 @@ impl Answerer {
         claim: &Inbound,
         mut turn: TurnRecord,
         exchanges: &[Exchange],
+        preferences: &Preferences,
         running: &Running,
     ) -> Written {
         // What was understood of a voice message is no part of the answer.
         let before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
         let mut live = Live::resume(self.settings.progressive, turn.parts - before);
-        let mut slow = SlowNotice::new(self, claim, turn.parts > 0);
+        let mut slow = SlowNotice::new(self, claim, preferences, turn.parts > 0);
         let asked_at = self.clock.now();
         let mut begun = false;
+        let format = preferences.format(self.settings.output);
         let mut charge = Charge::NOTHING;
         let mut continuations = 0;
         let outcome = loop {
@@ -167,7 +169,7 @@ impl Answerer {
             let mut seam = Seam::behind(&so_far);
             // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
             let outcome = {
-                let begin = pin!(self.begin(claim, &turn, exchanges, so_far));
+                let begin = pin!(self.begin(claim, &turn, exchanges, preferences, so_far));
                 tokio::select! {
                     biased;
                     () = running.stopped() => Err(Outcome::Stopped),
@@ -206,7 +208,7 @@ impl Answerer {
                     begun = true;
                 }
                 went_on |= !text.trim().is_empty();
-                if self.show(claim, &mut turn, &mut live, &mut slow, &text).await.is_err() {
+                if self.show(claim, &mut turn, &mut live, &mut slow, format, &text).await.is_err() {
                     // Whatever else the model writes would reach nobody.
                     break Outcome::Stopped;
                 }
@@ -230,27 +232,36 @@ impl Answerer {
         Written { turn, rest, outcome, charge }
     }
 
-    async fn begin(
-        &self,
+    async fn begin<'a>(
+        &'a self,
         claim: &Inbound,
         turn: &TurnRecord,
         exchanges: &[Exchange],
+        preferences: &'a Preferences,
         answer_so_far: String,
-    ) -> Result<Metered<'_>, Outcome> {
-        let parts = Parts {
-            system: &self.system_prompt,
-            exchanges,
-            question: &turn.exchange.question,
-            answer_so_far: &answer_so_far,
-        };
+    ) -> Result<Metered<'a>, Outcome> {
+        let system = self.system_prompt(preferences);
+        let parts =
+            Parts { system: &system, exchanges, question: &turn.exchange.question, answer_so_far: &answer_so_far };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
         drop(answer_so_far);
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
             "asking the model");
-        let reservation = self.meter.reserve(payer, prompt.tokens).await.map_err(Outcome::Quota)?;
+        let reservation =
+            self.meter.reserve(payer, preferences.model.as_deref(), prompt.tokens).await.map_err(Outcome::Quota)?;
         reservation.stream(&ChatRequest::of(prompt.messages)).await.map_err(Outcome::Model)
+    }
+
+    /// What the model is told first: who it is, and which part the member lets it play.
+    fn system_prompt(&self, preferences: &Preferences) -> Cow<'_, str> {
+        let chosen = preferences.persona.as_deref();
+        match self.settings.personas.iter().find(|persona| Some(&*persona.name) == chosen) {
+            Some(persona) if self.system_prompt.is_empty() => Cow::Borrowed(&persona.prompt),
+            Some(persona) => Cow::Owned(format!("{}\n\n{}", self.system_prompt, persona.prompt)),
+            None => Cow::Borrowed(&self.system_prompt),
+        }
     }
 
     /// Takes what the model wrote next, and says what of the answer is finished with it.
@@ -260,10 +271,11 @@ impl Answerer {
         turn: &mut TurnRecord,
         live: &mut Live,
         slow: &mut SlowNotice<'_>,
+        format: Format,
         text: &str,
     ) -> Result<(), LeaseLost> {
         for chunk in live.push(text) {
-            self.commit(claim, turn, chunk).await?;
+            self.commit(claim, turn, chunk, format).await?;
             slow.said_something();
         }
         Ok(())
@@ -273,10 +285,11 @@ impl Answerer {
     pub(super) async fn before<T>(
         &self,
         claim: &Inbound,
+        preferences: &Preferences,
         running: &Running,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let mut slow = SlowNotice::new(self, claim, false);
+        let mut slow = SlowNotice::new(self, claim, preferences, false);
         let work = pin!(work);
         tokio::select! {
             biased;
@@ -286,8 +299,14 @@ impl Answerer {
     }
 
     /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.
-    async fn commit(&self, claim: &Inbound, turn: &mut TurnRecord, chunk: String) -> Result<(), LeaseLost> {
-        let parts = render(&chunk, self.settings.output);
+    async fn commit(
+        &self,
+        claim: &Inbound,
+        turn: &mut TurnRecord,
+        chunk: String,
+        format: Format,
+    ) -> Result<(), LeaseLost> {
+        let parts = render(&chunk, format);
         turn.exchange.answer.push_str(&chunk);
         if parts.is_empty() {
             return Ok(());
@@ -318,12 +337,14 @@ const fn outcome_of(reason: &FinishReason) -> Outcome {
 struct SlowNotice<'a> {
     answerer: &'a Answerer,
     claim: &'a Inbound,
+    language: Language,
     pending: bool,
 }
 
 impl<'a> SlowNotice<'a> {
-    const fn new(answerer: &'a Answerer, claim: &'a Inbound, has_parts: bool) -> Self {
-        Self { answerer, claim, pending: !has_parts && answerer.settings.slow_notice.is_some() }
+    fn new(answerer: &'a Answerer, claim: &'a Inbound, preferences: &Preferences, has_parts: bool) -> Self {
+        let language = preferences.language(answerer.settings.language);
+        Self { answerer, claim, language, pending: !has_parts && answerer.settings.slow_notice.is_some() }
     }
 
     const fn said_something(&mut self) {
@@ -340,7 +361,7 @@ impl<'a> SlowNotice<'a> {
                 () = due => {}
             }
             self.pending = false;
-            let text = Text::Slow.render(self.answerer.settings.language);
+            let text = Text::Slow.render(self.language);
             for part in render(&text, Format::Text) {
                 let Self { answerer, claim, .. } = *self;
                 let now = answerer.clock.now();

@@ -1,4 +1,4 @@
-//! The conversations that are going on, at hand: a turn of an active member costs no read. The store has the truth;
+//! The conversations that are going on, and what their members chose, at hand: a turn of an active member costs no read. The store has the truth;
 //! what is lost here is read again.
 
 use std::{sync::Arc, time::Duration};
@@ -11,8 +11,9 @@ use crate::{
     model::{
         conversation::{Conversation, Exchange},
         id::Lane,
+        preferences::Preferences,
     },
-    store::{self, Store, inbox::Inbound},
+    store::{self, LeaseLost, Store, inbox::Inbound},
 };
 
 /// Text that all cached conversations may hold together.
@@ -24,12 +25,22 @@ const AT_HAND: Duration = Duration::from_secs(30 * 60);
 /// Bytes of text that are kept for each token of the context budget: a token of any language is rarely longer.
 const BYTES_PER_TOKEN: usize = 6;
 
-/// A conversation as it was at a claim's epoch ([`Inbound::epoch`]): a later claim of another epoch reads it again, since
-/// its member may have been erased by a command.
+/// What is known of a member as it was at a claim's epoch ([`Inbound::epoch`]): a later claim of another epoch reads it
+/// again, since its member may have been erased by a command.
 #[derive(Clone, Debug)]
 struct AtHand {
     epoch: i64,
-    conversation: Arc<Conversation>,
+    thread: Thread,
+    /// `None`: not read yet.
+    preferences: Option<Arc<Preferences>>,
+}
+
+/// What is known of a member's open conversation.
+#[derive(Clone, Debug)]
+enum Thread {
+    /// There is none.
+    Absent,
+    Open(Arc<Conversation>),
 }
 
 /// The conversations of all members. Only the worker that holds a lane asks for, and changes, the lane's conversation.
@@ -47,8 +58,11 @@ impl Memory {
         let cache = Cache::builder()
             .max_capacity(CAPACITY_BYTES)
             .weigher(|lane: &Lane, at_hand: &AtHand| {
-                u32::try_from(lane.as_str().len() + text_bytes(&at_hand.conversation) + OVERHEAD_BYTES)
-                    .unwrap_or(u32::MAX)
+                let text = match &at_hand.thread {
+                    Thread::Absent => 0,
+                    Thread::Open(conversation) => text_bytes(conversation),
+                };
+                u32::try_from(lane.as_str().len() + text + OVERHEAD_BYTES).unwrap_or(u32::MAX)
             })
             .time_to_idle(AT_HAND)
             .build();
@@ -62,24 +76,67 @@ impl Memory {
     /// # Errors
     /// [`store::Error`] when it can be neither read nor begun.
     pub async fn current(&self, claim: &Inbound) -> Result<Arc<Conversation>, store::Error> {
-        let (lane, now, epoch) = (&claim.lane, claim.received_at, claim.epoch);
-        let known = match self.cache.get(lane).await {
-            Some(at_hand) if at_hand.epoch == epoch => Some(at_hand.conversation),
-            _ => self.store.find_conversation(lane, self.bytes).await?.map(Arc::new),
+        let (now, epoch) = (claim.received_at, claim.epoch);
+        let (thread, preferences) = match self.cache.get(&claim.lane).await {
+            Some(AtHand { epoch: known, thread, preferences }) if known == epoch => (thread, preferences),
+            _ => {
+                let (thread, preferences) = self.read(claim).await?;
+                (thread, Some(preferences))
+            }
         };
         let rested =
             |conversation: &Conversation| self.idle.is_some_and(|idle| now.since(conversation.last_at) >= idle);
-        match known {
-            Some(conversation) if !rested(&conversation) => Ok(conversation),
+        match thread {
+            Thread::Open(conversation) if !rested(&conversation) => Ok(conversation),
             _ => {
                 let Ok(fresh) = self.store.begin_conversation(claim, now).await? else {
                     return Ok(Arc::new(Conversation { id: 0, last_at: now, exchanges: Vec::new() }));
                 };
                 let fresh = Arc::new(fresh);
-                self.cache.insert(lane.clone(), AtHand { epoch, conversation: Arc::clone(&fresh) }).await;
+                let at_hand = AtHand { epoch, thread: Thread::Open(Arc::clone(&fresh)), preferences };
+                self.cache.insert(claim.lane.clone(), at_hand).await;
                 Ok(fresh)
             }
         }
+    }
+
+    /// What the member of a claimed message chose. Where it is not at hand, it is read together with the conversation,
+    /// so that a turn reads once.
+    ///
+    /// # Errors
+    /// [`store::Error`] when it cannot be read.
+    pub async fn preferences(&self, claim: &Inbound) -> Result<Arc<Preferences>, store::Error> {
+        if let Some(AtHand { epoch, preferences: Some(preferences), .. }) = self.cache.get(&claim.lane).await
+            && epoch == claim.epoch
+        {
+            return Ok(preferences);
+        }
+        Ok(self.read(claim).await?.1)
+    }
+
+    /// Saves what the member of a claimed message chose. A claim that was lost chooses nothing.
+    ///
+    /// # Errors
+    /// [`store::Error`]: what was chosen before holds.
+    pub async fn prefer(
+        &self,
+        claim: &Inbound,
+        preferences: Preferences,
+        now: Timestamp,
+    ) -> Result<Result<(), LeaseLost>, store::Error> {
+        let saved = self.store.save_preferences(claim, preferences, now).await;
+        self.cache.invalidate(&claim.lane).await;
+        saved
+    }
+
+    async fn read(&self, claim: &Inbound) -> Result<(Thread, Arc<Preferences>), store::Error> {
+        let (conversation, preferences) = self.store.find_conversation_and_preferences(&claim.lane, self.bytes).await?;
+        let thread = conversation.map_or(Thread::Absent, |conversation| Thread::Open(Arc::new(conversation)));
+        let preferences = Arc::new(preferences);
+        let at_hand =
+            AtHand { epoch: claim.epoch, thread: thread.clone(), preferences: Some(Arc::clone(&preferences)) };
+        self.cache.insert(claim.lane.clone(), at_hand).await;
+        Ok((thread, preferences))
     }
 
     /// Forgets what is at hand of a lane: it is read again.
@@ -102,7 +159,11 @@ impl Memory {
         });
         let gone = gone.count();
         conversation.exchanges.drain(..gone);
-        let at_hand = AtHand { epoch: claim.epoch, conversation: Arc::new(conversation) };
+        let preferences = match self.cache.get(&claim.lane).await {
+            Some(at_hand) if at_hand.epoch == claim.epoch => at_hand.preferences,
+            _ => None,
+        };
+        let at_hand = AtHand { epoch: claim.epoch, thread: Thread::Open(Arc::new(conversation)), preferences };
         self.cache.insert(claim.lane.clone(), at_hand).await;
     }
 

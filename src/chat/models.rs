@@ -1,6 +1,6 @@
-//! The keys of the models as operators see them: which are set aside, and that they are mended.
+//! The models as people see them: which can be chosen, whose keys are set aside, and that they are mended.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     clock::Timestamp,
@@ -22,7 +22,7 @@ pub struct SetAside {
     pub since: Timestamp,
 }
 
-/// Shows operators the keys of the models. Clones are the same.
+/// Shows members the aliases of the models, and operators their keys. Clones are the same.
 #[derive(Clone)]
 pub struct Models(Router);
 
@@ -30,6 +30,16 @@ impl Models {
     /// Of this router.
     pub const fn new(router: Router) -> Self {
         Self(router)
+    }
+
+    /// The aliases that members can choose, in the order of the configuration.
+    pub fn aliases(&self) -> Vec<Arc<str>> {
+        self.0.aliases()
+    }
+
+    /// Whether some upstream offers a model under this alias.
+    pub fn offers(&self, alias: &str) -> bool {
+        self.0.offers(alias)
     }
 
     /// What waits for somebody to mend it. Empty where no upstreams are listed.

@@ -82,7 +82,11 @@ impl Notices {
     }
 
     async fn tell(&self, seq: i64, event: &Event, text: Text<'_>) {
-        for part in render(&text.render(self.settings.language), Format::Text) {
+        let language = match self.store.find_preferences(&event.lane()).await {
+            Ok(preferences) => preferences.language(self.settings.language),
+            Err(_) => self.settings.language,
+        };
+        for part in render(&text.render(language), Format::Text) {
             if let Err(error) = self.store.notify(seq, event, part, self.clock.now()).await {
                 warn!(inbox.seq = seq, %error, "could not tell {} that they wait", event.from);
             }

@@ -23,6 +23,10 @@ pub enum Text<'a> {
     Slow,
     /// The member has so many messages before this one.
     Backlog(u32),
+    /// The model that the member chose is not offered any more; the usual one answers.
+    ModelGone(&'a str),
+    /// The persona that the member chose is not there any more.
+    PersonaGone(&'a str),
     /// A kind of message that is not understood yet.
     NotYet(&'a EventKind),
     /// WeCom takes a part of the answer under no circumstances.
@@ -71,6 +75,10 @@ impl Text<'_> {
             Self::NothingToStop => "现在没有正在写的回答。".to_owned(),
             Self::Slow => "收到，正在处理，请稍等。".to_owned(),
             Self::Backlog(waiting) => format!("消息都收到了。这一条前面还有 {waiting} 条，我会按顺序逐条回答。"),
+            Self::ModelGone(alias) => {
+                format!("你选的模型“{alias}”已经下线，我先用默认模型回答。发 /model 可以另选。")
+            }
+            Self::PersonaGone(name) => format!("你选的角色“{name}”已经取消，我先照常回答。发 /persona 可以另选。"),
             Self::NotYet(kind) => {
                 let what = match kind {
                     EventKind::Image { .. } => "图片",
@@ -117,6 +125,14 @@ impl Text<'_> {
             Self::Backlog(waiting) => {
                 format!("I have all your messages. {waiting} come before this one, and I answer them in order.")
             }
+            Self::ModelGone(alias) => format!(
+                "The model that you chose, {alias}, is no longer offered; the usual one answers. Send /model to choose \
+                 another."
+            ),
+            Self::PersonaGone(name) => format!(
+                "The persona that you chose, {name}, is no longer there; I answer as usual. Send /persona to choose \
+                 another."
+            ),
             Self::NotYet(kind) => {
                 let what = match kind {
                     EventKind::Image { .. } => "pictures",

@@ -12,6 +12,7 @@ use super::{
     hearing::{Hearing, Unheard},
     lately::Lately,
     memory::Memory,
+    models::Models,
     persist::persist,
     render::render,
     stops::{Running, Stops},
@@ -27,6 +28,7 @@ use crate::{
         conversation::{Exchange, TurnState, Unfinished},
         event::EventKind,
         id::TurnId,
+        preferences::Preferences,
         reply::{Format, ReplyPart},
     },
     store::{
@@ -65,6 +67,8 @@ pub struct Turns {
     lately: Arc<Lately>,
     /// `None`: voice messages get a kind sentence.
     hearing: Option<Hearing>,
+    /// Which models members can choose.
+    models: Models,
     /// Whether questions and answers are logged.
     log_texts: bool,
 }
@@ -80,10 +84,11 @@ impl Turns {
         meter: Meter,
         lately: Arc<Lately>,
     ) -> Self {
+        let models = Models::new(meter.router().clone());
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
         let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter, reports);
-        Self { store, clock, settings, stops, memory, answerer, lately, hearing: None, log_texts: false }
+        Self { store, clock, settings, stops, memory, answerer, lately, hearing: None, models, log_texts: false }
     }
 
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
@@ -162,7 +167,9 @@ impl Turns {
         let now = self.clock.now();
         let welcomed = persist(&self.clock, || self.store.was_welcomed(&claim.lane, WELCOME_WINDOW, now)).await;
         let ending = match &self.settings.welcome {
-            Some(text) if !welcomed => Ending::Welcomes(render(text, self.settings.output)),
+            Some(text) if !welcomed => {
+                Ending::Welcomes(render(text, self.preferences(claim).await.format(self.settings.output)))
+            }
             _ => Ending::Silent,
         };
         self.finish(claim, ending).await;
@@ -174,6 +181,7 @@ impl Turns {
             1 => None,
             _ => persist(&self.clock, || self.store.find_unfinished(claim.seq)).await,
         };
+        let preferences = self.offered(claim).await;
         let conversation = persist(&self.clock, || self.memory.current(claim)).await;
         let running = self.stops.begin(&claim.lane, claim.seq);
         let (id, heard, answer, parts) = match unfinished {
@@ -192,7 +200,7 @@ impl Turns {
             state: TurnState::Running,
         };
         if let (Question::Spoken(media_id), true) = (question, turn.exchange.question.is_empty()) {
-            turn = match self.listen(claim, turn, media_id, &running).await {
+            turn = match self.listen(claim, turn, media_id, &preferences, &running).await {
                 Some(turn) => turn,
                 None => return,
             };
@@ -201,14 +209,14 @@ impl Turns {
             debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.question, "the question");
         }
         let answer::Written { mut turn, rest, outcome, charge } =
-            self.answerer.write(claim, turn, &conversation.exchanges, &running).await;
+            self.answerer.write(claim, turn, &conversation.exchanges, &preferences, &running).await;
         drop(running);
 
         let first_part = turn.parts;
-        let mut parts = render(&rest, self.settings.output);
+        let mut parts = render(&rest, preferences.format(self.settings.output));
         let begins_here = first_part == 0 && !parts.is_empty();
         if let Some(failure) = outcome.failure() {
-            parts.extend(self.own_words(Text::Failed(failure, turn.id)));
+            parts.extend(self.own_words(claim, Text::Failed(failure, turn.id)).await);
         }
         turn.exchange.answer.push_str(&rest);
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
@@ -239,10 +247,11 @@ impl Turns {
         claim: &Inbound,
         mut turn: TurnRecord,
         media_id: &str,
+        preferences: &Preferences,
         running: &Running,
     ) -> Option<TurnRecord> {
         let hearing = self.hearing.as_ref()?;
-        let heard = self.answerer.before(claim, running, hearing.hear(media_id)).await;
+        let heard = self.answerer.before(claim, preferences, running, hearing.hear(media_id)).await;
         let ms = self.clock.now().since(claim.received_at).as_millis();
         match heard {
             Some(Ok(transcript)) => {
@@ -268,7 +277,7 @@ impl Turns {
                 warn!(turn.id = %turn.id, turn.reference = %turn.id.reference(), inbox.seq = claim.seq, %reason,
                     "could not understand a voice message of {} after {ms} ms", claim.event.from);
                 self.lately.question_ended(End::OtherwiseFailed);
-                let parts = self.own_words(Text::Failed(Failure::Unheard(&unheard), turn.id));
+                let parts = self.own_words(claim, Text::Failed(Failure::Unheard(&unheard), turn.id)).await;
                 turn.state = TurnState::Failed { reason, usage: Charge::NOTHING.usage() };
                 self.end_unheard(claim, turn, parts, &unheard).await;
                 None
@@ -315,7 +324,8 @@ impl Turns {
     }
 
     async fn say(&self, claim: &Inbound, text: Text<'_>) {
-        self.finish(claim, Ending::Says(self.own_words(text))).await;
+        let parts = self.own_words(claim, text).await;
+        self.finish(claim, Ending::Says(parts)).await;
     }
 
     /// Ends a message that cannot be handled, with what was said of its answer, if anything was.
@@ -333,7 +343,7 @@ impl Turns {
             EventKind::Text { content } => content.clone(),
             _ => heard,
         };
-        let parts = self.own_words(Text::Failed(Failure::Internal, id));
+        let parts = self.own_words(claim, Text::Failed(Failure::Internal, id)).await;
         let turn = TurnRecord {
             id,
             conversation: conversation.id,
@@ -346,8 +356,40 @@ impl Turns {
         self.lately.turn_ended(TurnResult::Internal, claim.received_at);
     }
 
-    fn own_words(&self, text: Text<'_>) -> Vec<ReplyPart> {
-        render(&text.render(self.settings.language), Format::Text)
+    async fn own_words(&self, claim: &Inbound, text: Text<'_>) -> Vec<ReplyPart> {
+        let language = self.preferences(claim).await.language(self.settings.language);
+        render(&text.render(language), Format::Text)
+    }
+
+    /// What the member chose.
+    async fn preferences(&self, claim: &Inbound) -> Arc<Preferences> {
+        persist(&self.clock, || self.memory.preferences(claim)).await
+    }
+
+    /// The same without what is no longer offered: that is taken back, and the member told once.
+    async fn offered(&self, claim: &Inbound) -> Arc<Preferences> {
+        let chosen = self.preferences(claim).await;
+        let there = |name: &Arc<str>| self.settings.personas.iter().any(|persona| persona.name == *name);
+        let model_gone = chosen.model.as_ref().filter(|alias| !self.models.offers(alias));
+        let persona_gone = chosen.persona.as_ref().filter(|name| !there(name));
+        let text = match (model_gone, persona_gone) {
+            (None, None) => return chosen,
+            (Some(alias), _) => Text::ModelGone(alias),
+            (None, Some(name)) => Text::PersonaGone(name),
+        };
+        // Said first: after a crash between the two it is said once all the same.
+        let text = self.own_words(claim, text).await;
+        for part in text {
+            persist(&self.clock, || self.store.notify(claim.seq, &claim.event, part.clone(), self.clock.now())).await;
+        }
+        let mut offered = Preferences::clone(&chosen);
+        offered.model.take_if(|_| model_gone.is_some());
+        offered.persona.take_if(|_| persona_gone.is_some());
+        let saved = persist(&self.clock, || self.memory.prefer(claim, offered.clone(), self.clock.now())).await;
+        if let Err(lost) = saved {
+            debug!(inbox.seq = claim.seq, %lost, "nobody is there to choose another model");
+        }
+        Arc::new(offered)
     }
 
     async fn finish(&self, claim: &Inbound, ending: Ending) {

@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use super::reader::{Reader, Reported, any};
-use crate::model::reply::Format;
-
-/// The language of what the bot itself says (help, notices, failures).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// 中文
-    #[default]
-    Chinese,
-    /// English
-    English,
-}
+use super::{
+    persona::{Persona, personas},
+    reader::{Reader, Reported, any},
+};
+pub use crate::model::language::Language;
+use crate::model::preferences::Output;
 
 /// The section's values.
 #[derive(Clone, Debug)]
@@ -26,8 +20,8 @@ pub struct Chat {
     pub max_concurrent_turns: usize,
     /// Whether finished paragraphs are sent while the model still writes.
     pub progressive: bool,
-    /// How answers are rendered.
-    pub output: Format,
+    /// How answers look to members who did not choose.
+    pub output: Output,
     /// How many model tokens of conversation (system prompt, history, question) a request may hold.
     pub context_tokens: usize,
     /// What a member who opens the chat is greeted with, at most once a day; `None`: nothing.
@@ -36,20 +30,22 @@ pub struct Chat {
     pub slow_notice: Option<Duration>,
     /// From how many waiting messages on a member is told that they are in the queue; 0: never.
     pub backlog_notice: u32,
+    /// The parts that members can let the bot play, in the order of their names.
+    pub personas: Vec<Persona>,
 }
 
 impl Chat {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        let language = reader.choice("chat.language", &[("zh", Language::Chinese), ("en", Language::English)]);
+        let language = reader.choice("chat.language", &Language::ALL.map(|language| (language.as_str(), language)));
         let idle = reader.whole_or_none("chat.idle_minutes", 1..=525_600_u64);
         let max_concurrent_turns = reader.whole("chat.max_concurrent_turns", 1..=10_000);
         let progressive = reader.flag("chat.progressive");
-        let output =
-            reader.choice("chat.output", &[Format::Text, Format::Markdown].map(|format| (format.as_str(), format)));
+        let output = reader.choice("chat.output", &Output::ALL.map(|output| (output.as_str(), output)));
         let context_tokens = reader.whole("chat.context_tokens", 256..=10_000_000);
         let welcome = reader.optional_text("chat.welcome", any);
         let slow_notice = reader.whole_or_none("chat.slow_notice_seconds", 1..=3600);
         let backlog_notice = reader.whole("chat.backlog_notice", 0..=10_000);
+        let personas = reader.take("chat.personas", personas);
         Ok(Self {
             language: language?,
             idle: idle?.map(|minutes| Duration::from_secs(minutes * 60)),
@@ -60,6 +56,7 @@ impl Chat {
             welcome: welcome?,
             slow_notice: slow_notice?.map(Duration::from_secs),
             backlog_notice: backlog_notice?,
+            personas: personas?,
         })
     }
 }

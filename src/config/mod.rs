@@ -21,6 +21,7 @@ mod legacy;
 pub mod llm;
 mod loaded;
 pub mod log;
+pub mod persona;
 mod platform;
 mod reader;
 pub mod server;

@@ -7,6 +7,8 @@ pub mod conversation;
 pub mod event;
 pub mod fact;
 pub mod id;
+pub mod language;
 pub mod outbound;
 pub mod pace;
+pub mod preferences;
 pub mod reply;

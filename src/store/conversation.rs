@@ -73,31 +73,7 @@ impl Store {
     /// [`Error`] when the store cannot be read.
     pub async fn find_conversation(&self, lane: &Lane, bytes: usize) -> Result<Option<Conversation>, Error> {
         let lane = lane.clone();
-        self.db
-            .read(move |conn| {
-                let found = conn
-                    .prepare_cached("SELECT id, last_at FROM conversation WHERE lane = ?1 AND closed_at IS NULL")?
-                    .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                let Some((id, last_at)) = found else { return Ok(None) };
-                let mut newest = conn.prepare_cached(
-                    "SELECT question, answer FROM turn
-                     WHERE conversation = ?1 AND state <> 'running' AND answer <> '' ORDER BY cause DESC",
-                )?;
-                let mut rows = newest.query([id])?;
-                let (mut exchanges, mut used) = (Vec::new(), 0_usize);
-                while let Some(row) = rows.next()? {
-                    let exchange = Exchange { question: row.get(0)?, answer: row.get(1)? };
-                    used = used.saturating_add(exchange.question.len() + exchange.answer.len());
-                    if used > bytes {
-                        break;
-                    }
-                    exchanges.push(exchange);
-                }
-                exchanges.reverse();
-                Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), exchanges }))
-            })
-            .await
+        self.db.read(move |conn| find(conn, &lane, bytes)).await
     }
 
     /// Begins a new conversation on a lane. The one before, if any, is closed and stays in the store.
@@ -186,7 +162,33 @@ impl Store {
     }
 }
 
-fn holds(conn: &Connection, lane: &Lane, lease: i64) -> Result<bool, rusqlite::Error> {
+/// See [`Store::find_conversation`].
+pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Option<Conversation>, rusqlite::Error> {
+    let found = conn
+        .prepare_cached("SELECT id, last_at FROM conversation WHERE lane = ?1 AND closed_at IS NULL")?
+        .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, last_at)) = found else { return Ok(None) };
+    let mut newest = conn.prepare_cached(
+        "SELECT question, answer FROM turn
+         WHERE conversation = ?1 AND state <> 'running' AND answer <> '' ORDER BY cause DESC",
+    )?;
+    let mut rows = newest.query([id])?;
+    let (mut exchanges, mut used) = (Vec::new(), 0_usize);
+    while let Some(row) = rows.next()? {
+        let exchange = Exchange { question: row.get(0)?, answer: row.get(1)? };
+        used = used.saturating_add(exchange.question.len() + exchange.answer.len());
+        if used > bytes {
+            break;
+        }
+        exchanges.push(exchange);
+    }
+    exchanges.reverse();
+    Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), exchanges }))
+}
+
+/// Whether the lane is still held under this lease.
+pub(super) fn holds(conn: &Connection, lane: &Lane, lease: i64) -> Result<bool, rusqlite::Error> {
     conn.prepare_cached("SELECT 1 FROM inbox_lane WHERE lane = ?1 AND lease = ?2")?
         .exists(params![lane.as_str(), lease])
 }

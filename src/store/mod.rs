@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod member;
 pub mod migrate;
 pub mod outbox;
+pub mod preferences;
 mod prune;
 pub mod restore;
 pub mod runs;

@@ -248,7 +248,7 @@ async fn nothing_beyond_wecoms_pace_is_sent_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn markdown_goes_out_as_markdown_where_that_is_chosen() {
-    let app = App::start_with(|config| config.chat.output = qimate::model::reply::Format::Markdown).await;
+    let app = App::start_with(|config| config.chat.output = qimate::model::preferences::Output::Markdown).await;
     app.model.push(answer("# 标题\n\n**粗体**和*斜体*"));
     app.say("zhangsan", "喂").await;
     app.texts("zhangsan", 1).await;

@@ -10,6 +10,7 @@ mod architecture;
 mod browser;
 mod callback;
 mod changeover;
+mod commands;
 mod company;
 mod continued;
 mod data;

@@ -228,6 +228,11 @@ impl Router {
         aliases
     }
 
+    /// Whether some route leads to a model of this alias.
+    pub fn offers(&self, alias: &str) -> bool {
+        self.0.routes.iter().any(|route| *route.alias == *alias)
+    }
+
     /// The routes that wait for somebody to mend them: a wrong key, an unpaid bill, a model that is not there.
     pub fn set_aside(&self) -> Vec<SetAside> {
         let board = self.0.board();

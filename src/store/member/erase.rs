@@ -88,6 +88,7 @@ fn erase_lane(conn: &mut Connection, lane: &str, now: Timestamp) -> Result<usize
         "DELETE FROM outbox_lane WHERE lane = ?1",
         "DELETE FROM welcome WHERE lane = ?1",
         "DELETE FROM fact WHERE lane = ?1",
+        "DELETE FROM member_preference WHERE lane = ?1",
     ] {
         rows += tx.execute(sql, [lane])?;
     }

@@ -29,7 +29,8 @@ fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Erro
 
 /// A member's lanes, one for each application that they wrote to. Reads whole tables.
 fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::Error> {
-    let tables = ["inbox", "inbox_lane", "outbox", "outbox_lane", "conversation", "welcome", "fact"];
+    let tables =
+        ["inbox", "inbox_lane", "outbox", "outbox_lane", "conversation", "welcome", "fact", "member_preference"];
     let each: Vec<_> =
         tables.iter().map(|table| format!("SELECT lane FROM {table} WHERE {MEMBER_OF_LANE} = ?1")).collect();
     conn.prepare(&each.join(" UNION "))?.query_map([member.key()], |row| row.get(0))?.collect()
@@ -67,6 +68,12 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
             "facts": list(
                 "SELECT json_object('text', text, 'remembered_at', TIME(at)) FROM fact WHERE lane = ?1 ORDER BY id",
             )?,
+            "preferences": list(
+                "SELECT json_object('output', output, 'client', client, 'model', model, 'persona', persona,
+                     'language', language, 'voice_answers', voice_answers, 'changed_at', TIME(changed_at))
+                 FROM member_preference WHERE lane = ?1",
+            )?
+            .pop(),
             "conversations": conversations,
             "received": list(
                 "SELECT json_object('received_at', TIME(received_at), 'kind', kind, 'state', state,

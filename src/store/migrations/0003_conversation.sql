@@ -5,6 +5,17 @@
 -- Several messages as one turn.
 
 -- What members chose, who is blocked, announcements, cards and the menu.
+-- NULL: as it is configured.
+CREATE TABLE member_preference (
+    lane          TEXT   PRIMARY KEY,
+    output        TEXT,                      -- auto | text | markdown
+    client        TEXT   NOT NULL,           -- unknown | wecom | wechat
+    model         TEXT,                      -- the alias
+    persona       TEXT,                      -- its name
+    language      TEXT,                      -- zh | en
+    voice_answers BIGINT,                    -- 0 | 1
+    changed_at    BIGINT NOT NULL
+) WITHOUT ROWID;
 
 -- What is remembered: summaries, facts, profiles.
 -- What a member asked to be remembered (/remember). Stays until they or an operator take it back.

@@ -1,0 +1,3 @@
+//! What members ask the bot itself to do, and what it remembers of their choices.
+
+mod preferences;

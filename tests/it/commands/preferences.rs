@@ -1,0 +1,98 @@
+//! What members chose holds for them alone, from the next message on, also when it was changed beside the daemon.
+
+use qimate::{
+    config::{Config, persona::Persona, upstream::OfferedModel},
+    model::preferences::Output,
+    sandbox::model::ModelReply,
+};
+
+use crate::harness::App;
+
+/// Two models of one upstream, and a persona.
+async fn app() -> App {
+    let mut app = App::start().await;
+    app.stop().await;
+    let models = ["qimate-demo", "smart"].map(|name| OfferedModel {
+        alias: name.into(),
+        name: format!("{name}-at-home"),
+        input_price: None,
+        output_price: None,
+        vision: false,
+    });
+    let mut upstream = app.config.llm.all_upstreams().remove(0);
+    upstream.models = models.to_vec();
+    app.config.llm.upstreams = vec![upstream];
+    change(&mut app.config);
+    app.launch().await;
+    app.model.set_script(|_| ModelReply::Answer("**好**".to_owned()));
+    app
+}
+
+fn change(config: &mut Config) {
+    config.chat.output = Output::Auto;
+    let prompt = "只用文言回答。".to_owned();
+    config.chat.personas = vec![Persona { name: "夫子".into(), description: String::new(), prompt }];
+}
+
+fn lane(member: &str) -> String {
+    format!("ww1436e0e65a779aee/1000002/{member}")
+}
+
+/// Another process writes what the member chose.
+fn prefer(app: &App, member: &str, columns: &str) {
+    let lane = lane(member);
+    let set = format!(
+        "INSERT INTO member_preference (lane, client, changed_at) VALUES ('{lane}', 'unknown', 1)
+             ON CONFLICT (lane) DO NOTHING;
+         UPDATE member_preference SET {columns} WHERE lane = '{lane}'"
+    );
+    app.database().execute_batch(&set).unwrap();
+}
+
+async fn said(app: &App, member: &str, count: usize) -> String {
+    let said = app.texts(member, count).await.pop().unwrap();
+    app.settled().await;
+    said
+}
+
+#[tokio::test]
+async fn a_choice_made_beside_the_daemon_holds_from_the_next_message_on_for_that_member_alone() {
+    let app = app().await;
+    app.say("zhangsan", "喂").await;
+    assert_eq!(said(&app, "zhangsan", 1).await, "好");
+    assert_eq!(app.model.requests().pop().unwrap().body["model"], "qimate-demo-at-home");
+
+    prefer(&app, "zhangsan", "model = 'smart', persona = '夫子', language = 'en', client = 'wecom'");
+    app.say("zhangsan", "喂").await;
+    assert_eq!(said(&app, "zhangsan", 2).await, "**好**", "Markdown for those who are seen to use WeCom");
+    let request = app.model.requests().pop().unwrap();
+    assert_eq!(request.body["model"], "smart-at-home");
+    let system = request.contents("system").join("");
+    assert!(system.contains("企业微信") && system.ends_with("\n\n只用文言回答。"), "{system}");
+    app.say("zhangsan", "/new").await;
+    assert!(said(&app, "zhangsan", 3).await.starts_with("A new conversation"));
+
+    app.say("lisi", "喂").await;
+    assert_eq!(said(&app, "lisi", 1).await, "好");
+    let request = app.model.requests().pop().unwrap();
+    assert_eq!(request.body["model"], "qimate-demo-at-home");
+    assert!(!request.contents("system").join("").contains("文言"));
+}
+
+#[tokio::test]
+async fn what_is_no_longer_offered_is_taken_back_and_said_once() {
+    let app = app().await;
+    prefer(&app, "zhangsan", "model = 'gone', client = 'wecom'");
+    for (number, expected) in ["**好**", "**好**"].into_iter().enumerate() {
+        app.say("zhangsan", "喂").await;
+        assert_eq!(said(&app, "zhangsan", number + 2).await, expected);
+    }
+    assert!(app.texts("zhangsan", 3).await[0].contains("你选的模型“gone”已经下线"));
+    prefer(&app, "lisi", "persona = 'gone'");
+    app.say("lisi", "喂").await;
+    assert_eq!(said(&app, "lisi", 2).await, "好");
+    assert!(app.texts("lisi", 2).await[0].contains("你选的角色“gone”已经取消"));
+    let kept =
+        |member: &str| app.count(&format!("SELECT COUNT(*) FROM member_preference WHERE lane = '{}'", lane(member)));
+    assert_eq!((kept("zhangsan"), kept("lisi")), (1, 0), "the client is still known; of the other nothing is left");
+}
