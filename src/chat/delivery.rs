@@ -17,6 +17,7 @@ use super::{
     dispatch::{OnStop, Queue, dispatch},
     persist::persist,
     render::render,
+    send::{NotSent, Sender},
     texts::Text,
     way::{self, Pause, Way},
 };
@@ -49,7 +50,7 @@ const REPORTED_ADDRESSES: usize = 64;
 pub struct Delivery {
     store: Store,
     clock: Clock,
-    wecom: Client,
+    sender: Sender,
     hands: usize,
     language: Language,
     reported: Mutex<HashSet<String>>,
@@ -69,7 +70,8 @@ impl Delivery {
         metrics: Arc<Metrics>,
     ) -> Self {
         let way = Way::new(clock.clone(), Arc::clone(&metrics));
-        Self { store, clock, wecom, hands, language, reported: Mutex::default(), way, metrics }
+        let sender = Sender::new(store.clone(), clock.clone(), wecom);
+        Self { store, clock, sender, hands, language, reported: Mutex::default(), way, metrics }
     }
 
     /// Whether messages get through to WeCom, as far as the last attempts tell.
@@ -129,24 +131,32 @@ impl Delivery {
     }
 
     async fn attempt(&self, claim: &OutboundClaim) -> Result<(), LeaseLost> {
-        let Ok(sent) = AssertUnwindSafe(self.wecom.send(&claim.message)).catch_unwind().await else {
+        let Ok(sent) = AssertUnwindSafe(self.sender.send(claim)).catch_unwind().await else {
             error!(inbox.seq = claim.cause, "a worker broke; its message is sent again");
             self.way.gate.unclear();
             let at = self.clock.now() + backoff(claim.attempts);
             return self.send_again(claim, "a worker broke", Attempt::Unsure, at).await;
         };
-        let error = match sent {
+        let (error, step) = match sent {
             Ok(delivered) => {
                 self.way.open();
                 return self.accept_answer(claim, &delivered).await;
             }
-            Err(error) => error,
+            Err(NotSent::Message(error)) => (error, Step::Message),
+            Err(NotSent::File(error)) => (error, Step::File),
+            Err(NotSent::Never(reason)) => {
+                self.way.gate.give_back();
+                return self.give_up_telling(claim, &reason, Text::Unsendable).await;
+            }
         };
         // What it means for everybody, and what for this message, are two questions.
         let blocked_until = self.move_gate(&error);
         let (now, reason) = (self.clock.now(), error.to_string());
-        match fate(&error, claim, now) {
-            Fate::GiveUp if matches!(error, SendError::Refused { .. }) => self.say_refused(claim, &reason).await,
+        match fate(&error, step, claim, now) {
+            Fate::GiveUp if step == Step::File => self.give_up_telling(claim, &reason, Text::Unsendable).await,
+            Fate::GiveUp if matches!(error, SendError::Refused { .. }) => {
+                self.give_up_telling(claim, &reason, Text::Unshown).await
+            }
             Fate::GiveUp => self.give_up(claim, &reason).await,
             Fate::Again(attempt) => {
                 let at = blocked_until.unwrap_or_else(|| now + backoff(claim.attempts));
@@ -181,10 +191,15 @@ impl Delivery {
         persist(&self.clock, || self.store.give_up(claim, reason, self.clock.now())).await
     }
 
-    /// WeCom does not take the content; the member can be written to, and is told so.
-    async fn say_refused(&self, claim: &OutboundClaim, reason: &str) -> Result<(), LeaseLost> {
+    /// WeCom does not take the content; the member can be written to, and is told so, with a reference.
+    async fn give_up_telling(
+        &self,
+        claim: &OutboundClaim,
+        reason: &str,
+        text: fn(TurnId) -> Text<'static>,
+    ) -> Result<(), LeaseLost> {
         let id = TurnId::generate();
-        let text = Text::Unshown(id).render(self.language);
+        let text = text(id).render(self.language);
         let Some(part) = render(&text, Format::Text).into_iter().next() else {
             return self.give_up(claim, reason).await;
         };
@@ -251,11 +266,21 @@ enum Fate {
     GiveUp,
 }
 
-fn fate(error: &SendError, claim: &OutboundClaim, now: Timestamp) -> Fate {
+/// Which of the two calls of a message failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Its bytes were to be uploaded: it has not been sent.
+    File,
+    /// It was to be sent.
+    Message,
+}
+
+fn fate(error: &SendError, step: Step, claim: &OutboundClaim, now: Timestamp) -> Fate {
     if is_too_old(claim, now) {
         return Fate::GiveUp;
     }
     match error {
+        SendError::Unsure { .. } if step == Step::File => Fate::Again(Attempt::Refused),
         SendError::Unsure { .. } => Fate::Again(Attempt::Unsure),
         SendError::Busy { .. } => Fate::Again(Attempt::Refused),
         SendError::Unknown { .. } if claim.attempts < UNKNOWN_ATTEMPTS => Fate::Again(Attempt::Refused),

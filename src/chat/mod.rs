@@ -27,4 +27,5 @@ pub mod turn;
 pub mod delivery;
 pub mod gate;
 pub mod notices;
+mod send;
 pub mod way;

@@ -31,6 +31,8 @@ pub enum Text<'a> {
     NotYet(&'a EventKind),
     /// WeCom takes a part of the answer under no circumstances.
     Unshown(TurnId),
+    /// A file of the answer cannot be sent.
+    Unsendable(TurnId),
     /// The model gave no answer, or none that can be shown.
     Failed(Failure<'a>, TurnId),
 }
@@ -94,6 +96,10 @@ impl Text<'_> {
                 "抱歉，企业微信拒绝显示这次回答中的内容。请换个问法，或把下面的编号发给管理员。\n编号 {}",
                 reference.reference()
             ),
+            Self::Unsendable(reference) => format!(
+                "抱歉，这里本来有一个文件，但没能发给你。请再问一次，或把下面的编号发给管理员。\n编号 {}",
+                reference.reference()
+            ),
             Self::Failed(failure, turn) => {
                 let sentence = match failure {
                     Failure::TooLong => "（回答达到了长度上限。发“继续”，我接着写。）".to_owned(),
@@ -147,6 +153,11 @@ impl Text<'_> {
             Self::Unshown(reference) => format!(
                 "Sorry, WeCom refuses to show what was answered. Please ask in other words, or give this reference to \
                  your administrator.\nReference {}",
+                reference.reference()
+            ),
+            Self::Unsendable(reference) => format!(
+                "Sorry, there should be a file here, but it could not be sent. Please ask again, or give this reference \
+                 to your administrator.\nReference {}",
                 reference.reference()
             ),
             Self::Failed(failure, turn) => {

@@ -9,17 +9,14 @@ use super::{
 use crate::{
     clock::Timestamp,
     config,
-    model::{
-        id::MemberId,
-        outbound::Outbound,
-        reply::{Format, ReplyPart},
-    },
+    model::{id::MemberId, reply::Format},
     net::link::{LinkFault, Way},
     wecom::{
         agent::{Agent, AgentError},
         answer::{Refusal, Trouble},
         client::{Client, Delivered, SendError},
         meaning::Meaning,
+        message::Content,
         reach::{NotReached, Reached},
         token::TokenError,
     },
@@ -185,11 +182,7 @@ fn trouble(trouble: &Trouble, way: &Way) -> Outcome {
 pub(super) async fn send(client: &Client, settings: &config::Wecom, to: &MemberId, now: Timestamp) -> Outcome {
     let time = std::time::UNIX_EPOCH + Duration::from_millis(now.as_millis().unsigned_abs());
     let text = format!("企伴测试消息 / Qimate test message\n{}", httpdate::fmt_http_date(time));
-    let Ok(part) = ReplyPart::new(Format::Text, &text) else {
-        return Outcome::nothing("", "");
-    };
-    let outbound = Outbound::new(settings.corp_id.clone(), settings.agent_id, to.clone(), part, 0);
-    sent(client.send(&outbound).await, to, client.way())
+    sent(client.send(settings.agent_id, to, &Content::words(Format::Text, text)).await, to, client.way())
 }
 
 fn sent(outcome: Result<Delivered, SendError>, to: &MemberId, way: &Way) -> Outcome {

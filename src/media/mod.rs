@@ -3,5 +3,6 @@
 //! Pure and slow: nothing here does I/O, and every function belongs on a blocking thread. Whatever employees send is
 //! hostile until it is decoded: each function has limits on what it reads and on what it makes of it.
 
+pub mod amr;
 pub mod picture;
 pub mod voice;

@@ -6,8 +6,10 @@
 pub mod conversation;
 pub mod event;
 pub mod fact;
+pub mod file_name;
 pub mod id;
 pub mod language;
+pub mod media;
 pub mod outbound;
 pub mod pace;
 pub mod preferences;

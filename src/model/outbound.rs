@@ -2,7 +2,7 @@
 
 use super::{
     id::{AgentId, CorpId, MemberId},
-    reply::{Format, ReplyPart},
+    reply::{Attachment, Card, Format, ReplyPart, Words},
 };
 
 /// How many equal messages can be told apart. Far more than the pace lets a member get while WeCom's duplicate check
@@ -31,24 +31,50 @@ impl Outbound {
         Self { corp, agent, to, part, repetition }
     }
 
-    /// How it is to be shown.
-    pub const fn format(&self) -> Format {
-        self.part.format()
+    /// What WeCom is given to show.
+    pub fn said(&self) -> Said<'_> {
+        match &self.part {
+            ReplyPart::Words(words) => Said::Words { format: words.format(), content: self.marked(words) },
+            ReplyPart::Attachment(attachment) => Said::Attachment { attachment, repetition: self.repetition },
+            ReplyPart::Card(card) => Said::Card(card),
+        }
     }
 
-    /// What WeCom is given: the part and, from the first honest repetition on, an invisible mark behind it.
+    /// The words and, from the first honest repetition on, an invisible mark behind them.
     ///
     /// WeCom's duplicate check compares content, so a repeated attempt of one message is shown once, which is what we
     /// want; but two questions that are both answered with "2" must show two answers. The mark is the repetition's
     /// number in zero-width characters (U+200B for 0, U+200C for 1), so that each is different and all look the same.
-    pub fn content(&self) -> String {
-        let mut content = self.part.content().to_owned();
+    fn marked(&self, words: &Words) -> String {
+        let mut content = words.content().to_owned();
         let bits = u32::BITS - self.repetition.leading_zeros();
         for bit in (0..bits).rev() {
             content.push(if self.repetition >> bit & 1 == 0 { '\u{200B}' } else { '\u{200C}' });
         }
         content
     }
+}
+
+/// What a message shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// Words, with the mark of their repetition.
+    Words {
+        /// How they are to be shown.
+        format: Format,
+        /// The words.
+        content: String,
+    },
+    /// Bytes, which WeCom is given beforehand.
+    Attachment {
+        /// Which, and as what.
+        attachment: &'a Attachment,
+        /// Its number among equal messages: each is uploaded for itself, so that the duplicate check, which compares
+        /// the id of the upload, shows every honest repetition, and a repeated attempt once.
+        repetition: u32,
+    },
+    /// A card; its task tells it from every other.
+    Card(&'a Card),
 }
 
 #[cfg(test)]
@@ -68,7 +94,11 @@ mod tests {
     fn content(text: &str, repetition: u32) -> String {
         let part = ReplyPart::new(Format::Text, text).expect("part");
         let member = MemberId::parse("zhangsan").expect("member");
-        Outbound::new(CorpId::parse("ww1").expect("corp"), AgentId::new(1), member, part, repetition).content()
+        let outbound = Outbound::new(CorpId::parse("ww1").expect("corp"), AgentId::new(1), member, part, repetition);
+        match outbound.said() {
+            Said::Words { content, .. } => content,
+            other => panic!("words, not {other:?}"),
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Holds only the settings; [`super::emulator`] acts on them. Every switch stays until it is turned off, those with a
 //! count until they are used up.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// What is wrong at the moment. The default is: nothing.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,8 @@ pub struct Trouble {
     pub(super) agent_unseen: bool,
     access_token: Option<TokenFate>,
     failing_sends: Option<FailingSends>,
+    failing_uploads: VecDeque<i64>,
+    lost_uploads: VecDeque<Breakage>,
 }
 
 /// What comes of a call instead of WeCom's answer.
@@ -136,6 +141,16 @@ impl Trouble {
         self.lost_by = by;
     }
 
+    /// Answers the next upload that has no errcode yet with this one, and takes nothing.
+    pub fn fail_next_upload(&mut self, errcode: i64) {
+        self.failing_uploads.push_back(errcode);
+    }
+
+    /// Takes the next upload whose answer is not lost yet, and ends so instead of saying it.
+    pub fn lose_next_upload_by(&mut self, by: Breakage) {
+        self.lost_uploads.push_back(by);
+    }
+
     /// From now on `member` is not in the application's visible range (or is again).
     pub fn unknown_member(&mut self, member: &str, unknown: bool) {
         let key = member.to_lowercase();
@@ -172,6 +187,16 @@ impl Trouble {
             self.failing_sends = None;
         }
         Some(errcode)
+    }
+
+    /// The errcode for this upload, if it is to fail.
+    pub(super) fn take_upload_failure(&mut self) -> Option<i64> {
+        self.failing_uploads.pop_front()
+    }
+
+    /// What comes instead of the answer to this upload, if it is to be lost.
+    pub(super) fn take_lost_upload(&mut self) -> Option<Breakage> {
+        self.lost_uploads.pop_front()
     }
 
     /// What comes instead of the answer to this send, if it is to be lost.

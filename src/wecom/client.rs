@@ -10,14 +10,14 @@ use serde::Deserialize;
 use super::{
     answer::{Outcome, Refusal, Trouble, ask},
     errcode::{Class, Errcode, SLOW_DOWN},
-    message::Message,
+    message::{Content, Message},
     token::{AccessToken, AccessTokens, TokenError},
 };
 use crate::{
     clock::Clock,
     config,
     metrics::Metrics,
-    model::{id::AgentId, outbound::Outbound},
+    model::id::{AgentId, MemberId},
     net::link::Way,
 };
 
@@ -186,13 +186,13 @@ impl Client {
         }
     }
 
-    /// Sends one message to one member, once. Where WeCom does not take the access token any more, a new one is
+    /// Sends `content` to the member `to`, once, as the application `agent`. Where WeCom does not take the access token any more, a new one is
     /// fetched and the same is posted again; nothing else is repeated.
     ///
     /// # Errors
     /// [`SendError`].
-    pub async fn send(&self, outbound: &Outbound) -> Result<Delivered, SendError> {
-        let message = Message::from(outbound);
+    pub async fn send(&self, agent: AgentId, to: &MemberId, content: &Content<'_>) -> Result<Delivered, SendError> {
+        let message = Message::new(agent, to, content);
         let mut access_token = self.tokens.get().await?;
         let mut answer = self.post(&access_token, &message).await?;
         if answer.outcome.class() == Class::TokenStale {
@@ -227,10 +227,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::{ManualClock, Timestamp},
-        model::{
-            id::MemberId,
-            reply::{Format, ReplyPart},
-        },
+        model::reply::Format,
         wecom::fake::{FakeWecom, Reply},
     };
 
@@ -248,14 +245,13 @@ mod tests {
             Self { wecom, clock, client }
         }
 
-        fn outbound(&self) -> Outbound {
-            let settings = self.wecom.settings();
-            let part = ReplyPart::new(Format::Text, "你好").expect("part");
-            Outbound::new(settings.corp_id, settings.agent_id, MemberId::parse("ZhangSan").expect("member"), part, 0)
+        async fn say(&self, content: &Content<'_>) -> Result<Delivered, SendError> {
+            let to = MemberId::parse("ZhangSan").expect("member");
+            self.client.send(self.wecom.settings().agent_id, &to, content).await
         }
 
         async fn send(&self) -> Result<Delivered, SendError> {
-            self.client.send(&self.outbound()).await
+            self.say(&Content::words(Format::Text, "你好")).await
         }
 
         /// What comes of a `message/send` that is answered with `reply`.
@@ -365,12 +361,11 @@ mod tests {
     async fn silence_ends_at_the_timeout_and_leaves_it_unsure() {
         let setting = Setting::new().await;
         setting.wecom.next_send(Reply::Hang);
-        let outbound = setting.outbound();
         let patience = async {
             setting.wecom.saw_posts(1).await;
             setting.clock.advance(setting.wecom.settings().timeout);
         };
-        let (outcome, ()) = tokio::join!(setting.client.send(&outbound), patience);
+        let (outcome, ()) = tokio::join!(setting.send(), patience);
         assert!(matches!(outcome, Err(SendError::Unsure { cause: Trouble::TimedOut(_) })), "{outcome:?}");
     }
 

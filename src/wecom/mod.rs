@@ -21,10 +21,11 @@ pub mod errcode;
 pub mod event;
 pub mod meaning;
 pub mod media;
+pub mod message;
 pub mod reach;
 pub mod token;
+pub mod upload;
 
-mod message;
 mod xml;
 
 #[cfg(test)]

@@ -39,14 +39,15 @@ fn markdown() {
         let text = String::from_utf8_lossy(input);
         for format in [Format::Text, Format::Markdown] {
             for part in render(&text, format) {
-                let content = part.content();
+                let content = part.words().expect("words").content();
                 prop_assert!(content.len() <= PART_LIMIT && !content.trim().is_empty(), "{} bytes", content.len());
             }
         }
         // Without any syntax, every letter arrives, in order.
         let plain: String = text.chars().map(|c| if c.is_alphanumeric() || c == '\n' { c } else { ' ' }).collect();
         for format in [Format::Text, Format::Markdown] {
-            let shown: String = render(&plain, format).iter().map(|part| letters(part.content())).collect();
+            let shown: String =
+                render(&plain, format).iter().map(|part| letters(part.words().expect("words").content())).collect();
             prop_assert_eq!(shown, letters(&plain));
         }
         // What is sent while the model still writes is the same text, cut at the same places.

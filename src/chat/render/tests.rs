@@ -144,7 +144,7 @@ const AS_MARKDOWN: &str = r#"好的，下面是**Nginx 反向代理**的配置�
 [2]: https://example.com/unused"#;
 
 fn contents(markdown: &str, format: Format) -> Vec<String> {
-    render(markdown, format).iter().map(|part| part.content().to_owned()).collect()
+    render(markdown, format).iter().map(|part| part.words().expect("words").content().to_owned()).collect()
 }
 
 fn text(markdown: &str) -> String {
@@ -293,7 +293,7 @@ fn hostile_input_is_only_text() {
             let parts = render(&input, format);
             let start: String = input.chars().take(20).collect();
             assert!(!parts.is_empty(), "{start}");
-            let length: usize = parts.iter().map(|part| part.content().len()).sum();
+            let length: usize = parts.iter().map(|part| part.words().expect("words").content().len()).sum();
             assert!(length <= 8 * input.len(), "{start} grew to {length}");
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{ConnectInfo, Query, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 
 use super::{
     Cloud,
+    card::update_template_card,
     message::{Refusal, SendRequest},
     state::{Fate, Taken},
+    upload::{REQUEST_LIMIT, media_upload},
 };
 use crate::sandbox::{
     cut_connection,
@@ -42,7 +44,9 @@ pub(super) fn router(cloud: Arc<Cloud>) -> Router {
         .route("/cgi-bin/gettoken", get(gettoken))
         .route("/cgi-bin/message/send", post(message_send))
         .route("/cgi-bin/agent/get", get(agent_get))
+        .route("/cgi-bin/message/update_template_card", post(update_template_card))
         .route("/cgi-bin/media/get", get(media_get))
+        .route("/cgi-bin/media/upload", post(media_upload).layer(DefaultBodyLimit::max(REQUEST_LIMIT)))
         .with_state(cloud)
 }
 
@@ -208,7 +212,7 @@ async fn media_get(
 }
 
 /// Ends a call without WeCom's answer.
-async fn end_by(breakage: Breakage) -> Response {
+pub(super) async fn end_by(breakage: Breakage) -> Response {
     match breakage {
         Breakage::Cut => cut_connection(),
         Breakage::Hang => {
@@ -225,7 +229,7 @@ async fn end_by(breakage: Breakage) -> Response {
 
 impl Cloud {
     /// Lets the call through, or gives what comes instead of an answer.
-    async fn in_good_order(&self) -> Result<(), Response> {
+    pub(super) async fn in_good_order(&self) -> Result<(), Response> {
         let (broken, delay) = {
             let trouble = &self.state().trouble;
             (trouble.broken_calls, trouble.answer_delay)
@@ -260,7 +264,7 @@ impl Cloud {
     }
 
     /// A refusal in WeCom's words.
-    fn refused(&self, Refusal(errcode): Refusal, caller: IpAddr) -> Value {
+    pub(super) fn refused(&self, Refusal(errcode): Refusal, caller: IpAddr) -> Value {
         let hint = self.clock.now().as_millis();
         let text = Refusal(errcode).text();
         let from = if self.state().console.is_some() { caller.to_string() } else { FROM_IP.to_owned() };
@@ -271,7 +275,7 @@ impl Cloud {
         json!({"errcode": errcode, "errmsg": errmsg})
     }
 
-    fn record(&self, kind: Kind, zh: &str, en: &str, request: &str, answer: &Value) {
+    pub(super) fn record(&self, kind: Kind, zh: &str, en: &str, request: &str, answer: &Value) {
         let errcode = answer["errcode"].as_i64().unwrap_or_default();
         let number = if errcode == 0 { String::new() } else { format!(" · errcode {errcode}") };
         self.journal.record(

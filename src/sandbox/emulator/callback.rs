@@ -142,7 +142,7 @@ impl Emulator {
         self.deliver(Entry::new(Kind::Callback, zh, en), inner_xml).await
     }
 
-    async fn deliver(&self, entry: Entry, inner_xml: &str) -> Receipt {
+    pub(super) async fn deliver(&self, entry: Entry, inner_xml: &str) -> Receipt {
         self.cloud.journal.record(entry.detail(inner_xml));
         let (tries, repeat, pause) = {
             let state = self.cloud.state();
@@ -246,7 +246,7 @@ impl Emulator {
         Some((state.callback_url.clone()?, Arc::clone(&self.cloud.seal)))
     }
 
-    fn inner_xml(&self, member: &str, create_time: Timestamp, msgtype: &str, fields: &str) -> String {
+    pub(super) fn inner_xml(&self, member: &str, create_time: Timestamp, msgtype: &str, fields: &str) -> String {
         let super::EmulatorSettings { corp_id, agent_id, .. } = &self.cloud.settings;
         let (to, from, msgtype) = (cdata(corp_id.as_str()), cdata(member), cdata(msgtype));
         format!(

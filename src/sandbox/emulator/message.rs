@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::card;
 use crate::model::id::AgentId;
 
 /// The longest content in bytes; the rest is cut without a word.
@@ -21,6 +22,9 @@ impl Refusal {
         match self.0 {
             -1 => "system busy",
             40001 => "invalid credential",
+            40004 => "invalid media type",
+            40006 => "invalid file size",
+            40007 => "invalid media_id",
             40008 => "invalid message type",
             40013 => "invalid corpid",
             40014 => "invalid access_token",
@@ -31,9 +35,12 @@ impl Refusal {
             41001 => "access_token missing",
             41002 => "corpid missing",
             41004 => "corpsecret missing",
+            41005 => "media data missing",
+            41006 => "media_id missing",
             41011 => "agentid missing",
             42001 => "access_token expired",
             44004 => "content size out of limit, or empty content",
+            45001 => "media size out of limit",
             45009 => "api freq out of limit",
             45033 => "api concurrent out of limit",
             48002 => "api forbidden",
@@ -53,6 +60,7 @@ impl Refusal {
 pub(super) struct SendRequest {
     pub(super) to: Vec<String>,
     pub(super) msgtype: String,
+    /// Of a file its id, of a card its JSON.
     pub(super) content: String,
     /// Whether `content` was longer.
     pub(super) cut: bool,
@@ -89,23 +97,32 @@ impl SendRequest {
             },
         }
         let msgtype = request.get("msgtype").and_then(Value::as_str).unwrap_or_default();
-        if !matches!(msgtype, "text" | "markdown") {
-            return Err(Refusal(40008));
-        }
-        let content = request.get(msgtype).and_then(|part| part.get("content")).ok_or(Refusal(44004))?;
-        let content = content.as_str().ok_or(Refusal(40035))?;
-        if content.trim().is_empty() {
-            return Err(Refusal(44004));
-        }
-        let shown = &content[..content.floor_char_boundary(CONTENT_LIMIT)];
+        let part = request.get(msgtype);
+        let (shown, cut) = match msgtype {
+            "text" | "markdown" => {
+                let content = part.and_then(|part| part.get("content")).ok_or(Refusal(44004))?;
+                let content = content.as_str().ok_or(Refusal(40035))?;
+                if content.trim().is_empty() {
+                    return Err(Refusal(44004));
+                }
+                let shown = &content[..content.floor_char_boundary(CONTENT_LIMIT)];
+                (shown.to_owned(), shown.len() < content.len())
+            }
+            "image" | "voice" | "file" => {
+                let media_id = part.and_then(|part| part["media_id"].as_str()).ok_or(Refusal(41006))?;
+                (media_id.to_owned(), false)
+            }
+            "template_card" => (card::check(part)?, false),
+            _ => return Err(Refusal(40008)),
+        };
 
         let asked = request.get("enable_duplicate_check").and_then(Value::as_u64) == Some(1);
         let interval = request.get("duplicate_check_interval").and_then(Value::as_u64).unwrap_or(DUPLICATE_INTERVAL);
         Ok(Self {
             to,
             msgtype: msgtype.to_owned(),
-            content: shown.to_owned(),
-            cut: shown.len() < content.len(),
+            content: shown,
+            cut,
             duplicate_check: asked.then_some(interval.min(LONGEST_DUPLICATE_INTERVAL)),
         })
     }

@@ -8,9 +8,11 @@
 
 mod api;
 pub mod callback;
+mod card;
 pub mod console;
 pub mod message;
 mod state;
+pub mod upload;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +21,10 @@ use reqwest::Client;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use self::state::State;
+use self::{
+    state::State,
+    upload::{ShownFile, UploadedFile},
+};
 use super::{Error, Served, envelope::Seal, journal::Journal, random, serve, trouble::Trouble};
 use crate::{
     clock::{Clock, Timestamp},
@@ -66,9 +71,9 @@ impl EmulatorSettings {
 pub struct Delivered {
     /// To whom, as the request wrote it.
     pub member: String,
-    /// `text` or `markdown`.
+    /// `text`, `markdown`, `image`, `voice`, `file` or `template_card`.
     pub msgtype: String,
-    /// What it says, cut where WeCom cuts.
+    /// What it says, cut where WeCom cuts; of a file the id, of a card its JSON.
     pub content: String,
     /// When.
     pub at: Timestamp,
@@ -89,10 +94,13 @@ pub struct Line {
     pub member: String,
     /// Whether the member wrote it; else the application did.
     pub from_member: bool,
-    /// `text` or `markdown`.
+    /// `text`, `markdown`, `image`, `voice`, `file` or `template_card`; `card_update` where the application changed a
+    /// card that stands above.
     pub msgtype: String,
-    /// What it says.
+    /// What it says; of a card its JSON.
     pub content: String,
+    /// The file that it shows.
+    pub file: Option<ShownFile>,
 }
 
 /// What was counted since the start.
@@ -102,6 +110,8 @@ pub struct Counters {
     pub gettoken: u64,
     /// `message/send` calls, refused ones among them.
     pub sends: u64,
+    /// `media/upload` calls, refused ones among them.
+    pub uploads: u64,
     /// Messages that the duplicate check swallowed.
     pub duplicates: u64,
     /// Messages beyond 30 a minute or 1000 an hour to one member, swallowed.
@@ -231,6 +241,16 @@ impl Emulator {
     /// Shows the number of the newest line, to those who wait for the next.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.cloud.last_line.subscribe()
+    }
+
+    /// A file that the daemon uploaded, by the id that it got.
+    pub fn uploaded(&self, media_id: &str) -> Option<UploadedFile> {
+        self.cloud.state().uploads.get(media_id).cloned()
+    }
+
+    /// Forgets what was uploaded, as WeCom does after three days.
+    pub fn forget_uploads(&self) {
+        self.cloud.state().uploads.clear();
     }
 
     /// What was counted.

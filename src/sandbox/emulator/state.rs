@@ -12,8 +12,10 @@ use axum::body::Bytes;
 
 use super::{
     Counters, Delivered, Line,
+    card::Cards,
     console::Console,
     message::{Refusal, SendRequest},
+    upload::{ShownFile, UploadedFile},
 };
 use crate::{
     clock::Timestamp,
@@ -48,6 +50,10 @@ pub(super) struct State {
     pub(super) console: Option<Console>,
     /// What members sent, by the id that `media/get` takes.
     pub(super) media: HashMap<String, Bytes>,
+    /// What the daemon uploaded, by the id that it got.
+    pub(super) uploads: HashMap<String, UploadedFile>,
+    /// Cards by the code that updates them.
+    pub(super) cards: Cards,
     /// Errcodes for the next calls of `media/get`.
     pub(super) media_refusals: VecDeque<i64>,
     /// Calls of `media/get`.
@@ -120,6 +126,7 @@ impl State {
             return Err(Refusal(81013));
         }
         let invalid = invalid.iter().map(|to| to.to_lowercase()).collect();
+        let file = self.file_of(&request, now)?;
         let fingerprint = (request.to.join("|").to_lowercase(), request.msgtype.clone(), request.content.clone());
         if let (Some(interval), Some((at, msgid))) = (request.duplicate_check, self.shown.get(&fingerprint))
             && now.since(*at) < Duration::from_secs(interval)
@@ -127,6 +134,7 @@ impl State {
             self.counters.duplicates += 1;
             return Ok(Taken { msgid: msgid.clone(), invalid, fate: Fate::Duplicate });
         }
+        self.cards.take(&request)?;
 
         let msgid = hex::encode(random::<20>());
         let mut fate = if request.cut { Fate::Cut } else { Fate::Shown };
@@ -137,7 +145,8 @@ impl State {
                 continue;
             }
             self.counters.cut += u64::from(request.cut);
-            let seq = self.line(member.clone(), false, &request.msgtype, &request.content, now);
+            let words = file.as_ref().map_or(request.content.as_str(), |file| file.name.as_str());
+            let seq = self.line_with(member.clone(), false, &request.msgtype, words, now, file.clone());
             let (msgtype, content) = (request.msgtype.clone(), request.content.clone());
             self.delivered.push(Delivered { member, msgtype, content, at: now, msgid: msgid.clone(), seq });
         }
@@ -147,7 +156,18 @@ impl State {
         Ok(Taken { msgid, invalid, fate })
     }
 
-    /// Adds a line to a member's chat.
+    /// The file that a message shows; refuses one that WeCom has not, or not as this.
+    fn file_of(&self, request: &SendRequest, now: Timestamp) -> Result<Option<ShownFile>, Refusal> {
+        if !matches!(request.msgtype.as_str(), "image" | "voice" | "file") {
+            return Ok(None);
+        }
+        let media_id = request.content.clone();
+        let file = self.uploads.get(&media_id).filter(|file| file.can_be_sent(&request.msgtype, now));
+        let UploadedFile { name, bytes, .. } = file.ok_or(Refusal(40007))?;
+        Ok(Some(ShownFile { media_id, name: name.clone(), bytes: bytes.len() }))
+    }
+
+    /// Adds a line of words to a member's chat.
     pub(super) fn line(
         &mut self,
         member: String,
@@ -156,9 +176,22 @@ impl State {
         content: &str,
         at: Timestamp,
     ) -> u64 {
+        self.line_with(member, from_member, msgtype, content, at, None)
+    }
+
+    /// Adds a line to a member's chat, with the file that it shows.
+    pub(super) fn line_with(
+        &mut self,
+        member: String,
+        from_member: bool,
+        msgtype: &str,
+        content: &str,
+        at: Timestamp,
+        file: Option<ShownFile>,
+    ) -> u64 {
         self.last_seq += 1;
         let (msgtype, content) = (msgtype.to_owned(), content.to_owned());
-        self.lines.push_back(Line { seq: self.last_seq, at, member, from_member, msgtype, content });
+        self.lines.push_back(Line { seq: self.last_seq, at, member, from_member, msgtype, content, file });
         if self.lines.len() > LINES_KEPT {
             self.lines.pop_front();
         }

@@ -29,4 +29,18 @@ CREATE INDEX fact_of_lane ON fact (lane, id);
 
 -- What is sent beside text.
 
+-- What WeCom has of a file, for three days. A message that is repeated names the same upload.
+CREATE TABLE upload (
+    corp        TEXT   NOT NULL,
+    hash        TEXT   NOT NULL,             -- media.hash
+    kind        TEXT   NOT NULL,             -- as what it was to go: image | voice | file
+    name        TEXT   NOT NULL,
+    repetition  BIGINT NOT NULL,             -- outbox.repetition of the message
+    sent_as     TEXT   NOT NULL,             -- as what WeCom took it
+    media_id    TEXT   NOT NULL,
+    uploaded_at BIGINT NOT NULL,
+    PRIMARY KEY (corp, hash, kind, name, repetition)
+) WITHOUT ROWID;
+CREATE INDEX upload_at ON upload (uploaded_at);
+
 -- Counts of what was held back or masked.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use tracing::error;
 
-use super::{DUPLICATE_CHECK, MERGE_ROWS, OutboundClaim, Recipient};
+use super::{DUPLICATE_CHECK, MERGE_ROWS, OutboundClaim, Recipient, stored};
 use crate::{
     clock::Timestamp,
     model::{
         id::{AgentId, CorpId, Lane, MemberId},
         outbound::{Outbound, REPETITIONS},
         pace::{self, Pace},
-        reply::{Format, ReplyPart},
+        reply::ReplyPart,
     },
 };
 
@@ -122,7 +122,7 @@ fn begin_batch(
     part: &ReplyPart,
     now: Timestamp,
 ) -> Result<u32, rusqlite::Error> {
-    let digest = digest(part.content());
+    let digest = digest(part);
     let before: Option<u32> = conn
         .prepare_cached(
             "SELECT repetition FROM outbox WHERE lane = ?1 AND attempted_at > ?2 AND batch = seq AND digest = ?3
@@ -141,9 +141,10 @@ fn begin_batch(
     Ok(repetition)
 }
 
-/// A number that equal texts share and others, for all that matters here, do not: a false match costs an invisible
-/// character.
-fn digest(content: &str) -> i64 {
+/// A number that equal parts share and others, for all that matters here, do not: a false match costs an invisible
+/// character, or an upload.
+fn digest(part: &ReplyPart) -> i64 {
+    let (_, content) = stored::columns(part);
     // FNV-1a, 64 bits: it must give the same in every build, as the standard library's hasher need not.
     content
         .bytes()
@@ -157,11 +158,8 @@ fn read_row(row: &rusqlite::Row<'_>) -> Result<Row, rusqlite::Error> {
             rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error)
         }
     };
-    let format = match row.get_ref(5)?.as_str()? {
-        "text" => Format::Text,
-        "markdown" => Format::Markdown,
-        _ => return Err(corrupt(5)("unknown format".into())),
-    };
+    let part = stored::part(row.get_ref(5)?.as_str()?, row.get(6)?)
+        .ok_or_else(|| corrupt(5)("no part that this version knows".into()))?;
     Ok(Row {
         seq: row.get(0)?,
         cause: row.get(1)?,
@@ -170,7 +168,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> Result<Row, rusqlite::Error> {
             agent: AgentId::new(row.get::<_, i64>(3)?.cast_unsigned()),
             member: MemberId::parse(row.get_ref(4)?.as_str()?).map_err(|error| corrupt(4)(error.into()))?,
         },
-        part: ReplyPart::new(format, row.get::<_, String>(6)?).map_err(|error| corrupt(6)(error.into()))?,
+        part,
         batch: row.get(7)?,
         repetition: row.get(8)?,
         attempts: row.get(9)?,

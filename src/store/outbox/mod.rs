@@ -4,6 +4,8 @@
 //! later attempt says exactly the same, so that WeCom's duplicate check shows it once.
 
 mod batch;
+mod stored;
+pub mod uploads;
 
 use std::time::Duration;
 
@@ -99,6 +101,7 @@ pub(super) fn insert_part(
     part: &ReplyPart,
     now: Timestamp,
 ) -> Result<(), rusqlite::Error> {
+    let (format, content) = stored::columns(part);
     conn.prepare_cached(
         "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'waiting', ?9) ON CONFLICT (cause, part) DO NOTHING",
@@ -110,8 +113,8 @@ pub(super) fn insert_part(
         to.corp.as_str(),
         to.agent.get().cast_signed(),
         to.member.as_str(),
-        part.format().as_str(),
-        part.content(),
+        format,
+        content,
         now.as_millis(),
     ])?;
     conn.prepare_cached("INSERT INTO outbox_lane (lane, ready_at) VALUES (?1, ?2) ON CONFLICT (lane) DO NOTHING")?
