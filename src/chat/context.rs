@@ -2,7 +2,7 @@
 
 use crate::{
     llm::{
-        client::{Message, Role},
+        client::Message,
         tokens::{self, MESSAGE_OVERHEAD, TokenCounter},
     },
     model::conversation::Exchange,
@@ -41,23 +41,20 @@ const GO_ON: &str = "你的上一条回答在中途断开了，用户已经看�
 /// oldest first.
 pub fn prompt(parts: Parts<'_>, budget: usize, counter: &TokenCounter) -> Prompt {
     let Parts { system, exchanges, question, answer_so_far } = parts;
-    let mut tail = vec![Message { role: Role::User, content: question.to_owned() }];
+    let mut tail = vec![Message::user(question)];
     if !answer_so_far.is_empty() {
-        tail.push(Message { role: Role::Assistant, content: answer_so_far.to_owned() });
-        tail.push(Message { role: Role::User, content: GO_ON.to_owned() });
+        tail.push(Message::assistant(answer_so_far));
+        tail.push(Message::user(GO_ON));
     }
     let fixed: Vec<&str> = std::iter::once(system).chain(tail.iter().map(|message| message.content.as_str())).collect();
     let all: Vec<&str> = fixed.iter().copied().chain(exchanges.iter().flat_map(texts_of)).collect();
     let shown = if counter.fits(&all, budget) { exchanges } else { newest(&fixed, exchanges, budget, counter) };
     let texts = fixed.iter().copied().chain(shown.iter().flat_map(texts_of));
     let tokens = texts.map(|text| tokens::estimate(text) + MESSAGE_OVERHEAD).sum();
-    let system = (!system.is_empty()).then(|| Message { role: Role::System, content: system.to_owned() });
-    let history = shown.iter().flat_map(|exchange| {
-        [
-            Message { role: Role::User, content: exchange.question.clone() },
-            Message { role: Role::Assistant, content: exchange.answer.clone() },
-        ]
-    });
+    let system = (!system.is_empty()).then(|| Message::system(system));
+    let history = shown
+        .iter()
+        .flat_map(|exchange| [Message::user(exchange.question.clone()), Message::assistant(exchange.answer.clone())]);
     Prompt { messages: system.into_iter().chain(history).chain(tail).collect(), tokens }
 }
 

@@ -14,6 +14,7 @@ use super::{
     memory::Memory,
     models::Models,
     persist::persist,
+    question::Question,
     render::render,
     stops::{Running, Stops},
     texts::{Failure, Text},
@@ -46,15 +47,6 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 const MOST_CLAIMS: u32 = 50;
 /// A member is welcomed at most once in this time.
 const WELCOME_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What a turn begins with.
-#[derive(Clone, Copy, Debug)]
-enum Question<'a> {
-    /// A text.
-    Written(&'a str),
-    /// A voice message, by its id for `media/get`.
-    Spoken(&'a str),
-}
 
 /// What handling an inbox row needs.
 pub struct Turns {
@@ -139,12 +131,10 @@ impl Turns {
         match &claim.event.kind {
             EventKind::Text { content } => match Command::parse(content) {
                 Some(command) => self.command(claim, command).await,
-                None => self.turn(claim, Question::Written(content)).await,
+                None => self.turn(claim).await,
             },
             // A command that is spoken is a question like any other.
-            EventKind::Voice { media_id, .. } if self.hearing.is_some() => {
-                self.turn(claim, Question::Spoken(media_id)).await;
-            }
+            EventKind::Voice { .. } if self.hearing.is_some() => self.turn(claim).await,
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
             other => self.say(claim, Text::NotYet(other)).await,
         }
@@ -175,7 +165,7 @@ impl Turns {
         self.finish(claim, ending).await;
     }
 
-    async fn turn(&self, claim: &Inbound, question: Question<'_>) {
+    async fn turn(&self, claim: &Inbound) {
         let _running = self.lately.turn_begins();
         let unfinished = match claim.claims {
             1 => None,
@@ -184,22 +174,21 @@ impl Turns {
         let preferences = self.offered(claim).await;
         let conversation = persist(&self.clock, || self.memory.current(claim)).await;
         let running = self.stops.begin(&claim.lane, claim.seq);
-        let (id, heard, answer, parts) = match unfinished {
-            Some(Unfinished { id, question: heard, answer_so_far: answer, parts }) => (id, heard, answer, parts),
-            None => (TurnId::generate(), String::new(), String::new(), 0),
-        };
-        let asked = match question {
-            Question::Written(text) => text.to_owned(),
-            Question::Spoken(_) => heard,
-        };
+        let mut question = Question::of(&claim.event.kind);
         let mut turn = TurnRecord {
-            id,
+            id: TurnId::generate(),
             conversation: conversation.id,
-            exchange: Exchange { question: asked, answer },
-            parts,
+            exchange: Exchange::default(),
+            through: claim.seq,
+            parts: 0,
             state: TurnState::Running,
         };
-        if let (Question::Spoken(media_id), true) = (question, turn.exchange.question.is_empty()) {
+        if let Some(Unfinished { id, question: text, pictures, through, answer_so_far, parts }) = unfinished {
+            (turn.id, turn.through, turn.parts, turn.exchange.answer) = (id, through, parts, answer_so_far);
+            question = Question { text, pictures, ..question };
+        }
+        (turn.exchange.question, turn.exchange.pictures) = (question.text, question.pictures);
+        if let (EventKind::Voice { media_id, .. }, true) = (&claim.event.kind, turn.exchange.question.is_empty()) {
             turn = match self.listen(claim, turn, media_id, &preferences, &running).await {
                 Some(turn) => turn,
                 None => return,
@@ -332,22 +321,21 @@ impl Turns {
     async fn apologize(&self, claim: &Inbound) {
         let unfinished = persist(&self.clock, || self.store.find_unfinished(claim.seq)).await;
         let conversation = persist(&self.clock, || self.memory.current(claim)).await;
-        let (id, heard, answer, first_part) = match unfinished {
-            Some(Unfinished { id, question, answer_so_far, parts }) => (id, question, answer_so_far, parts),
-            None => (TurnId::generate(), String::new(), String::new(), 0),
-        };
+        let unfinished = unfinished.unwrap_or_else(|| {
+            let Question { text, pictures, .. } = Question::of(&claim.event.kind);
+            let (id, answer_so_far) = (TurnId::generate(), String::new());
+            Unfinished { id, question: text, pictures, through: claim.seq, answer_so_far, parts: 0 }
+        });
+        let Unfinished { id, question, pictures, through, answer_so_far: answer, parts: first_part } = unfinished;
         error!(turn.id = %id, turn.reference = %id.reference(), inbox.seq = claim.seq,
             "gave up a message after {} attempts", claim.claims - 1);
         self.lately.question_ended(End::OtherwiseFailed);
-        let question = match &claim.event.kind {
-            EventKind::Text { content } => content.clone(),
-            _ => heard,
-        };
         let parts = self.own_words(claim, Text::Failed(Failure::Internal, id)).await;
         let turn = TurnRecord {
             id,
             conversation: conversation.id,
-            exchange: Exchange { question, answer },
+            exchange: Exchange { question, pictures, answer },
+            through,
             parts: first_part + u32::try_from(parts.len()).unwrap_or(0),
             state: TurnState::Failed { reason: "broke every worker".to_owned(), usage: Charge::NOTHING.usage() },
         };

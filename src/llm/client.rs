@@ -12,9 +12,9 @@ use reqwest::{
     Response,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use serde::Serialize;
 
 pub use self::probe::{ProbeFault, Probed};
+pub use super::message::{Message, Picture, Role};
 use super::{
     decode::Decoder,
     dialect::{Dialect, KeyHeader},
@@ -53,27 +53,6 @@ impl ChatRequest {
     pub const fn of(messages: Vec<Message>) -> Self {
         Self { messages, tooling: None }
     }
-}
-
-/// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Message {
-    /// Whose it is.
-    pub role: Role,
-    /// Its text.
-    pub content: String,
-}
-
-/// Whose a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The house's instructions.
-    System,
-    /// The member's question.
-    User,
-    /// What the model answered.
-    Assistant,
 }
 
 /// Speaks to one upstream with one key. Clones share its connections.

@@ -17,6 +17,7 @@ pub mod transcribe;
 
 mod decode;
 mod dialect;
+mod message;
 mod redact;
 mod retry;
 mod sse;

@@ -217,7 +217,6 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::client::Role;
 
     fn assembled(pieces: &[Value]) -> Vec<(String, String, String)> {
         let mut assembly = Assembly::default();
@@ -307,7 +306,7 @@ mod tests {
 
     #[test]
     fn rounds_stand_behind_the_messages_with_each_result_under_its_call() {
-        let messages = [Message { role: Role::User, content: "?".to_owned() }];
+        let messages = [Message::user("?")];
         let call = ToolCall { id: "a".to_owned(), name: "f".to_owned(), arguments: "{}".to_owned() };
         let round = |thought: &str| Round {
             text: "let me see".to_owned(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::TurnId;
+use super::{id::TurnId, media::MediaId};
 use crate::clock::Timestamp;
 
 /// What a model call cost, in model tokens.
@@ -41,10 +41,12 @@ pub enum TurnState {
 }
 
 /// One question with its answer, as the model is shown it later.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// What the member wrote.
+    /// What the member wrote. May be empty where there are pictures.
     pub question: String,
+    /// The pictures that belong to the question, kept in the store.
+    pub pictures: Vec<MediaId>,
     /// What the bot answered, as the model wrote it (Markdown). As far as it came, where it was stopped or failed.
     pub answer: String,
 }
@@ -67,6 +69,10 @@ pub struct Unfinished {
     pub id: TurnId,
     /// What the member asked; of a voice message, what was understood.
     pub question: String,
+    /// The pictures of it that are in the store already.
+    pub pictures: Vec<MediaId>,
+    /// The inbox row of the last message that it answers.
+    pub through: i64,
     /// The Markdown whose parts are in the outbox already. Empty where only what was understood of a voice message is
     /// there.
     pub answer_so_far: String,

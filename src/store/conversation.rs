@@ -8,6 +8,7 @@ use crate::{
     model::{
         conversation::{Conversation, Exchange, TurnState, Unfinished, Usage},
         id::{Lane, TurnId},
+        media::MediaId,
         reply::ReplyPart,
     },
 };
@@ -21,6 +22,8 @@ pub struct TurnRecord {
     pub conversation: i64,
     /// What was asked and what was answered, as far as the answer came.
     pub exchange: Exchange,
+    /// The inbox row of the last message that it answers; that of its cause, where it answers one.
+    pub through: i64,
     /// How many parts of the answer are in the outbox, those included that are saved with it.
     pub parts: u32,
     /// How it stands.
@@ -39,9 +42,10 @@ impl TurnRecord {
         let tokens = |of: fn(Usage) -> u64| usage.map(|usage| i64::try_from(of(usage)).unwrap_or(i64::MAX));
         conn.prepare_cached(
             "INSERT INTO turn (cause, id, conversation, question, answer, parts, state, reason,
-                               input_tokens, output_tokens, estimated, ended_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                               input_tokens, output_tokens, estimated, ended_at, pictures, through)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT (cause) DO UPDATE SET
+                 question = excluded.question, pictures = excluded.pictures, through = excluded.through,
                  answer = excluded.answer, parts = excluded.parts, state = excluded.state, reason = excluded.reason,
                  input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
                  estimated = excluded.estimated, ended_at = excluded.ended_at",
@@ -59,6 +63,8 @@ impl TurnRecord {
             tokens(|usage| usage.output),
             usage.map(|usage| usage.estimated),
             ended.then_some(now.as_millis()),
+            names_of(&self.exchange.pictures),
+            (self.through > cause).then_some(self.through),
         ])?;
         conn.prepare_cached("UPDATE conversation SET last_at = ?2 WHERE id = ?1")?
             .execute(params![self.conversation, now.as_millis()])?;
@@ -121,16 +127,20 @@ impl Store {
             .db
             .read(move |conn| {
                 conn.prepare_cached(
-                    "SELECT id, question, answer, parts FROM turn WHERE cause = ?1 AND state = 'running'",
+                    "SELECT id, question, pictures, COALESCE(through, cause), answer, parts FROM turn
+                     WHERE cause = ?1 AND state = 'running'",
                 )?
-                .query_row([cause], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .query_row([cause], |row| {
+                    let pictures = pictures_of(row.get_ref(2)?.as_str()?);
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, pictures, row.get(3)?, row.get(4)?, row.get(5)?))
+                })
                 .optional()
             })
             .await?;
         found
-            .map(|(id, question, answer_so_far, parts)| {
+            .map(|(id, question, pictures, through, answer_so_far, parts)| {
                 let id = TurnId::parse(&id).map_err(|error| Error::Corrupt(error.to_string()))?;
-                Ok(Unfinished { id, question, answer_so_far, parts })
+                Ok(Unfinished { id, question, pictures, through, answer_so_far, parts })
             })
             .transpose()
     }
@@ -162,6 +172,15 @@ impl Store {
     }
 }
 
+/// As the column has them.
+fn names_of(pictures: &[MediaId]) -> String {
+    pictures.iter().map(MediaId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn pictures_of(names: &str) -> Vec<MediaId> {
+    names.split_ascii_whitespace().filter_map(|name| MediaId::parse(name).ok()).collect()
+}
+
 /// See [`Store::find_conversation`].
 pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Option<Conversation>, rusqlite::Error> {
     let found = conn
@@ -170,13 +189,14 @@ pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Optio
         .optional()?;
     let Some((id, last_at)) = found else { return Ok(None) };
     let mut newest = conn.prepare_cached(
-        "SELECT question, answer FROM turn
+        "SELECT question, answer, pictures FROM turn
          WHERE conversation = ?1 AND state <> 'running' AND answer <> '' ORDER BY cause DESC",
     )?;
     let mut rows = newest.query([id])?;
     let (mut exchanges, mut used) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
-        let exchange = Exchange { question: row.get(0)?, answer: row.get(1)? };
+        let pictures = pictures_of(row.get_ref(2)?.as_str()?);
+        let exchange = Exchange { question: row.get(0)?, pictures, answer: row.get(1)? };
         used = used.saturating_add(exchange.question.len() + exchange.answer.len());
         if used > bytes {
             break;

@@ -303,7 +303,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
 }
 
 /// Makes the directory where it is missing. What is in it is what employees say: nobody else on the machine reads it.
-fn private_dir(dir: &Path) -> std::io::Result<()> {
+pub(super) fn private_dir(dir: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -1,4 +1,5 @@
-//! What is durable: the inbox, conversations with their turns, the outbox and its dead letters, in one SQLite file.
+//! What is durable: the inbox, conversations with their turns, the outbox and its dead letters, in one SQLite file, and
+//! media beside it.
 //!
 //! Nothing outside this room writes SQL, and nothing in it knows what WeCom or a model is. It gives and takes nouns of
 //! `model`. To store something new, add a migration, and a file with one function for each question that is asked of
@@ -13,6 +14,7 @@ pub mod dead_letters;
 pub mod facts;
 pub mod figures;
 pub mod inbox;
+pub mod media;
 pub mod member;
 pub mod migrate;
 pub mod outbox;
@@ -27,7 +29,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-use self::db::Db;
+use self::{db::Db, media::Shelf};
 use crate::{clock::Timestamp, config};
 
 /// Why the store did not do what it was asked.
@@ -112,6 +114,7 @@ pub struct LeaseLost;
 #[derive(Clone, Debug)]
 pub struct Store {
     db: Db,
+    shelf: Shelf,
     signals: Arc<Signals>,
 }
 
@@ -130,7 +133,10 @@ impl Store {
     /// # Errors
     /// [`Error::InUse`], [`Error::NewerSchema`], or that the directory cannot be used.
     pub fn open(settings: &config::Storage, now: Timestamp) -> Result<Self, Error> {
-        Ok(Self::with(Db::open(settings, now)?))
+        let db = Db::open(settings, now)?;
+        let shelf = Shelf::new(&settings.data_dir);
+        shelf.tidy()?;
+        Ok(Self { db, shelf, signals: Arc::default() })
     }
 
     /// Opens the database beside a process that may be serving from it: for commands.
@@ -138,11 +144,8 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] where there is none, otherwise as [`Store::open`].
     pub fn open_beside(settings: &config::Storage) -> Result<Self, Error> {
-        Ok(Self::with(Db::open_beside(settings)?))
-    }
-
-    fn with(db: Db) -> Self {
-        Self { db, signals: Arc::default() }
+        let db = Db::open_beside(settings)?;
+        Ok(Self { db, shelf: Shelf::new(&settings.data_dir), signals: Arc::default() })
     }
 
     /// Wakes the dispatcher of the outbox; for [`Db::write_then`].
@@ -189,12 +192,12 @@ impl Store {
         Ok(version)
     }
 
-    /// Deletes finished rows that are older than `keep`, a bounded number at a time, so that no callback waits for it.
+    /// Deletes finished rows and media that are older than `keep`, a bounded number at a time, so that no callback waits for it.
     /// Returns how many went.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be written.
     pub async fn prune(&self, now: Timestamp, keep: Duration) -> Result<usize, Error> {
-        prune::prune(&self.db, now, keep).await
+        Ok(prune::prune(&self.db, now, keep).await? + media::prune(&self.db, &self.shelf, now - keep).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod import;
+mod media;
 mod member;
 mod restored;
 mod retention;

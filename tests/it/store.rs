@@ -59,7 +59,8 @@ fn turn(conversation: i64, question: &str, answer: &str) -> Ending {
     let turn = TurnRecord {
         id: TurnId::generate(),
         conversation,
-        exchange: Exchange { question: question.to_owned(), answer: answer.to_owned() },
+        exchange: Exchange { question: question.to_owned(), pictures: Vec::new(), answer: answer.to_owned() },
+        through: 0,
         parts: 0,
         state: TurnState::Answered { usage: Usage::default() },
     };

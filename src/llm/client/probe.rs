@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 
-use super::{Client, MAX_REFUSAL_BYTES, Message, Role, beginning};
+use super::{Client, MAX_REFUSAL_BYTES, Message, beginning};
 use crate::{
     llm::{
         decode::Decoder,
@@ -108,7 +108,7 @@ impl Client {
 
     fn question(&self, model: &str) -> Vec<u8> {
         let (settings, dialect) = (&self.settings.common, self.settings.dialect);
-        let messages = [Message { role: Role::User, content: "ping".to_owned() }];
+        let messages = [Message::user("ping")];
         let limit = match OutputLimit::for_model(dialect.limit, model, 1) {
             OutputLimit::MaxCompletionTokens(_) => OutputLimit::MaxCompletionTokens(REASONING_LIMIT),
             one => one,

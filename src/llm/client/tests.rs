@@ -142,7 +142,7 @@ async fn answer(State(told): State<Arc<Told>>, uri: Uri, headers: HeaderMap, bod
 }
 
 fn question() -> ChatRequest {
-    ChatRequest::of(vec![Message { role: Role::User, content: "在吗".to_owned() }])
+    ChatRequest::of(vec![Message::user("在吗")])
 }
 
 fn refusal(status: u16, body: &str) -> HttpAnswer {

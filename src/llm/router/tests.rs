@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     config::{Config, Environment},
-    llm::client::{Message, Role},
+    llm::client::Message,
 };
 
 const WELL: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n\
@@ -119,7 +119,7 @@ impl Company {
 }
 
 fn question() -> ChatRequest {
-    ChatRequest::of(vec![Message { role: Role::User, content: "?".to_owned() }])
+    ChatRequest::of(vec![Message::user("?")])
 }
 
 async fn whole(answer: Result<Answer, Error>) -> Result<Arc<str>, Error> {

@@ -22,7 +22,7 @@ use crate::{
     store::{
         Error, copy,
         db::{self, FILE, io},
-        restore,
+        media, restore,
     },
 };
 
@@ -62,13 +62,13 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
     let mut conn = open(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut rows = 0;
     for lane in lanes(&conn, member)? {
-        rows += erase_lane(&mut conn, &lane, now)?;
+        rows += erase_lane(&mut conn, &settings.data_dir, &lane, now)?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;
     Ok(Erased { rows, rewritten, log_emptied, copies: copies(&settings.data_dir)? })
 }
 
-fn erase_lane(conn: &mut Connection, lane: &str, now: Timestamp) -> Result<usize, Error> {
+fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp) -> Result<usize, Error> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // What comes after this moment is not to be erased.
     let (last_in, last_out, last_conversation): (i64, i64, i64) = tx.query_row(
@@ -92,6 +92,7 @@ fn erase_lane(conn: &mut Connection, lane: &str, now: Timestamp) -> Result<usize
     ] {
         rows += tx.execute(sql, [lane])?;
     }
+    rows += media::erase(&tx, data_dir, lane)?;
     tx.commit()?;
 
     let received = ids(conn, "SELECT seq FROM inbox WHERE lane = ?1 AND seq <= ?2", lane, last_in)?;

@@ -10,6 +10,7 @@ pub(super) use self::erase::{TOMBSTONE_KEPT, tombstone};
 use super::{
     Error,
     db::{self, FILE},
+    media::PATH_OF_HASH,
     migrate,
 };
 use crate::{clock::Timestamp, config, model::id::MemberId};
@@ -29,8 +30,17 @@ fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Erro
 
 /// A member's lanes, one for each application that they wrote to. Reads whole tables.
 fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::Error> {
-    let tables =
-        ["inbox", "inbox_lane", "outbox", "outbox_lane", "conversation", "welcome", "fact", "member_preference"];
+    let tables = [
+        "inbox",
+        "inbox_lane",
+        "outbox",
+        "outbox_lane",
+        "conversation",
+        "welcome",
+        "fact",
+        "member_preference",
+        "media_use",
+    ];
     let each: Vec<_> =
         tables.iter().map(|table| format!("SELECT lane FROM {table} WHERE {MEMBER_OF_LANE} = ?1")).collect();
     conn.prepare(&each.join(" UNION "))?.query_map([member.key()], |row| row.get(0))?.collect()
@@ -55,7 +65,7 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
             let turns = rows(
                 &moment,
                 "SELECT json_object('asked_at', TIME((SELECT received_at FROM inbox WHERE seq = cause)),
-                     'question', question, 'answer', answer, 'state', state, 'reason', reason,
+                     'question', question, 'pictures', pictures, 'answer', answer, 'state', state, 'reason', reason,
                      'input_tokens', input_tokens, 'output_tokens', output_tokens, 'ended_at', TIME(ended_at))
                  FROM turn WHERE conversation = ?1 ORDER BY cause",
                 conversation["id"].as_i64(),
@@ -80,6 +90,10 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
                      'event', CASE WHEN json_valid(event) THEN json(event) ELSE event END)
                  FROM inbox WHERE lane = ?1 ORDER BY seq",
             )?,
+            "files": list(&format!(
+                "SELECT json_object('file', {PATH_OF_HASH}, 'media_type', media_type, 'bytes', bytes, 'at', TIME(at))
+                 FROM media_use JOIN media USING (hash) WHERE lane = ?1 ORDER BY at, hash",
+            ))?,
             "messages": list(
                 "SELECT json_object('created_at', TIME(created_at), 'state', state, 'format', format,
                      'content', content, 'attempts', attempts, 'ended_at', TIME(ended_at), 'reason', reason)

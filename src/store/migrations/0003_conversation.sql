@@ -2,7 +2,31 @@
 
 -- Media: what members sent and the bot made.
 
+-- A file under media/, by the SHA-256 of its content. The row is there before its file, and goes after it.
+CREATE TABLE media (
+    hash       TEXT   PRIMARY KEY,           -- 64 hexadecimal digits
+    media_type TEXT   NOT NULL,              -- image/jpeg, audio/amr, text/markdown, ...
+    bytes      BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+) WITHOUT ROWID;
+
+-- In whose chat it is. A file that is in nobody's is deleted.
+CREATE TABLE media_use (
+    hash TEXT   NOT NULL,
+    lane TEXT   NOT NULL,
+    at   BIGINT NOT NULL,                    -- the last time that it was sent or made there
+    PRIMARY KEY (hash, lane)
+) WITHOUT ROWID;
+CREATE INDEX media_use_lane ON media_use (lane);
+CREATE INDEX media_use_at ON media_use (at);
+
+ALTER TABLE turn ADD COLUMN pictures TEXT NOT NULL DEFAULT ''; -- media.hash of each, with a space between
+
 -- Several messages as one turn.
+
+-- inbox.seq of the last message that the turn answers: all of the lane that are open from `cause` to there. NULL: only
+-- that of `cause`.
+ALTER TABLE turn ADD COLUMN through BIGINT;
 
 -- What members chose, who is blocked, announcements, cards and the menu.
 -- NULL: as it is configured.

@@ -44,11 +44,12 @@ async fn ask(store: &Store, member: &str) {
 async fn half_answer(store: &Store) {
     let claim = store.claim_inbound(1, T0).await.unwrap().claims.pop().unwrap();
     let conversation = store.open_conversation(&claim.lane, T0).await.unwrap();
-    let exchange = Exchange { question: "问".to_owned(), answer: "半".to_owned() };
+    let exchange = Exchange { question: "问".to_owned(), pictures: Vec::new(), answer: "半".to_owned() };
     let turn = TurnRecord {
         id: TurnId::generate(),
         conversation: conversation.id,
         exchange,
+        through: claim.seq,
         parts: 1,
         state: TurnState::Running,
     };
