@@ -8,7 +8,7 @@
 //! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model; `alert`: who is told when something is wrong
 //! 5. `store`: what is durable; `llm`: the model's protocol
 //! 6. `config`: what an administrator sets
-//! 7. `model`: nouns without I/O
+//! 7. `model`: nouns without I/O; `safety`: what must not be said, and what must not leave the house
 //! 8. `clock`, `media`, `metrics`, `net`, `secret`: time, pictures and voice, figures, outgoing HTTP and secrets
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod llm;
 pub mod meter;
 pub mod model;
+pub mod safety;
 pub mod sandbox;
 pub mod server;
 pub mod store;

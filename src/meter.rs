@@ -12,15 +12,20 @@ use crate::{
     clock::Timestamp,
     llm::{
         self,
+        cleared::ClearedRequest,
         client::ChatRequest,
         router::{Answer, Router, Wish},
-        stream::Delta,
+        stream::{Delta, Finish},
         tokens::{self, TokenCounter},
     },
     metrics::Metrics,
     model::{
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
+    },
+    safety::{
+        guard::{Cleared, Guard, Hit, Hits, Withheld},
+        restore::Restorer,
     },
 };
 
@@ -52,12 +57,33 @@ pub struct Meter {
     router: Router,
     counter: TokenCounter,
     metrics: Arc<Metrics>,
+    guard: Arc<Guard>,
 }
 
 impl Meter {
-    /// Guards `router`; estimates with `counter` what an upstream does not tell.
-    pub const fn new(router: Router, counter: TokenCounter, metrics: Arc<Metrics>) -> Self {
-        Self { router, counter, metrics }
+    /// Asks by `router` and sends nothing that has not been through `guard`; estimates with `counter` what an upstream
+    /// does not tell.
+    pub const fn new(router: Router, counter: TokenCounter, guard: Arc<Guard>, metrics: Arc<Metrics>) -> Self {
+        Self { router, counter, metrics, guard }
+    }
+
+    /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
+    ///
+    /// # Errors
+    /// [`llm::error::Error::Withheld`]: it must not be sent.
+    pub fn clear<'t>(&self, text: &'t str) -> Result<Cleared<'t>, llm::error::Error> {
+        let (cleared, hits) = self.guard.clear(text).map_err(|Withheld(hits)| {
+            self.count(&hits);
+            llm::error::Error::Withheld
+        })?;
+        self.count(&hits);
+        Ok(cleared)
+    }
+
+    fn count(&self, hits: &Hits) {
+        for Hit { rule, action, times } in hits.iter() {
+            self.metrics.safety_hit(rule, "in", action, times);
+        }
     }
 
     /// Who knows which models there are.
@@ -104,11 +130,18 @@ impl<'a> Reservation<'a> {
     /// Asks the model.
     ///
     /// # Errors
-    /// [`llm::error::Error`] when no answer began; nothing is charged.
+    /// [`llm::error::Error`] when no answer began; nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
     pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
         let wish = Wish { alias: self.alias, affinity: self.affinity, input_tokens: self.input_estimate };
-        let stream = self.meter.router.stream(wish, request).await?;
-        Ok(Metered { stream, reservation: self, usage: None, written: String::new() })
+        let cleared = ClearedRequest::through(&self.meter.guard, request);
+        let (request, masks, hits) = cleared.map_err(|Withheld(hits)| {
+            self.meter.count(&hits);
+            llm::error::Error::Withheld
+        })?;
+        self.meter.count(&hits);
+        let stream = self.meter.router.stream(wish, &request).await?;
+        let restorer = (!masks.is_empty()).then(|| Box::new(Restorer::new(masks)));
+        Ok(Metered { stream, reservation: self, usage: None, written: String::new(), restorer, next: None })
     }
 }
 
@@ -118,7 +151,12 @@ pub struct Metered<'a> {
     stream: Answer,
     reservation: Reservation<'a>,
     usage: Option<Usage>,
+    /// What the model wrote, before it was restored.
     written: String,
+    /// Puts back what was masked; `None` where nothing was.
+    restorer: Option<Box<Restorer>>,
+    /// What comes behind what was held back.
+    next: Option<Box<Result<Delta, llm::error::Error>>>,
 }
 
 impl Metered<'_> {
@@ -127,6 +165,38 @@ impl Metered<'_> {
     /// # Errors
     /// [`llm::error::Error`] when the answer broke off.
     pub async fn next(&mut self) -> Option<Result<Delta, llm::error::Error>> {
+        if let Some(next) = self.next.take() {
+            return Some(*next);
+        }
+        loop {
+            let next = self.read().await;
+            let Some(restorer) = &mut self.restorer else { return next };
+            let mut next = next;
+            if let Some(Ok(Delta::Finish(Finish { calls: Some(calls), .. }))) = &mut next {
+                calls.thought = restorer.whole(&calls.thought);
+                for call in &mut calls.calls {
+                    call.arguments = restorer.json(&call.arguments);
+                }
+            }
+            let restored = match &next {
+                Some(Ok(Delta::Text(text))) => restorer.push(text),
+                _ => restorer.finish(),
+            };
+            let is_text = matches!(next, Some(Ok(Delta::Text(_))));
+            match (restored.is_empty(), is_text) {
+                (true, true) => {}
+                (true, false) => return next,
+                (false, true) => return Some(Ok(Delta::Text(restored))),
+                (false, false) => {
+                    self.next = next.map(Box::new);
+                    return Some(Ok(Delta::Text(restored)));
+                }
+            }
+        }
+    }
+
+    /// The next piece as the model wrote it.
+    async fn read(&mut self) -> Option<Result<Delta, llm::error::Error>> {
         let next = self.stream.next().await;
         match &next {
             Some(Ok(Delta::Text(text))) => self.written.push_str(text),

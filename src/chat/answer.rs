@@ -42,6 +42,8 @@ pub enum Outcome {
     Empty,
     /// The provider's content filter cut in.
     Filtered,
+    /// The rules of this house keep the question from the model.
+    Refused,
     /// The member may not use more for now.
     Quota(QuotaExceeded),
     /// The model failed.
@@ -49,6 +51,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Of an answer that did not begin.
+    fn of(error: Error) -> Self {
+        match error {
+            Error::Withheld => Self::Refused,
+            error => Self::Model(error),
+        }
+    }
+
     /// What the member must be told about it.
     pub const fn failure(&self) -> Option<Failure<'_>> {
         match self {
@@ -56,6 +66,7 @@ impl Outcome {
             Self::TooLong => Some(Failure::TooLong),
             Self::Empty => Some(Failure::Empty),
             Self::Filtered => Some(Failure::Filtered),
+            Self::Refused => Some(Failure::Refused),
             Self::Quota(quota) => Some(Failure::Quota(quota)),
             Self::Model(error) => Some(Failure::Model(error)),
         }
@@ -69,6 +80,7 @@ impl Outcome {
             Self::Stopped => TurnResult::Stopped,
             Self::Empty => TurnResult::Empty,
             Self::Filtered => TurnResult::Filtered,
+            Self::Refused => TurnResult::Withheld,
             Self::Quota(_) => TurnResult::Quota,
             Self::Model(_) => TurnResult::Model,
         }
@@ -78,13 +90,13 @@ impl Outcome {
     pub const fn end(&self) -> Option<End> {
         let error = match self {
             Self::Complete | Self::TooLong | Self::Filtered => return Some(End::Answered),
-            Self::Stopped | Self::Quota(_) => return None,
+            Self::Stopped | Self::Refused | Self::Quota(_) => return None,
             Self::Empty => return Some(End::OtherwiseFailed),
             Self::Model(error) => error,
         };
         Some(match error {
             // The model works; this conversation is too long for it, or this question is not for it.
-            Error::TooLong | Error::ContentFiltered => End::Answered,
+            Error::TooLong | Error::ContentFiltered | Error::Withheld => End::Answered,
             Error::Unauthorized { .. } => End::KeyRefused,
             Error::QuotaExhausted { .. } => End::NoCredit,
             Error::Misconfigured { .. } | Error::ModelNotFound { .. } => End::Misconfigured,
@@ -251,7 +263,7 @@ impl Answerer {
             "asking the model");
         let reservation =
             self.meter.reserve(payer, preferences.model.as_deref(), prompt.tokens).await.map_err(Outcome::Quota)?;
-        reservation.stream(&ChatRequest::of(prompt.messages)).await.map_err(Outcome::Model)
+        reservation.stream(&ChatRequest::of(prompt.messages)).await.map_err(Outcome::of)
     }
 
     /// What the model is told first: who it is, and which part the member lets it play.

@@ -48,6 +48,8 @@ pub enum Failure<'a> {
     TooLong,
     /// The provider's content filter cut in.
     Filtered,
+    /// The rules of this house keep the question from the model.
+    Refused,
     /// The allowance is used up.
     Quota(&'a QuotaExceeded),
     /// A voice message gave no words.
@@ -103,6 +105,7 @@ impl Text<'_> {
             Self::Failed(failure, turn) => {
                 let sentence = match failure {
                     Failure::TooLong => "（回答达到了长度上限。发“继续”，我接着写。）".to_owned(),
+                    Failure::Refused => chinese_cause(&llm::error::Error::Withheld).to_owned(),
                     Failure::Filtered => "这个问题的回答被模型服务商的内容审核拦下了，请换个说法再试。".to_owned(),
                     Failure::Empty => "抱歉，模型这次没有给出回答，请再问一次。".to_owned(),
                     Failure::Internal => "抱歉，我这边出了故障，没能回答。请再发一次。".to_owned(),
@@ -163,6 +166,7 @@ impl Text<'_> {
             Self::Failed(failure, turn) => {
                 let sentence = match failure {
                     Failure::TooLong => "(The answer reached its length limit. Write “go on” for the rest.)".to_owned(),
+                    Failure::Refused => english_cause(&llm::error::Error::Withheld).to_owned(),
                     Failure::Filtered => {
                         "The model provider's content filter held this answer back. Please put it differently."
                             .to_owned()
@@ -224,6 +228,7 @@ const fn chinese_cause(error: &llm::error::Error) -> &'static str {
         }
         E::QuotaExhausted { .. } => "抱歉，公司在模型服务商的账户余额不足。请把下面的编号发给管理员。",
         E::TooLong => "这段对话太长，模型读不下了。请发 /new 开始新对话，或缩短消息再试。",
+        E::Withheld => "这条消息含有公司规定不能发给模型的内容，没有发送。请修改后再试。",
         E::ContentFiltered => "这个问题的回答被模型服务商的内容审核拦下了，请换个说法再试。",
         E::RateLimited { .. } => "抱歉，现在问模型的人太多，没有排上。请过一会儿再问一次。",
         E::Cut { .. } | E::GapTimeout | E::AnswerTimeout | E::StreamError { .. } => {
@@ -247,6 +252,10 @@ const fn english_cause(error: &llm::error::Error) -> &'static str {
              administrator."
         }
         E::TooLong => "This conversation is too long for the model. Send /new to begin a new one, or write less.",
+        E::Withheld => {
+            "This message holds something that the company's rules keep from the model, so it was not sent. Please \
+             change it and try again."
+        }
         E::ContentFiltered => "The model provider's content filter held this answer back. Please put it differently.",
         E::RateLimited { .. } => "Sorry, too many people are asking the model. Please ask again in a while.",
         E::Cut { .. } | E::GapTimeout | E::AnswerTimeout | E::StreamError { .. } => {

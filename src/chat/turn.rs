@@ -406,6 +406,9 @@ fn state_of(outcome: &answer::Outcome, charge: Charge) -> TurnState {
         answer::Outcome::Filtered => {
             TurnState::Failed { reason: "the provider's content filter held the answer back".to_owned(), usage }
         }
+        answer::Outcome::Refused => {
+            TurnState::Failed { reason: "the rules of this house keep the question from the model".to_owned(), usage }
+        }
         answer::Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },
         answer::Outcome::Model(error) => TurnState::Failed { reason: chain(error), usage },
     }

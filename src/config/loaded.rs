@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Server, Storage, Tls, Voice,
-    Wecom, layers,
+    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Safety, Server, Storage, Tls,
+    Voice, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -72,6 +72,7 @@ impl Config {
         let llm = Llm::read(reader);
         let chat = Chat::read(reader);
         let voice = Voice::read(reader);
+        let safety = Safety::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
         let log = Log::read(reader);
@@ -82,6 +83,7 @@ impl Config {
             llm: llm?,
             chat: chat?,
             voice: voice?,
+            safety: safety?,
             storage: storage?,
             alerts: alerts?,
             log: log?,

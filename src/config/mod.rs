@@ -24,6 +24,7 @@ pub mod log;
 pub mod persona;
 mod platform;
 mod reader;
+pub mod safety;
 pub mod server;
 mod setting;
 pub mod storage;
@@ -49,6 +50,7 @@ pub use self::{
     loaded::Loaded,
     log::Log,
     platform::Platform,
+    safety::Safety,
     server::Server,
     storage::Storage,
     tls::Tls,
@@ -72,6 +74,8 @@ pub struct Config {
     pub chat: Chat,
     /// `[voice]`
     pub voice: Voice,
+    /// `[safety]`
+    pub safety: Safety,
     /// `[storage]`
     pub storage: Storage,
     /// `[alerts]`

@@ -16,6 +16,7 @@ use reqwest::{
 pub use self::probe::{ProbeFault, Probed};
 pub use super::message::{Message, Picture, Role};
 use super::{
+    cleared::ClearedRequest,
     decode::Decoder,
     dialect::{Dialect, KeyHeader},
     error::Error,
@@ -108,9 +109,10 @@ impl Client {
     pub(super) async fn begin(
         &self,
         model: &str,
-        request: &ChatRequest,
+        request: &ClearedRequest<'_>,
         deadline: Duration,
     ) -> Result<CompletionStream, Error> {
+        let request = request.request();
         let (headers, body) = (self.headers()?, self.body(model, request)?);
         // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
         // memory in each running answer than the chance that they are quoted is worth.

@@ -50,6 +50,9 @@ pub enum Error {
     /// The upstream refuses to answer this, or to be asked it.
     #[error("the upstream's content filter stepped in")]
     ContentFiltered,
+    /// The rules of this house refuse the question. Nothing was sent.
+    #[error("the rules of this house refuse it")]
+    Withheld,
     /// The upstream refuses the request for another reason.
     #[error("the upstream refuses the request with status {status}: {message}")]
     Rejected {
@@ -111,6 +114,7 @@ impl Error {
             Self::QuotaExhausted { .. } => "quota_exhausted",
             Self::TooLong => "too_long",
             Self::ContentFiltered => "content_filtered",
+            Self::Withheld => "withheld",
             Self::Rejected { .. } => "rejected",
             Self::Upstream { .. } => "upstream",
             Self::Unreachable(_) => "unreachable",

@@ -7,6 +7,7 @@
 //! Knows nothing of WeCom, members, quotas or the store. To add an endpoint, add its wire types and a method on
 //! [`client::Client`].
 
+pub mod cleared;
 pub mod client;
 pub mod error;
 pub mod router;

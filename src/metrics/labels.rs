@@ -33,6 +33,13 @@ pub(super) struct ByDirection {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByRule {
+    pub(super) rule: &'static str,
+    pub(super) direction: &'static str,
+    pub(super) action: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByErrcode {
     pub(super) errcode: Cow<'static, str>,
 }
@@ -103,6 +110,8 @@ pub enum TurnResult {
     Empty,
     /// The provider's content filter held it back.
     Filtered,
+    /// The rules of this house held the question or the answer back.
+    Withheld,
     /// The member may not use more for now.
     Quota,
     /// A voice message in which nothing could be understood; the member was told so.
@@ -115,12 +124,13 @@ pub enum TurnResult {
 
 impl TurnResult {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Answered,
         Self::LengthLimit,
         Self::Stopped,
         Self::Empty,
         Self::Filtered,
+        Self::Withheld,
         Self::Quota,
         Self::Unheard,
         Self::Model,
@@ -135,6 +145,7 @@ impl TurnResult {
             Self::Stopped => "stopped",
             Self::Empty => "empty",
             Self::Filtered => "filtered",
+            Self::Withheld => "withheld",
             Self::Quota => "quota",
             Self::Unheard => "unheard",
             Self::Model => "model",
@@ -145,3 +156,16 @@ impl TurnResult {
 
 /// Why nothing can be sent to anybody: the words of `alert::observation::Block`.
 pub(super) const PAUSES: [&str; 4] = ["slow_down", "ip_refused", "misconfigured", "unreachable"];
+
+/// What the rules of `[safety]` can come to: the words of `safety::personal::Kind` and `safety::guard`.
+pub(super) fn safety_hits() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let masked = ["id_card", "bank_card", "phone", "email", "secret"].into_iter().map(|rule| (rule, "in", "mask"));
+    let judged = ["word", "pattern"].into_iter().flat_map(|rule| {
+        let actions = ["refuse", "mask", "alert"].into_iter();
+        actions.flat_map(move |action| ["in", "out"].map(|direction| (rule, direction, action)))
+    });
+    let moderated = ["in", "out"]
+        .into_iter()
+        .flat_map(|direction| ["refuse", "failed"].map(|action| ("moderation", direction, action)));
+    masked.chain(judged).chain(moderated)
+}

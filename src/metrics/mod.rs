@@ -29,7 +29,7 @@ pub use self::{
 };
 use self::{
     labels::{
-        ByDirection, ByErrcode, ByKind, ByReason, ByResult, CallbackLabels, MODEL_ERRORS, PAUSES, REFUSALS,
+        ByDirection, ByErrcode, ByKind, ByReason, ByResult, ByRule, CallbackLabels, MODEL_ERRORS, PAUSES, REFUSALS,
         RefreshLabels, SENDS,
     },
     sampled::Sampler,
@@ -64,6 +64,7 @@ pub struct Metrics {
     model_calls: Counter,
     model_errors: Family<ByKind, Counter>,
     tokens: Family<ByDirection, Counter>,
+    safety_hits: Family<ByRule, Counter>,
     sends: Family<ByErrcode, Counter>,
     deliveries: Family<ByResult, Counter>,
     delivery: Histogram,
@@ -133,6 +134,11 @@ impl Metrics {
             model_calls: register!("model_calls", "Calls of the model, each try counted", Counter::default()),
             model_errors: register!("model_errors", "Calls of the model that failed, by kind", Family::default()),
             tokens: register!("tokens", "Model tokens", Family::default()),
+            safety_hits: register!(
+                "safety_hits",
+                "What the rules of [safety] found, by rule, direction and what was done",
+                Family::default()
+            ),
             sends: register!("sends", "Calls of message/send by WeCom's errcode", Family::default()),
             deliveries: register!("deliveries", "What became of attempts to deliver a message", Family::default()),
             delivery: register!(
@@ -173,6 +179,9 @@ impl Metrics {
             for estimated in ["false", "true"] {
                 drop(self.tokens.get_or_create(&ByDirection { direction, estimated }));
             }
+        }
+        for (rule, direction, action) in labels::safety_hits() {
+            drop(self.safety_hits.get_or_create(&ByRule { rule, direction, action }));
         }
         for errcode in SENDS {
             drop(self.sends.get_or_create(&ByErrcode { errcode: errcode.into() }));
@@ -264,6 +273,12 @@ impl Metrics {
         let estimated = if estimated { "true" } else { "false" };
         self.tokens.get_or_create(&ByDirection { direction: "input", estimated }).inc_by(input);
         self.tokens.get_or_create(&ByDirection { direction: "output", estimated }).inc_by(output);
+    }
+
+    /// A rule of `[safety]` fitted so many times: `direction` is `in` or `out`, seen from the model. All three are of
+    /// fixed sets of words.
+    pub fn safety_hit(&self, rule: &'static str, direction: &'static str, action: &'static str, times: u32) {
+        self.safety_hits.get_or_create(&ByRule { rule, direction, action }).inc_by(u64::from(times));
     }
 
     /// WeCom answered a `message/send`. `errcode` is 0, a code of WeCom's documentation, or `None` for any other.

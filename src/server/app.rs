@@ -26,6 +26,7 @@ use crate::{
     meter::Meter,
     metrics::Metrics,
     net,
+    safety::guard::Guard,
     store::{Store, sightings::Sightings},
     web::Callback,
     wecom::{accepted::AcceptedKeys, client::Client},
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) stops: Stops,
     pub(super) model: Router,
     pub(super) lately: Arc<Lately>,
+    /// What everything goes through that is sent to a model.
+    pub(super) guard: Arc<Guard>,
 }
 
 /// One application, ready to run.
@@ -112,9 +115,9 @@ impl App {
 
 /// What handles the messages of the application that `config` is for.
 fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<Turns> {
-    let Shared { store, clock, metrics, stops, model, lately } = shared;
+    let Shared { store, clock, metrics, stops, model, lately, guard } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
-    let meter = Meter::new(model.clone(), counter, Arc::clone(metrics));
+    let meter = Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops.clone(), meter, Arc::clone(lately))
         .with_hearing(hearing(config, wecom.clone(), clock)?)

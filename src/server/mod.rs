@@ -35,6 +35,7 @@ use crate::{
     doctor::{Database, standing::Standing},
     metrics::Metrics,
     net,
+    safety::guard::Guard,
     store::{Store, alerts::Operators},
     web::{self, Figures, Overview, Readiness, Web},
 };
@@ -87,6 +88,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         stops,
         model: model.clone(),
         lately: Arc::clone(&lately),
+        guard: Arc::new(Guard::new(config.safety.mask)),
     };
     let wecom = doctor::client(&config.apps.first, &clock, &metrics)?;
     let mut apps = vec![App::wire(&config, &wecom, &shared)?];

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["wecom", "meter", "alert"],
     &["store", "llm"],
     &["config"],
-    &["model"],
+    &["model", "safety"],
     &["net"],
     &["clock", "secret", "metrics", "media"],
 ];

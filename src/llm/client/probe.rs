@@ -138,7 +138,7 @@ impl Client {
             Error::RateLimited { .. } => ProbeFault::RateLimited,
             Error::Rejected { status: 404, .. } => ProbeFault::PathNotFound,
             Error::Rejected { message, .. } => ProbeFault::Rejected(message),
-            Error::TooLong | Error::ContentFiltered | Error::Misconfigured { .. } => {
+            Error::TooLong | Error::ContentFiltered | Error::Withheld | Error::Misconfigured { .. } => {
                 ProbeFault::Rejected(error.to_string())
             }
             Error::Upstream { message, status, .. } => ProbeFault::Upstream(format!("{status} {message}")),

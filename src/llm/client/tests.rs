@@ -27,6 +27,7 @@ use crate::{
     },
     model::conversation::Usage,
     net,
+    safety::guard::Guard,
 };
 
 const KEY: &str = "sk-very-secret-0123456789";
@@ -51,7 +52,8 @@ struct OneUpstream(router::Router);
 
 impl OneUpstream {
     async fn stream(&self, request: &ChatRequest) -> Result<Answer, Error> {
-        self.0.stream(Wish::default(), request).await
+        let (request, ..) = ClearedRequest::through(&Guard::default(), request).expect("nothing is refused");
+        self.0.stream(Wish::default(), &request).await
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) const fn of(error: &Error) -> Self {
         match error {
-            Error::TooLong | Error::ContentFiltered | Error::Rejected { .. } => Self::Innocent,
+            Error::TooLong | Error::ContentFiltered | Error::Withheld | Error::Rejected { .. } => Self::Innocent,
             Error::AnswerTimeout => Self::Innocent,
             Error::RateLimited { retry_after } | Error::Upstream { retry_after, .. } => Self::Cool(*retry_after),
             Error::Unreachable(_)

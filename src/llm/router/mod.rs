@@ -35,7 +35,8 @@ use self::{
     ticket::Ticket,
 };
 use super::{
-    client::{ChatRequest, Client},
+    cleared::ClearedRequest,
+    client::Client,
     error::Error,
     retry::{self, MAX_RETRY_AFTER, Pauses},
 };
@@ -160,7 +161,7 @@ impl Router {
     ///
     /// # Errors
     /// [`Error`] of the last attempt; nothing of the answer has come then.
-    pub async fn stream(&self, wish: Wish<'_>, request: &ChatRequest) -> Result<Answer, Error> {
+    pub async fn stream(&self, wish: Wish<'_>, request: &ClearedRequest<'_>) -> Result<Answer, Error> {
         let inner = &self.0;
         let clock = &inner.clock;
         let deadline = clock.uptime().saturating_add(inner.answer_timeout);
@@ -348,7 +349,7 @@ impl Inner {
     async fn attempt(
         &self,
         mut ticket: Ticket,
-        request: &ChatRequest,
+        request: &ClearedRequest<'_>,
         deadline: Duration,
     ) -> Result<Answer, (usize, Error)> {
         let route = &self.routes[ticket.route];
