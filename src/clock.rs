@@ -1,6 +1,7 @@
 //! Time is handed in: [`Clock::System`] in production, [`Clock::Manual`] where a test moves it.
 
 pub mod setting;
+pub mod zone;
 
 use std::{
     collections::BTreeMap,

@@ -309,6 +309,9 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
         Command::Init(_) | Command::Demo { .. } | Command::Doctor { .. } | Command::ImportCow { .. } => Ok(()),
         Command::CheckConfig => {
             print!("{}", loaded.describe());
+            for hint in loaded.hints() {
+                eprintln!("{hint}");
+            }
             Ok(())
         }
         Command::DeadLetters { action } => match action.unwrap_or(DeadLetters::List) {

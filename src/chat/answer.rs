@@ -1,6 +1,6 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
-use std::{borrow::Cow, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
 use tracing::{debug, warn};
 
@@ -10,6 +10,7 @@ use super::{
     lately::Lately,
     live::{Live, seam::Seam},
     persist::persist,
+    prompt::SystemPrompt,
     render::render,
     stops::Running,
     texts::{Failure, Text},
@@ -25,7 +26,7 @@ use crate::{
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
     metrics::TurnResult,
-    model::{conversation::Exchange, language::Language, preferences::Preferences, reply::Format},
+    model::{conversation::Conversation, language::Language, preferences::Preferences, reply::Format},
     store::{LeaseLost, Store, conversation::TurnRecord, inbox::Inbound},
 };
 
@@ -132,7 +133,7 @@ pub struct Answerer {
     store: Store,
     clock: Clock,
     settings: config::Chat,
-    system_prompt: String,
+    system: SystemPrompt,
     meter: Meter,
     lately: Arc<Lately>,
     max_continuations: u32,
@@ -144,11 +145,11 @@ impl Answerer {
         store: Store,
         clock: Clock,
         settings: config::Chat,
-        system_prompt: String,
+        system: SystemPrompt,
         meter: Meter,
         lately: Arc<Lately>,
     ) -> Self {
-        Self { store, clock, settings, system_prompt, meter, lately, max_continuations: 0 }
+        Self { store, clock, settings, system, meter, lately, max_continuations: 0 }
     }
 
     /// Continues an answer that reaches the limit of its length so many times.
@@ -163,7 +164,7 @@ impl Answerer {
         &self,
         claim: &Inbound,
         mut turn: TurnRecord,
-        exchanges: &[Exchange],
+        conversation: &Conversation,
         preferences: &Preferences,
         running: &Running,
     ) -> Written {
@@ -181,7 +182,7 @@ impl Answerer {
             let mut seam = Seam::behind(&so_far);
             // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
             let outcome = {
-                let begin = pin!(self.begin(claim, &turn, exchanges, preferences, so_far));
+                let begin = pin!(self.begin(claim, &turn, conversation, preferences, so_far));
                 tokio::select! {
                     biased;
                     () = running.stopped() => Err(Outcome::Stopped),
@@ -248,13 +249,13 @@ impl Answerer {
         &'a self,
         claim: &Inbound,
         turn: &TurnRecord,
-        exchanges: &[Exchange],
+        conversation: &Conversation,
         preferences: &'a Preferences,
         answer_so_far: String,
     ) -> Result<Metered<'a>, Outcome> {
-        let system = self.system_prompt(preferences);
-        let parts =
-            Parts { system: &system, exchanges, question: &turn.exchange.question, answer_so_far: &answer_so_far };
+        let system = self.system.tell(preferences, &conversation.facts, self.clock.now());
+        let (exchanges, question) = (&conversation.exchanges, &turn.exchange.question);
+        let parts = Parts { system: &system, exchanges, question, answer_so_far: &answer_so_far };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
         drop(answer_so_far);
         let event = &claim.event;
@@ -264,16 +265,6 @@ impl Answerer {
         let reservation =
             self.meter.reserve(payer, preferences.model.as_deref(), prompt.tokens).await.map_err(Outcome::Quota)?;
         reservation.stream(&ChatRequest::of(prompt.messages)).await.map_err(Outcome::of)
-    }
-
-    /// What the model is told first: who it is, and which part the member lets it play.
-    fn system_prompt(&self, preferences: &Preferences) -> Cow<'_, str> {
-        let chosen = preferences.persona.as_deref();
-        match self.settings.personas.iter().find(|persona| Some(&*persona.name) == chosen) {
-            Some(persona) if self.system_prompt.is_empty() => Cow::Borrowed(&persona.prompt),
-            Some(persona) => Cow::Owned(format!("{}\n\n{}", self.system_prompt, persona.prompt)),
-            None => Cow::Borrowed(&self.system_prompt),
-        }
     }
 
     /// Takes what the model wrote next, and says what of the answer is finished with it.

@@ -10,6 +10,7 @@ use crate::{
     config,
     model::{
         conversation::{Conversation, Exchange},
+        fact::Fact,
         id::Lane,
         preferences::Preferences,
     },
@@ -60,7 +61,7 @@ impl Memory {
             .weigher(|lane: &Lane, at_hand: &AtHand| {
                 let text = match &at_hand.thread {
                     Thread::Absent => 0,
-                    Thread::Open(conversation) => text_bytes(conversation),
+                    Thread::Open(conversation) => weight(conversation),
                 };
                 u32::try_from(lane.as_str().len() + text + OVERHEAD_BYTES).unwrap_or(u32::MAX)
             })
@@ -90,7 +91,7 @@ impl Memory {
             Thread::Open(conversation) if !rested(&conversation) => Ok(conversation),
             _ => {
                 let Ok(fresh) = self.store.begin_conversation(claim, now).await? else {
-                    return Ok(Arc::new(Conversation { id: 0, last_at: now, exchanges: Vec::new() }));
+                    return Ok(Arc::new(Conversation { id: 0, last_at: now, facts: [].into(), exchanges: Vec::new() }));
                 };
                 let fresh = Arc::new(fresh);
                 let at_hand = AtHand { epoch, thread: Thread::Open(Arc::clone(&fresh)), preferences };
@@ -176,6 +177,12 @@ impl Memory {
         self.cache.invalidate(lane).await;
         Ok(())
     }
+}
+
+/// Bytes of all its texts, with what an entry of a list costs beside its own.
+fn weight(conversation: &Conversation) -> usize {
+    let facts = conversation.facts.iter().map(|fact| size_of::<Fact>() + fact.text.len()).sum::<usize>();
+    text_bytes(conversation) + facts
 }
 
 fn text_bytes(conversation: &Conversation) -> usize {

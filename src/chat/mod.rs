@@ -19,6 +19,7 @@ pub mod live;
 pub mod memory;
 pub mod models;
 mod persist;
+mod prompt;
 pub mod question;
 pub mod render;
 pub mod stops;

@@ -14,6 +14,7 @@ use super::{
     memory::Memory,
     models::Models,
     persist::persist,
+    prompt::SystemPrompt,
     question::Question,
     render::render,
     stops::{Running, Stops},
@@ -79,7 +80,8 @@ impl Turns {
         let models = Models::new(meter.router().clone());
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
-        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system_prompt, meter, reports);
+        let system = SystemPrompt::new(&system_prompt, &settings);
+        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system, meter, reports);
         Self { store, clock, settings, stops, memory, answerer, lately, hearing: None, models, log_texts: false }
     }
 
@@ -198,7 +200,7 @@ impl Turns {
             debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.question, "the question");
         }
         let answer::Written { mut turn, rest, outcome, charge } =
-            self.answerer.write(claim, turn, &conversation.exchanges, &preferences, &running).await;
+            self.answerer.write(claim, turn, &conversation, &preferences, &running).await;
         drop(running);
 
         let first_part = turn.parts;

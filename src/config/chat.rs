@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use super::{
+    fault::Wrong,
     persona::{Persona, personas},
     reader::{Reader, Reported, any},
 };
 pub use crate::model::language::Language;
-use crate::model::preferences::Output;
+use crate::{clock::zone::Zone, model::preferences::Output};
 
 /// The section's values.
 #[derive(Clone, Debug)]
 pub struct Chat {
     /// The language of the bot's own sentences.
     pub language: Language,
+    /// The time zone of the dates that the model is told.
+    pub time_zone: Zone,
     /// A conversation that rests this long ends; `None`: never.
     pub idle: Option<Duration>,
     /// How many members are answered at once.
@@ -37,6 +40,7 @@ pub struct Chat {
 impl Chat {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let language = reader.choice("chat.language", &Language::ALL.map(|language| (language.as_str(), language)));
+        let time_zone = reader.text("chat.time_zone", zone);
         let idle = reader.whole_or_none("chat.idle_minutes", 1..=525_600_u64);
         let max_concurrent_turns = reader.whole("chat.max_concurrent_turns", 1..=10_000);
         let progressive = reader.flag("chat.progressive");
@@ -48,6 +52,7 @@ impl Chat {
         let personas = reader.take("chat.personas", personas);
         Ok(Self {
             language: language?,
+            time_zone: time_zone?,
             idle: idle?.map(|minutes| Duration::from_secs(minutes * 60)),
             max_concurrent_turns: max_concurrent_turns?,
             progressive: progressive?,
@@ -59,4 +64,13 @@ impl Chat {
             personas: personas?,
         })
     }
+}
+
+fn zone(name: &str) -> Result<Zone, Wrong> {
+    Zone::parse(name).map_err(|_| {
+        Wrong::new(
+            ["不是时区的名字", "is not the name of a time zone"],
+            ["应为 IANA 名称，例如 Asia/Shanghai", "expected an IANA name such as Asia/Shanghai or America/New_York"],
+        )
+    })
 }

@@ -8,6 +8,7 @@ use super::{
     reader::{Reader, Reported},
     setting::Origin,
 };
+use crate::{config::chat::Language, model::template};
 
 /// A configuration without faults.
 #[derive(Clone, Debug)]
@@ -101,6 +102,21 @@ impl Loaded {
         let key_width = rows.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
         let origin_width = rows.iter().map(|(_, origin, _)| origin.chars().count()).max().unwrap_or_default();
         rows.iter().map(|(key, origin, value)| format!("{key:key_width$}  {origin:origin_width$}  {value}\n")).collect()
+    }
+
+    /// What is no fault, and yet may not be what was meant: a line each, beginning with the key.
+    pub fn hints(&self) -> Vec<String> {
+        let known: Vec<_> = template::PLACEHOLDERS.iter().map(|(word, _)| format!("{{{word}}}")).collect();
+        let known = known.join(" ");
+        let hint = |word| match self.config.chat.language {
+            Language::Chinese => {
+                format!("llm.system_prompt: {{{word}}} 不是占位符，会原样交给模型；可用的占位符：{known}")
+            }
+            Language::English => {
+                format!("llm.system_prompt: {{{word}}} is no placeholder and is told as it is; there are {known}")
+            }
+        };
+        template::unknown_words(&self.config.llm.system_prompt).into_iter().map(hint).collect()
     }
 
     /// The keys that were read, in the order of the table.

@@ -117,8 +117,13 @@ impl Client {
         // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
         // memory in each running answer than the chance that they are quoted is worth.
         let newest = &request.messages[request.messages.len().saturating_sub(QUOTABLE)..];
+        // What is said first holds more than the instructions, which are known: what is remembered of the member.
+        let told = request
+            .messages
+            .first()
+            .filter(|first| request.messages.len() > QUOTABLE && first.content != self.settings.common.system_prompt);
         let found = request.tooling.iter().filter_map(|tooling| tooling.rounds.last()).flat_map(|round| &round.results);
-        let quotable = newest.iter().map(|message| message.content.as_str());
+        let quotable = told.into_iter().chain(newest).map(|message| message.content.as_str());
         let redactor = self.redactor.and_quotations(quotable.chain(found.map(|(_, result)| result.as_str())));
         let decoder = Decoder::new(redactor.clone()).keeping_thought(request.tooling.is_some());
         self.metrics.model_called();

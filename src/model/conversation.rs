@@ -1,8 +1,10 @@
 //! A member's thread with the bot: turns, how they end, what they cost.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{id::TurnId, media::MediaId};
+use super::{fact::Fact, id::TurnId, media::MediaId};
 use crate::clock::Timestamp;
 
 /// What a model call cost, in model tokens.
@@ -58,6 +60,8 @@ pub struct Conversation {
     pub id: i64,
     /// When its last turn ended or, without one, when it began.
     pub last_at: Timestamp,
+    /// What the member asked to be remembered, in this and every conversation.
+    pub facts: Arc<[Fact]>,
     /// The newest exchanges, oldest first.
     pub exchanges: Vec<Exchange>,
 }

@@ -14,3 +14,4 @@ pub mod outbound;
 pub mod pace;
 pub mod preferences;
 pub mod reply;
+pub mod template;

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, LeaseLost, Store, inbox::Inbound, outbox};
+use super::{Error, LeaseLost, Store, facts, inbox::Inbound, outbox};
 use crate::{
     clock::Timestamp,
     model::{
         conversation::{Conversation, Exchange, TurnState, Unfinished, Usage},
+        fact::Fact,
         id::{Lane, TurnId},
         media::MediaId,
         reply::ReplyPart,
@@ -88,8 +89,8 @@ impl Store {
     /// [`Error`]: the one before is still open.
     pub async fn open_conversation(&self, lane: &Lane, now: Timestamp) -> Result<Conversation, Error> {
         let lane = lane.clone();
-        let id = self.db.write(move |conn| open(conn, &lane, now)).await?;
-        Ok(Conversation { id, last_at: now, exchanges: Vec::new() })
+        let begun = self.db.write(move |conn| open(conn, &lane, now)).await?;
+        Ok(fresh(begun, now))
     }
 
     /// The same for a worker that holds the lane: nothing is begun for a member who was erased meanwhile.
@@ -105,8 +106,8 @@ impl Store {
         let work = move |conn: &Connection| {
             if holds(conn, &lane, lease)? { open(conn, &lane, now).map(Some) } else { Ok(None) }
         };
-        let id = self.db.write(work).await?;
-        Ok(id.map(|id| Conversation { id, last_at: now, exchanges: Vec::new() }).ok_or(LeaseLost))
+        let begun = self.db.write(work).await?;
+        Ok(begun.map(|begun| fresh(begun, now)).ok_or(LeaseLost))
     }
 
     /// Ends a lane's conversation; there may be none.
@@ -204,7 +205,8 @@ pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Optio
         exchanges.push(exchange);
     }
     exchanges.reverse();
-    Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), exchanges }))
+    let facts = facts::of_lane(conn, lane)?.into();
+    Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), facts, exchanges }))
 }
 
 /// Whether the lane is still held under this lease.
@@ -213,11 +215,16 @@ pub(super) fn holds(conn: &Connection, lane: &Lane, lease: i64) -> Result<bool, 
         .exists(params![lane.as_str(), lease])
 }
 
-fn open(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<i64, rusqlite::Error> {
+/// Gives the new conversation's name, and what is remembered of its member.
+fn open(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(i64, Vec<Fact>), rusqlite::Error> {
     close(conn, lane, now)?;
     conn.prepare_cached("INSERT INTO conversation (lane, opened_at, last_at) VALUES (?1, ?2, ?2)")?
         .execute(params![lane.as_str(), now.as_millis()])?;
-    Ok(conn.last_insert_rowid())
+    Ok((conn.last_insert_rowid(), facts::of_lane(conn, lane)?))
+}
+
+fn fresh((id, facts): (i64, Vec<Fact>), now: Timestamp) -> Conversation {
+    Conversation { id, last_at: now, facts: facts.into(), exchanges: Vec::new() }
 }
 
 fn close(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(), rusqlite::Error> {

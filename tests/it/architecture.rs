@@ -43,6 +43,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("quick_xml", &["wecom"]),
     ("rusqlite", &["store"]),
     ("prometheus_client", &["metrics"]),
+    ("jiff", &["clock"]),
     ("image", &["media"]),
     ("codec_core", &["media"]),
     ("tiktoken_rs", &["llm"]),

@@ -30,6 +30,7 @@ mod observations;
 mod operations;
 mod process;
 mod program;
+mod remembered;
 mod safety;
 mod setup;
 mod store;

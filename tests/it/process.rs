@@ -323,6 +323,17 @@ async fn check_config_shows_where_values_come_from_and_stars_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_config_says_of_a_word_in_braces_that_it_is_no_placeholder() {
+    let prompt = "你在和{naem}说话，今天是{date}。回答 {\"json\": {}}。";
+    let company = Company::open(&[("QIMATE_LLM__SYSTEM_PROMPT", prompt)]).await;
+    let output = company.run(&["check-config"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("{naem} is no placeholder") && said.contains("{time_zone}"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_configuration_is_told_whole_and_exits_with_2() {
     let company = Company::open(&[("QIMATE_WECOM__AGENT_ID", "ten"), ("QIMATE_LLM__MODLE", "x")]).await;
     let output = company.run(&["serve"]).await;

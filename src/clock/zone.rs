@@ -1,0 +1,115 @@
+//! Time as people of a place read it. The rules of all places are in the binary (some 0.5 MiB with what reads them), so
+//! that a machine without a time zone database has them too. Only this file knows the crate.
+
+use std::fmt;
+
+use jiff::{civil::Weekday, tz::TimeZone};
+
+use super::Timestamp;
+
+/// A time zone with its rules for summer time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+/// No time zone has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no time zone has this name")]
+pub struct UnknownZone;
+
+/// A moment on the calendar and the clock of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Such as 2026.
+    pub year: i16,
+    /// From 1.
+    pub month: i8,
+    /// Of the month, from 1.
+    pub day: i8,
+    /// From 0 for Monday.
+    pub weekday: usize,
+    /// From 0 to 23.
+    pub hour: i8,
+    /// From 0 to 59.
+    pub minute: i8,
+}
+
+impl Zone {
+    /// The zone of this name of the IANA's database, such as `Asia/Shanghai`, in large or small letters.
+    ///
+    /// # Errors
+    /// [`UnknownZone`].
+    pub fn parse(name: &str) -> Result<Self, UnknownZone> {
+        // `Etc/Unknown` is a name for having none.
+        let zone = TimeZone::get(name).map_err(|_| UnknownZone)?;
+        if zone.is_unknown() { Err(UnknownZone) } else { Ok(Self(zone)) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
+    /// What calendars and clocks show there at `at`. A time that no calendar has (beyond the year 9999) is shown as the
+    /// beginning of 1970.
+    pub fn local(&self, at: Timestamp) -> Local {
+        let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+        let there = self.0.to_datetime(at);
+        Local {
+            year: there.year(),
+            month: there.month(),
+            day: there.day(),
+            weekday: weekday(there.weekday()),
+            hour: there.hour(),
+            minute: there.minute(),
+        }
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn weekday(weekday: Weekday) -> usize {
+    usize::try_from(weekday.to_monday_zero_offset()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hours before and after the clocks are set, in both directions.
+    #[test]
+    fn a_place_has_its_summer_time() {
+        let new_york = Zone::parse("america/new_york").unwrap();
+        assert_eq!(new_york.to_string(), "America/New_York");
+        let shown = |secs: i64| {
+            let Local { year, month, day, weekday, hour, minute } = new_york.local(Timestamp::from_secs(secs));
+            format!("{year}-{month:02}-{day:02} {weekday} {hour:02}:{minute:02}")
+        };
+        for (secs, wanted) in [
+            (1_772_953_199, "2026-03-08 6 01:59"),
+            (1_772_953_200, "2026-03-08 6 03:00"),
+            (1_793_511_000, "2026-11-01 6 01:30"),
+            (1_793_514_600, "2026-11-01 6 01:30"),
+            (1_793_505_599, "2026-10-31 5 23:59"),
+            (1_793_595_599, "2026-11-01 6 23:59"),
+            (1_793_595_600, "2026-11-02 0 00:00"),
+        ] {
+            assert_eq!(shown(secs), wanted, "{secs}");
+        }
+        let shanghai = Zone::parse("Asia/Shanghai").unwrap();
+        let local = shanghai.local(Timestamp::from_secs(1_790_000_000));
+        assert_eq!((local.month, local.day, local.hour), (9, 21, 22));
+    }
+
+    #[test]
+    fn what_is_no_zone_is_refused() {
+        for wrong in ["", "Shanghai", "+08:00", "Etc/Unknown", "../etc/passwd"] {
+            assert_eq!(Zone::parse(wrong), Err(UnknownZone), "{wrong}");
+        }
+        assert_eq!(Zone::parse("utc").unwrap().name(), "UTC");
+        Zone::parse("Etc/UTC").unwrap().local(Timestamp::from_millis(i64::MAX));
+    }
+}
