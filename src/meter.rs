@@ -178,6 +178,10 @@ impl Metered<'_> {
                     call.arguments = restorer.json(&call.arguments);
                 }
             }
+            // A thought stands beside the text: it ends nothing that is held back of that.
+            if let Some(Ok(Delta::Thought(thought))) = next {
+                return Some(Ok(Delta::Thought(restorer.whole(&thought))));
+            }
             let restored = match &next {
                 Some(Ok(Delta::Text(text))) => restorer.push(text),
                 _ => restorer.finish(),
@@ -203,7 +207,7 @@ impl Metered<'_> {
             Some(Ok(Delta::Finish(finish))) => self.usage = finish.usage,
             // The client counts the calls that never began to answer.
             Some(Err(error)) => self.reservation.meter.metrics.model_failed(error.kind()),
-            None => {}
+            Some(Ok(Delta::Thought(_))) | None => {}
         }
         next
     }

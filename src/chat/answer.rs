@@ -14,11 +14,12 @@ use super::{
     render::render,
     stops::Running,
     texts::{Failure, Text},
+    thoughts::Thoughts,
 };
 use crate::{
     alert::observation::End,
     clock::Clock,
-    config,
+    config::{self, chat::Reasoning},
     llm::{
         client::ChatRequest,
         error::Error,
@@ -26,7 +27,12 @@ use crate::{
     },
     meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
     metrics::TurnResult,
-    model::{conversation::Conversation, language::Language, preferences::Preferences, reply::Format},
+    model::{
+        conversation::Conversation,
+        language::Language,
+        preferences::Preferences,
+        reply::{Format, ReplyPart},
+    },
     store::{LeaseLost, Store, conversation::TurnRecord, inbox::Inbound},
 };
 
@@ -169,7 +175,7 @@ impl Answerer {
         running: &Running,
     ) -> Written {
         // What was understood of a voice message is no part of the answer.
-        let before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
+        let mut before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
         let mut live = Live::resume(self.settings.progressive, turn.parts - before);
         let mut slow = SlowNotice::new(self, claim, preferences, turn.parts > 0);
         let asked_at = self.clock.now();
@@ -177,6 +183,9 @@ impl Answerer {
         let format = preferences.format(self.settings.output);
         let mut charge = Charge::NOTHING;
         let mut continuations = 0;
+        // What was thought before a crash may have been shown already.
+        let is_first = claim.claims == 1 || turn.parts == 0;
+        let mut thoughts = (self.settings.reasoning == Reasoning::Quote && is_first).then(Box::<Thoughts>::default);
         let outcome = loop {
             let so_far = format!("{}{}", turn.exchange.answer, live.pending());
             let mut seam = Seam::behind(&so_far);
@@ -209,6 +218,12 @@ impl Answerer {
                 };
                 let (text, end) = match next {
                     Some(Some(Ok(Delta::Text(text)))) => (seam.push(text), None),
+                    Some(Some(Ok(Delta::Thought(text)))) => {
+                        if let Some(thoughts) = &mut thoughts {
+                            thoughts.push(&text);
+                        }
+                        continue;
+                    }
                     Some(Some(Ok(Delta::Finish(finish)))) => (seam.finish(), Some(outcome_of(&finish.reason))),
                     Some(Some(Err(error))) => (seam.finish(), Some(Outcome::Model(error))),
                     Some(None) => (seam.finish(), Some(Outcome::Complete)),
@@ -219,6 +234,16 @@ impl Answerer {
                     debug!(inbox.seq = claim.seq, turn.id = %turn.id, "the model began to answer after {ms} ms");
                     self.lately.first_delta(asked_at);
                     begun = true;
+                    let quote = thoughts
+                        .take()
+                        .and_then(|thoughts| thoughts.quote(format, preferences.language(self.settings.language)));
+                    if let Some(quote) = quote {
+                        if self.append(claim, &mut turn, vec![quote]).await.is_err() {
+                            break Outcome::Stopped;
+                        }
+                        before += 1;
+                        slow.said_something();
+                    }
                 }
                 went_on |= !text.trim().is_empty();
                 if self.show(claim, &mut turn, &mut live, &mut slow, format, &text).await.is_err() {
@@ -314,6 +339,10 @@ impl Answerer {
         if parts.is_empty() {
             return Ok(());
         }
+        self.append(claim, turn, parts).await
+    }
+
+    async fn append(&self, claim: &Inbound, turn: &mut TurnRecord, parts: Vec<ReplyPart>) -> Result<(), LeaseLost> {
         let first_part = turn.parts;
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let append = || self.store.append(claim, turn.clone(), first_part, parts.clone(), self.clock.now());

@@ -24,6 +24,7 @@ pub mod question;
 pub mod render;
 pub mod stops;
 pub mod texts;
+mod thoughts;
 pub mod turn;
 
 pub mod delivery;

@@ -21,6 +21,8 @@ pub enum Text<'a> {
     NothingToStop,
     /// It takes a while.
     Slow,
+    /// What stands above what the model thought.
+    Thoughts,
     /// The member has so many messages before this one.
     Backlog(u32),
     /// The model that the member chose is not offered any more; the usual one answers.
@@ -77,6 +79,7 @@ impl Text<'_> {
             Self::NewConversation => "好的，已开始新对话，之前的内容不再参考。".to_owned(),
             Self::Stopped => "好的，已停止。".to_owned(),
             Self::NothingToStop => "现在没有正在写的回答。".to_owned(),
+            Self::Thoughts => "思考".to_owned(),
             Self::Slow => "收到，正在处理，请稍等。".to_owned(),
             Self::Backlog(waiting) => format!("消息都收到了。这一条前面还有 {waiting} 条，我会按顺序逐条回答。"),
             Self::ModelGone(alias) => {
@@ -130,6 +133,7 @@ impl Text<'_> {
             Self::NewConversation => "A new conversation has begun; what was said before no longer counts.".to_owned(),
             Self::Stopped => "Stopped.".to_owned(),
             Self::NothingToStop => "No answer is being written at the moment.".to_owned(),
+            Self::Thoughts => "Reasoning".to_owned(),
             Self::Slow => "Got it. This takes a little while.".to_owned(),
             Self::Backlog(waiting) => {
                 format!("I have all your messages. {waiting} come before this one, and I answer them in order.")

@@ -10,6 +10,16 @@ use super::{
 pub use crate::model::language::Language;
 use crate::{clock::zone::Zone, model::preferences::Output};
 
+/// What becomes of what a model thinks aloud before it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reasoning {
+    /// Nobody sees it.
+    #[default]
+    Hide,
+    /// The member sees it, shortened, as a quote before the answer.
+    Quote,
+}
+
 /// The section's values.
 #[derive(Clone, Debug)]
 pub struct Chat {
@@ -35,6 +45,8 @@ pub struct Chat {
     pub backlog_notice: u32,
     /// The parts that members can let the bot play, in the order of their names.
     pub personas: Vec<Persona>,
+    /// What becomes of what the model thinks aloud.
+    pub reasoning: Reasoning,
 }
 
 impl Chat {
@@ -50,6 +62,7 @@ impl Chat {
         let slow_notice = reader.whole_or_none("chat.slow_notice_seconds", 1..=3600);
         let backlog_notice = reader.whole("chat.backlog_notice", 0..=10_000);
         let personas = reader.take("chat.personas", personas);
+        let reasoning = reader.choice("chat.reasoning", &[("hide", Reasoning::Hide), ("quote", Reasoning::Quote)]);
         Ok(Self {
             language: language?,
             time_zone: time_zone?,
@@ -62,6 +75,7 @@ impl Chat {
             slow_notice: slow_notice?.map(Duration::from_secs),
             backlog_notice: backlog_notice?,
             personas: personas?,
+            reasoning: reasoning?,
         })
     }
 }

@@ -20,8 +20,10 @@ use crate::model::conversation::Usage;
 /// How the answer goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The model is alive, but there is nothing to show: it thinks, or said why it ends.
+    /// The model is alive, but there is nothing to show: it said why it ends.
     Unseen,
+    /// More of what the model thinks before it answers, never empty.
+    Thought(String),
     /// More text, never empty.
     Text(String),
     /// The end.
@@ -158,11 +160,13 @@ impl Decoder {
         let mut usage = chunk.usage;
         if let Some(mut choice) = chunk.choices.into_iter().flatten().next() {
             usage = usage.or(choice.usage.take());
-            let piece = choice.piece().unwrap_or_default();
-            let mut alive = piece.is_reasoning();
+            let mut piece = choice.piece().unwrap_or_default();
+            let mut alive = false;
             if self.keeps_thought {
                 self.calls.think(&piece.reasoning_content);
             }
+            let thought = piece.take_reasoning();
+            self.think(thought);
             for call in piece.tool_calls.into_iter().flatten() {
                 self.calls.push(call).map_err(|TooMuch| TOO_MANY_CALLS)?;
                 alive = true;
@@ -170,6 +174,8 @@ impl Decoder {
             for text in [piece.content, piece.refusal] {
                 alive |= !text.is_empty();
                 let answer = self.think.push(&text);
+                let thought = self.think.take_thought();
+                self.think(thought);
                 self.show(answer);
             }
             if let Some(word) = choice.finish_reason.filter(|word| !word.is_empty()) {
@@ -215,6 +221,12 @@ impl Decoder {
         })
     }
 
+    fn think(&mut self, thought: String) {
+        if !thought.is_empty() {
+            self.ready.push_back(Step::Thought(thought));
+        }
+    }
+
     fn show(&mut self, answer: String) {
         if !answer.is_empty() {
             self.ready.push_back(Step::Text(answer));
@@ -245,7 +257,7 @@ mod tests {
                     Some(piece) => decoder.feed(Bytes::copy_from_slice(piece)),
                     None => decoder.end(Ok(())),
                 },
-                Ok(Some(Step::Unseen)) => {}
+                Ok(Some(Step::Unseen | Step::Thought(_))) => {}
                 Ok(Some(Step::Text(more))) => {
                     assert!(!more.is_empty());
                     text.push_str(&more);
@@ -352,7 +364,7 @@ mod tests {
                             Some(piece) => decoder.feed(Bytes::copy_from_slice(piece)),
                             None => decoder.end(Ok(())),
                         },
-                        Some(Step::Unseen) => {}
+                        Some(Step::Unseen | Step::Thought(_)) => {}
                         Some(Step::Text(more)) => text.push_str(&more),
                         Some(Step::Finish(end)) => finish = Some(end),
                     }

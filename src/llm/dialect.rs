@@ -88,7 +88,7 @@ mod tests {
                 match decoder.step().unwrap_or_else(|error| panic!("{name}: {error}")) {
                     Some(Step::Text(more)) => text.push_str(&more),
                     Some(Step::Finish(finish)) => end = Some(finish),
-                    Some(Step::Unseen) => {}
+                    Some(Step::Unseen | Step::Thought(_)) => {}
                     None => {
                         assert!(!ended, "{name} has no end");
                         decoder.end(Ok(()));

@@ -19,6 +19,8 @@ use crate::model::conversation::Usage;
 pub enum Delta {
     /// More of the answer, never empty. Thinking is not part of it.
     Text(String),
+    /// More of what the model thinks aloud, mostly before it answers; never empty.
+    Thought(String),
     /// The answer is complete as far as it goes. Nothing follows.
     Finish(Finish),
 }
@@ -76,6 +78,7 @@ pub fn read(pieces: impl IntoIterator<Item = Bytes>) -> (Vec<Delta>, Result<(), 
         match decoder.step() {
             Ok(Some(Step::Unseen)) => {}
             Ok(Some(Step::Text(text))) => deltas.push(Delta::Text(text)),
+            Ok(Some(Step::Thought(text))) => deltas.push(Delta::Thought(text)),
             Ok(Some(Step::Finish(finish))) => {
                 deltas.push(Delta::Finish(finish));
                 return (deltas, Ok(()));
@@ -130,7 +133,7 @@ impl CompletionStream {
         None
     }
 
-    /// Reads until the answer goes on. `None` when it does without anything to show, as while the model thinks.
+    /// Reads until the answer goes on. `None` when it does without anything to show.
     async fn advance(&mut self) -> Result<Option<Delta>, Error> {
         loop {
             let step = self.decoder.step();
@@ -143,6 +146,7 @@ impl CompletionStream {
                 return Ok(match step {
                     Step::Unseen => None,
                     Step::Text(text) => Some(Delta::Text(text)),
+                    Step::Thought(text) => Some(Delta::Thought(text)),
                     Step::Finish(finish) => Some(Delta::Finish(finish)),
                 });
             }

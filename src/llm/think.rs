@@ -1,4 +1,4 @@
-//! Keeps a model's thinking out of its answer.
+//! Parts a model's thinking from its answer.
 //!
 //! Several open models write `<think>…</think>` before the answer, in the same text. Knows only this pair of tags, and
 //! only at the start: an answer that explains the tag keeps it. A model that thinks aloud without the opening tag
@@ -14,6 +14,8 @@ pub(super) struct ThinkFilter {
     /// What cannot be judged before more has come: in `Start` white space and a part of [`OPEN`], in `Thinking` a part
     /// of [`CLOSE`].
     held: String,
+    /// What was thought since it was taken last.
+    thought: String,
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +52,17 @@ impl ThinkFilter {
         if let Some(at) = self.held.find(CLOSE) {
             self.state = State::Thought;
             let held = std::mem::take(&mut self.held);
+            self.thought.push_str(&held[..at]);
             return self.begin_answer(&held[at + CLOSE.len()..]);
         }
         let keep = (1..CLOSE.len()).rev().find(|&len| self.held.ends_with(&CLOSE[..len])).unwrap_or(0);
-        self.held.drain(..self.held.len() - keep);
+        self.thought.extend(self.held.drain(..self.held.len() - keep));
         String::new()
+    }
+
+    /// What was thought since this was asked last; mostly nothing.
+    pub(super) fn take_thought(&mut self) -> String {
+        std::mem::take(&mut self.thought)
     }
 
     /// What is still held when the answer ends. Thinking that was never closed is not part of it.
@@ -114,6 +122,20 @@ mod tests {
             for (at, _) in text.char_indices() {
                 assert_eq!(answer([&text[..at], &text[at..]]), expected, "{text} cut at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_thought_can_be_taken_wherever_the_pieces_are_cut() {
+        let text = " <think>想</thi一</think>\n好";
+        for (at, _) in text.char_indices() {
+            let mut filter = ThinkFilter::default();
+            let mut thought = String::new();
+            for piece in [&text[..at], &text[at..]] {
+                filter.push(piece);
+                thought.push_str(&filter.take_thought());
+            }
+            assert_eq!(thought, "想</thi一", "cut at {at}");
         }
     }
 

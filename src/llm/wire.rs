@@ -114,9 +114,10 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// Whether the model is thinking aloud in it.
-    pub(super) fn is_reasoning(&self) -> bool {
-        !self.reasoning_content.is_empty() || !self.reasoning.is_empty()
+    /// What the model thinks aloud in it. Where both fields are there, they say the same.
+    pub(super) fn take_reasoning(&mut self) -> String {
+        let (first, second) = (std::mem::take(&mut self.reasoning_content), std::mem::take(&mut self.reasoning));
+        if first.is_empty() { second } else { first }
     }
 }
 
@@ -224,17 +225,18 @@ mod tests {
     #[test]
     fn a_piece_is_read_in_every_shape_that_upstreams_give_it() {
         for (choice, content, reasoning) in [
-            (r#"{"delta":{"content":"a"}}"#, "a", false),
-            (r#"{"delta":{"content":null,"reasoning_content":"hm"}}"#, "", true),
-            (r#"{"delta":{"reasoning":"hm"}}"#, "", true),
-            (r#"{"delta":{"role":"assistant"}}"#, "", false),
-            (r#"{"delta":null,"message":{"content":"b"}}"#, "b", false),
-            (r#"{"delta":{"content":"c"},"message":null,"finish_reason":7}"#, "c", false),
-            (r#"{"delta":{"content":[{"type":"thinking"},{"type":"text","text":"d"}]}}"#, "d", false),
+            (r#"{"delta":{"content":"a"}}"#, "a", ""),
+            (r#"{"delta":{"content":null,"reasoning_content":"hm"}}"#, "", "hm"),
+            (r#"{"delta":{"reasoning":"hm"}}"#, "", "hm"),
+            (r#"{"delta":{"reasoning":"hm","reasoning_content":"hm"}}"#, "", "hm"),
+            (r#"{"delta":{"role":"assistant"}}"#, "", ""),
+            (r#"{"delta":null,"message":{"content":"b"}}"#, "b", ""),
+            (r#"{"delta":{"content":"c"},"message":null,"finish_reason":7}"#, "c", ""),
+            (r#"{"delta":{"content":[{"type":"thinking"},{"type":"text","text":"d"}]}}"#, "d", ""),
         ] {
             let mut choice: Choice = serde_json::from_str(choice).expect(choice);
-            let piece = choice.piece().expect("a piece");
-            assert_eq!((piece.content.as_str(), piece.is_reasoning()), (content, reasoning));
+            let mut piece = choice.piece().expect("a piece");
+            assert_eq!((piece.content.clone(), piece.take_reasoning()), (content.to_owned(), reasoning.to_owned()));
         }
     }
 

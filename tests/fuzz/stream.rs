@@ -6,17 +6,18 @@ use qimate::llm::stream::{Delta, Finish, read};
 
 use crate::run::run;
 
-/// The text, the end, and what went wrong.
-fn comes_to(pieces: impl IntoIterator<Item = Bytes>) -> (String, Option<Finish>, Option<String>) {
+/// The text and the thoughts, the end, and what went wrong.
+fn comes_to(pieces: impl IntoIterator<Item = Bytes>) -> ([String; 2], Option<Finish>, Option<String>) {
     let (deltas, ended) = read(pieces);
-    let (mut text, mut finish) = (String::new(), None);
+    let ([mut text, mut thoughts], mut finish) = ([String::new(), String::new()], None);
     for delta in deltas {
         match delta {
             Delta::Text(more) => text.push_str(&more),
+            Delta::Thought(more) => thoughts.push_str(&more),
             Delta::Finish(end) => finish = Some(end),
         }
     }
-    (text, finish, ended.err().map(|error| error.to_string()))
+    ([text, thoughts], finish, ended.err().map(|error| error.to_string()))
 }
 
 const WORDS: &[&str] = &[

@@ -31,6 +31,7 @@ mod operations;
 mod process;
 mod program;
 mod remembered;
+mod reasoning;
 mod safety;
 mod setup;
 mod store;

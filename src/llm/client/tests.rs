@@ -180,6 +180,7 @@ async fn whole(mut answer: Answer) -> (String, Result<Finish, Error>) {
     loop {
         match answer.next().await.expect("an answer ends with its finish or an error") {
             Ok(Delta::Text(more)) => text.push_str(&more),
+            Ok(Delta::Thought(_)) => {}
             Ok(Delta::Finish(finish)) => return (text, Ok(finish)),
             Err(error) => return (text, Err(error)),
         }
@@ -332,6 +333,7 @@ async fn thinking_is_the_beginning_of_an_answer() {
     let fake = Fake::start([answer]).await;
     sender.send(r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#).unwrap();
     let mut answer = fake.ask().await.expect("it begins");
+    assert!(matches!(answer.next().await, Some(Ok(Delta::Thought(thought))) if thought == "hm"));
     assert!(matches!(fake.after(20, answer.next()).await, Some(Err(Error::GapTimeout))));
 }
 
