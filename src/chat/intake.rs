@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{command::Command, notices::Backlog, stops::Stops};
+use super::{
+    command::{Asked, Command},
+    notices::Backlog,
+    stops::Stops,
+};
 use crate::{
     clock::Clock,
     config,
@@ -66,8 +70,8 @@ impl Intake {
     fn disposition(&self, kind: &EventKind) -> Disposition {
         match kind {
             EventKind::Text { content } => match Command::parse(content) {
-                Some(Command::Stop) => Disposition::HandleAndStop,
-                Some(Command::Help | Command::New) | None => Disposition::Handle,
+                Some(Asked { command: Command::Stop, .. }) => Disposition::HandleAndStop,
+                _ => Disposition::Handle,
             },
             EventKind::Image { .. }
             | EventKind::Voice { .. }

@@ -12,7 +12,9 @@ pub mod dispatch;
 
 pub mod answer;
 mod cause;
+mod chosen;
 pub mod command;
+mod commands;
 pub mod context;
 pub mod hearing;
 pub mod live;

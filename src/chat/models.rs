@@ -37,6 +37,11 @@ impl Models {
         self.0.aliases()
     }
 
+    /// The alias of the model that answers members who chose none.
+    pub fn usual(&self) -> Arc<str> {
+        self.0.default_alias()
+    }
+
     /// Whether some upstream offers a model under this alias.
     pub fn offers(&self, alias: &str) -> bool {
         self.0.offers(alias)

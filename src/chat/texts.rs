@@ -1,6 +1,9 @@
 //! What the bot itself says: help, notices, failures. Chinese and English side by side, so that neither is forgotten.
 
-use super::hearing::Unheard;
+use super::{
+    command::{TABLE, Who},
+    hearing::Unheard,
+};
 use crate::{
     config::chat::Language,
     llm,
@@ -13,6 +16,8 @@ use crate::{
 pub enum Text<'a> {
     /// What can be done here.
     Help,
+    /// A word that looks like a command, and the one that is meant.
+    Meant(&'static str),
     /// A new conversation began.
     NewConversation,
     /// The running answer was stopped.
@@ -71,11 +76,8 @@ impl Text<'_> {
 
     fn chinese(self) -> String {
         match self {
-            Self::Help => "直接发消息，我就会回答。\n\n可用的命令：\n\
-                /new 开始新对话，忘掉之前的内容（也可以发“新对话”）\n\
-                /stop 停止正在写的回答\n\
-                /help 显示这段说明"
-                .to_owned(),
+            Self::Help => format!("直接发消息，我就会回答。\n\n可用的命令：\n{}", help(Language::Chinese)),
+            Self::Meant(name) => format!("没有这个命令。你是不是想发 {name}？发 /help 查看全部命令。"),
             Self::NewConversation => "好的，已开始新对话，之前的内容不再参考。".to_owned(),
             Self::Stopped => "好的，已停止。".to_owned(),
             Self::NothingToStop => "现在没有正在写的回答。".to_owned(),
@@ -125,11 +127,8 @@ impl Text<'_> {
 
     fn english(self) -> String {
         match self {
-            Self::Help => "Just write, and I will answer.\n\nCommands:\n\
-                /new starts a new conversation and forgets the one before\n\
-                /stop stops the answer that is being written\n\
-                /help shows this"
-                .to_owned(),
+            Self::Help => format!("Just write, and I will answer.\n\nCommands:\n{}", help(Language::English)),
+            Self::Meant(name) => format!("There is no such command. Did you mean {name}? /help shows them all."),
             Self::NewConversation => "A new conversation has begun; what was said before no longer counts.".to_owned(),
             Self::Stopped => "Stopped.".to_owned(),
             Self::NothingToStop => "No answer is being written at the moment.".to_owned(),
@@ -188,6 +187,12 @@ impl Text<'_> {
             }
         }
     }
+}
+
+/// The commands that every member has, one a line.
+fn help(language: Language) -> String {
+    let rows = TABLE.iter().filter(|row| row.who == Who::Members);
+    rows.map(|row| row.line(language)).collect::<Vec<_>>().join("\n")
 }
 
 /// What a member can do about a voice message that gave no words.

@@ -37,6 +37,7 @@ use crate::{
         Store,
         conversation::TurnRecord,
         inbox::{Ending, Inbound},
+        usage::Replaced,
     },
 };
 
@@ -46,22 +47,22 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 /// the process, every time must not do so for ever. High, because a process may also be killed for other reasons, and
 /// then the message is innocent.
 const MOST_CLAIMS: u32 = 50;
-/// A member is welcomed at most once in this time.
-const WELCOME_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What handling an inbox row needs.
 pub struct Turns {
-    store: Store,
-    clock: Clock,
-    settings: config::Chat,
-    stops: Stops,
-    memory: Memory,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) settings: config::Chat,
+    pub(super) stops: Stops,
+    pub(super) memory: Memory,
     answerer: Answerer,
     lately: Arc<Lately>,
     /// `None`: voice messages get a kind sentence.
     hearing: Option<Hearing>,
     /// Which models members can choose.
-    models: Models,
+    pub(super) models: Models,
+    /// Whether the bot can speak.
+    pub(super) speaks: bool,
     /// Whether questions and answers are logged.
     log_texts: bool,
 }
@@ -82,7 +83,19 @@ impl Turns {
         let reports = Arc::clone(&lately);
         let system = SystemPrompt::new(&system_prompt, &settings);
         let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system, meter, reports);
-        Self { store, clock, settings, stops, memory, answerer, lately, hearing: None, models, log_texts: false }
+        Self {
+            store,
+            clock,
+            settings,
+            stops,
+            memory,
+            answerer,
+            lately,
+            hearing: None,
+            models,
+            speaks: false,
+            log_texts: false,
+        }
     }
 
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
@@ -132,8 +145,11 @@ impl Turns {
     async fn try_handle(&self, claim: &Inbound) {
         match &claim.event.kind {
             EventKind::Text { content } => match Command::parse(content) {
-                Some(command) => self.command(claim, command).await,
-                None => self.turn(claim).await,
+                Some(asked) => self.command(claim, asked).await,
+                None => match Command::meant(content) {
+                    Some(meant) => self.say(claim, Text::Meant(meant)).await,
+                    None => self.turn(claim).await,
+                },
             },
             // A command that is spoken is a question like any other.
             EventKind::Voice { .. } if self.hearing.is_some() => self.turn(claim).await,
@@ -142,41 +158,29 @@ impl Turns {
         }
     }
 
-    async fn command(&self, claim: &Inbound, command: Command) {
-        let text = match command {
-            Command::Help => Text::Help,
-            Command::New => {
-                persist(&self.clock, || self.memory.close(&claim.lane, self.clock.now())).await;
-                Text::NewConversation
-            }
-            Command::Stop if self.stops.finish(&claim.lane, claim.seq) => Text::Stopped,
-            Command::Stop => Text::NothingToStop,
-        };
-        self.say(claim, text).await;
+    /// Asks the model what the member asked, and answers.
+    fn turn<'a>(&'a self, claim: &'a Inbound) -> impl Future<Output = ()> + 'a {
+        self.turn_for(claim, None)
     }
 
-    async fn welcome(&self, claim: &Inbound) {
-        let now = self.clock.now();
-        let welcomed = persist(&self.clock, || self.store.was_welcomed(&claim.lane, WELCOME_WINDOW, now)).await;
-        let ending = match &self.settings.welcome {
-            Some(text) if !welcomed => {
-                Ending::Welcomes(render(text, self.preferences(claim).await.format(self.settings.output)))
-            }
-            _ => Ending::Silent,
-        };
-        self.finish(claim, ending).await;
-    }
-
-    async fn turn(&self, claim: &Inbound) {
+    /// The same with the question of another turn, whose place this one takes, where there is one.
+    pub(super) async fn turn_for(&self, claim: &Inbound, instead: Option<Replaced>) {
         let _running = self.lately.turn_begins();
         let unfinished = match claim.claims {
             1 => None,
             _ => persist(&self.clock, || self.store.find_unfinished(claim.seq)).await,
         };
         let preferences = self.offered(claim).await;
-        let conversation = persist(&self.clock, || self.memory.current(claim)).await;
+        let mut conversation = persist(&self.clock, || self.memory.current(claim)).await;
+        if instead.as_ref().is_some_and(|replaced| replaced.answered) {
+            Arc::make_mut(&mut conversation).exchanges.pop();
+        }
         let running = self.stops.begin(&claim.lane, claim.seq);
-        let mut question = Question::of(&claim.event.kind);
+        let replaces = instead.is_some();
+        let mut question = match instead {
+            Some(Replaced { text, pictures, .. }) => Question { text, pictures, spoken: false },
+            None => Question::of(&claim.event.kind),
+        };
         let mut turn = TurnRecord {
             id: TurnId::generate(),
             conversation: conversation.id,
@@ -221,6 +225,10 @@ impl Turns {
         }
         // Before the lane is free: the next message may be taken the moment it is.
         self.memory.add(claim, &conversation, turn.exchange.clone(), self.clock.now()).await;
+        if replaces && turn.exchange.answer.is_empty() {
+            // What it was to replace stays where there is nothing in its place: that is read again.
+            self.memory.forget(&claim.lane).await;
+        }
         self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
         if begins_here {
             self.lately.first_part(claim.received_at);
@@ -314,7 +322,7 @@ impl Turns {
         }
     }
 
-    async fn say(&self, claim: &Inbound, text: Text<'_>) {
+    pub(super) async fn say(&self, claim: &Inbound, text: Text<'_>) {
         let parts = self.own_words(claim, text).await;
         self.finish(claim, Ending::Says(parts)).await;
     }
@@ -346,43 +354,7 @@ impl Turns {
         self.lately.turn_ended(TurnResult::Internal, claim.received_at);
     }
 
-    async fn own_words(&self, claim: &Inbound, text: Text<'_>) -> Vec<ReplyPart> {
-        let language = self.preferences(claim).await.language(self.settings.language);
-        render(&text.render(language), Format::Text)
-    }
-
-    /// What the member chose.
-    async fn preferences(&self, claim: &Inbound) -> Arc<Preferences> {
-        persist(&self.clock, || self.memory.preferences(claim)).await
-    }
-
-    /// The same without what is no longer offered: that is taken back, and the member told once.
-    async fn offered(&self, claim: &Inbound) -> Arc<Preferences> {
-        let chosen = self.preferences(claim).await;
-        let there = |name: &Arc<str>| self.settings.personas.iter().any(|persona| persona.name == *name);
-        let model_gone = chosen.model.as_ref().filter(|alias| !self.models.offers(alias));
-        let persona_gone = chosen.persona.as_ref().filter(|name| !there(name));
-        let text = match (model_gone, persona_gone) {
-            (None, None) => return chosen,
-            (Some(alias), _) => Text::ModelGone(alias),
-            (None, Some(name)) => Text::PersonaGone(name),
-        };
-        // Said first: after a crash between the two it is said once all the same.
-        let text = self.own_words(claim, text).await;
-        for part in text {
-            persist(&self.clock, || self.store.notify(claim.seq, &claim.event, part.clone(), self.clock.now())).await;
-        }
-        let mut offered = Preferences::clone(&chosen);
-        offered.model.take_if(|_| model_gone.is_some());
-        offered.persona.take_if(|_| persona_gone.is_some());
-        let saved = persist(&self.clock, || self.memory.prefer(claim, offered.clone(), self.clock.now())).await;
-        if let Err(lost) = saved {
-            debug!(inbox.seq = claim.seq, %lost, "nobody is there to choose another model");
-        }
-        Arc::new(offered)
-    }
-
-    async fn finish(&self, claim: &Inbound, ending: Ending) {
+    pub(super) async fn finish(&self, claim: &Inbound, ending: Ending) {
         match &ending {
             Ending::Silent => debug!(inbox.seq = claim.seq, "nothing is to be said"),
             Ending::Says(parts) | Ending::Welcomes(parts) => {

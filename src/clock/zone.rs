@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use jiff::{civil::Weekday, tz::TimeZone};
+use jiff::{
+    civil::{Date, Weekday},
+    tz::TimeZone,
+};
 
 use super::Timestamp;
 
@@ -49,6 +52,23 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    /// When the day began there that `at` is in.
+    pub fn start_of_day(&self, at: Timestamp) -> Timestamp {
+        self.start(at, |there| there)
+    }
+
+    /// When the month began there that `at` is in.
+    pub fn start_of_month(&self, at: Timestamp) -> Timestamp {
+        self.start(at, Date::first_of_month)
+    }
+
+    fn start(&self, at: Timestamp, of: impl Fn(Date) -> Date) -> Timestamp {
+        let there = self.0.to_datetime(jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default());
+        // A day that has no midnight, since the clocks are set then, begins at the first moment that it has.
+        let start = of(there.date()).to_zoned(self.0.clone());
+        start.map_or(at, |start| Timestamp::from_millis(start.timestamp().as_millisecond()))
+    }
+
     /// What calendars and clocks show there at `at`. A time that no calendar has (beyond the year 9999) is shown as the
     /// beginning of 1970.
     pub fn local(&self, at: Timestamp) -> Local {
@@ -68,6 +88,14 @@ impl Zone {
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Local {
+    /// `2026-11-21 09:05`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day, hour, minute, .. } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
     }
 }
 
@@ -102,6 +130,22 @@ mod tests {
         let shanghai = Zone::parse("Asia/Shanghai").unwrap();
         let local = shanghai.local(Timestamp::from_secs(1_790_000_000));
         assert_eq!((local.month, local.day, local.hour), (9, 21, 22));
+    }
+
+    #[test]
+    fn a_day_and_a_month_begin_where_people_are() {
+        let at = Timestamp::from_secs(1_790_000_000);
+        for (zone, day, month) in
+            [("Asia/Shanghai", "2026-09-21 00:00", "2026-09-01 00:00"), ("UTC", "2026-09-20 16:00", "2026-08-31 16:00")]
+        {
+            let begins = Zone::parse("Asia/Shanghai").unwrap();
+            let shown = |at| Zone::parse(zone).unwrap().local(at).to_string();
+            assert_eq!((shown(begins.start_of_day(at)), shown(begins.start_of_month(at))), (day.into(), month.into()));
+        }
+        // Summer time begins at midnight in Cairo: the day begins at one.
+        let cairo = Zone::parse("Africa/Cairo").unwrap();
+        let begins = cairo.start_of_day(Timestamp::from_secs(1_777_024_800));
+        assert_eq!(cairo.local(begins).to_string(), "2026-04-24 01:00");
     }
 
     #[test]

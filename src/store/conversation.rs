@@ -178,7 +178,7 @@ fn names_of(pictures: &[MediaId]) -> String {
     pictures.iter().map(MediaId::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn pictures_of(names: &str) -> Vec<MediaId> {
+pub(super) fn pictures_of(names: &str) -> Vec<MediaId> {
     names.split_ascii_whitespace().filter_map(|name| MediaId::parse(name).ok()).collect()
 }
 
@@ -191,7 +191,9 @@ pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Optio
     let Some((id, last_at)) = found else { return Ok(None) };
     let mut newest = conn.prepare_cached(
         "SELECT question, answer, pictures FROM turn
-         WHERE conversation = ?1 AND state <> 'running' AND answer <> '' ORDER BY cause DESC",
+         WHERE conversation = ?1 AND state <> 'running' AND answer <> ''
+           AND NOT EXISTS (SELECT 1 FROM turn later WHERE later.cause = turn.replaced_by AND later.answer <> '')
+         ORDER BY cause DESC",
     )?;
     let mut rows = newest.query([id])?;
     let (mut exchanges, mut used) = (Vec::new(), 0_usize);

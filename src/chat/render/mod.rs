@@ -28,7 +28,7 @@ mod pack;
 mod read;
 mod table;
 
-use crate::model::reply::{Format, ReplyPart};
+use crate::model::reply::{Format, PART_LIMIT, ReplyPart};
 
 /// Renders `markdown` as parts for `format`. Total: every input gives parts, and an input without anything to show
 /// (blank, or only a rule) gives none. Time and memory grow in proportion to the input.
@@ -37,6 +37,32 @@ use crate::model::reply::{Format, ReplyPart};
 /// titles of links, and stars that were meant as bold but are not by the rules of Markdown (see `inline`).
 pub fn render(markdown: &str, format: Format) -> Vec<ReplyPart> {
     pack::pack(&read::read(markdown, format), format)
+}
+
+/// Puts `text`, which is no Markdown, into parts as it is: cut at the ends of its lines and, where one is longer than a
+/// part, as well as can be. Blank lines at the ends of parts go.
+pub fn plain(text: &str) -> Vec<ReplyPart> {
+    let mut parts = Vec::new();
+    let mut page = String::new();
+    for line in text.lines() {
+        let mut line = line;
+        while page.len() + 1 + line.len() > PART_LIMIT {
+            if line.len() <= PART_LIMIT && !page.trim().is_empty() {
+                parts.extend(ReplyPart::new(Format::Text, std::mem::take(&mut page).trim()));
+                continue;
+            }
+            let room = PART_LIMIT.saturating_sub(page.len() + 1);
+            let end = cut::cut(line, 0, room, &[]).unwrap_or_else(|| line.floor_char_boundary(room));
+            let (head, tail) = line.split_at(end);
+            page.push_str(head);
+            parts.extend(ReplyPart::new(Format::Text, std::mem::take(&mut page).trim()));
+            line = tail;
+        }
+        page.push_str(line);
+        page.push('\n');
+    }
+    parts.extend(ReplyPart::new(Format::Text, page.trim()));
+    parts
 }
 
 #[cfg(test)]

@@ -229,6 +229,11 @@ impl Router {
         aliases
     }
 
+    /// The alias that is meant where none is wished for.
+    pub fn default_alias(&self) -> Arc<str> {
+        Arc::clone(&self.0.default_alias)
+    }
+
     /// Whether some route leads to a model of this alias.
     pub fn offers(&self, alias: &str) -> bool {
         self.0.routes.iter().any(|route| *route.alias == *alias)

@@ -41,6 +41,12 @@ CREATE TABLE member_preference (
     changed_at    BIGINT NOT NULL
 ) WITHOUT ROWID;
 
+-- A member's conversations, open and closed: for what they look at.
+CREATE INDEX conversation_of_lane ON conversation (lane);
+-- inbox.seq of the command that asked the question again (/retry). Once that turn has an answer, this one is no longer
+-- part of the conversation.
+ALTER TABLE turn ADD COLUMN replaced_by BIGINT;
+
 -- What is remembered: summaries, facts, profiles.
 -- What a member asked to be remembered (/remember). Stays until they or an operator take it back.
 CREATE TABLE fact (

@@ -1,42 +1,9 @@
 //! What members chose holds for them alone, from the next message on, also when it was changed beside the daemon.
 
-use qimate::{
-    config::{Config, persona::Persona, upstream::OfferedModel},
-    model::preferences::Output,
-    sandbox::model::ModelReply,
-};
+use qimate::model::preferences::Output;
 
+use super::{app, lane, said};
 use crate::harness::App;
-
-/// Two models of one upstream, and a persona.
-async fn app() -> App {
-    let mut app = App::start().await;
-    app.stop().await;
-    let models = ["qimate-demo", "smart"].map(|name| OfferedModel {
-        alias: name.into(),
-        name: format!("{name}-at-home"),
-        input_price: None,
-        output_price: None,
-        vision: false,
-    });
-    let mut upstream = app.config.llm.all_upstreams().remove(0);
-    upstream.models = models.to_vec();
-    app.config.llm.upstreams = vec![upstream];
-    change(&mut app.config);
-    app.launch().await;
-    app.model.set_script(|_| ModelReply::Answer("**好**".to_owned()));
-    app
-}
-
-fn change(config: &mut Config) {
-    config.chat.output = Output::Auto;
-    let prompt = "只用文言回答。".to_owned();
-    config.chat.personas = vec![Persona { name: "夫子".into(), description: String::new(), prompt }];
-}
-
-fn lane(member: &str) -> String {
-    format!("ww1436e0e65a779aee/1000002/{member}")
-}
 
 /// Another process writes what the member chose.
 fn prefer(app: &App, member: &str, columns: &str) {
@@ -49,15 +16,9 @@ fn prefer(app: &App, member: &str, columns: &str) {
     app.database().execute_batch(&set).unwrap();
 }
 
-async fn said(app: &App, member: &str, count: usize) -> String {
-    let said = app.texts(member, count).await.pop().unwrap();
-    app.settled().await;
-    said
-}
-
 #[tokio::test]
 async fn a_choice_made_beside_the_daemon_holds_from_the_next_message_on_for_that_member_alone() {
-    let app = app().await;
+    let app = app(|config| config.chat.output = Output::Auto).await;
     app.say("zhangsan", "喂").await;
     assert_eq!(said(&app, "zhangsan", 1).await, "好");
     assert_eq!(app.model.requests().pop().unwrap().body["model"], "qimate-demo-at-home");
@@ -81,7 +42,7 @@ async fn a_choice_made_beside_the_daemon_holds_from_the_next_message_on_for_that
 
 #[tokio::test]
 async fn what_is_no_longer_offered_is_taken_back_and_said_once() {
-    let app = app().await;
+    let app = app(|config| config.chat.output = Output::Auto).await;
     prefer(&app, "zhangsan", "model = 'gone', client = 'wecom'");
     for (number, expected) in ["**好**", "**好**"].into_iter().enumerate() {
         app.say("zhangsan", "喂").await;

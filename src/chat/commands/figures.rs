@@ -1,0 +1,54 @@
+//! What members look at: what they used, what they asked, and the whole conversation to keep.
+
+use super::words::Words;
+use crate::{
+    chat::{
+        persist::persist,
+        render::{plain, render},
+        turn::Turns,
+    },
+    model::{language::Language, reply::Format},
+    store::inbox::{Ending, Inbound},
+};
+
+/// How many questions the history shows.
+const HISTORY: usize = 10;
+/// How much of a conversation is exported, in bytes of text, the newest first.
+const EXPORTED: usize = 1024 * 1024;
+
+impl Turns {
+    pub(super) async fn show_usage(&self, claim: &Inbound) {
+        let (now, zone) = (self.clock.now(), &self.settings.time_zone);
+        let (day, month) = (zone.start_of_day(now), zone.start_of_month(now));
+        let used = persist(&self.clock, || self.store.usage(&claim.lane, day, month)).await;
+        self.reply(claim, Words::Usage(used)).await;
+    }
+
+    pub(super) async fn show_history(&self, claim: &Inbound) {
+        let asked = persist(&self.clock, || self.store.last_questions(&claim.lane, HISTORY)).await;
+        let asked: Vec<_> =
+            asked.into_iter().map(|(at, question)| (self.settings.time_zone.local(at), question)).collect();
+        self.reply(claim, Words::History(&asked)).await;
+    }
+
+    /// The conversation as Markdown.
+    pub(super) async fn export(&self, claim: &Inbound) {
+        let said = persist(&self.clock, || self.store.transcript(&claim.lane, EXPORTED)).await;
+        if said.is_empty() {
+            return self.reply(claim, Words::NothingToExport).await;
+        }
+        let language = self.language(claim).await;
+        let (you, me) = match language {
+            Language::Chinese => ("我", "企伴"),
+            Language::English => ("Me", "Qimate"),
+        };
+        let mut text = String::new();
+        for (at, exchange) in &said {
+            let at = self.settings.time_zone.local(*at);
+            text.push_str(&format!("## {you} · {at}\n\n{}\n\n## {me}\n\n{}\n\n", exchange.question, exchange.answer));
+        }
+        let mut parts = plain(&Words::Exported.render(language));
+        parts.extend(render(&text, Format::Text));
+        self.finish(claim, Ending::Says(parts)).await;
+    }
+}

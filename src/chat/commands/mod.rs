@@ -1,0 +1,73 @@
+//! What becomes of a command. Each group has its file; what is said has its words in `words`.
+//!
+//! A command is done before its row ends, so it may be done twice after a crash: each is such that this is no harm.
+
+mod choose;
+mod facts;
+mod figures;
+mod words;
+
+use self::words::Words;
+use super::{
+    command::{Argument, Asked, Command},
+    persist::persist,
+    render::plain,
+    texts::Text,
+    turn::Turns,
+};
+use crate::{
+    model::language::Language,
+    store::inbox::{Ending, Inbound},
+};
+
+impl Turns {
+    /// Does what a member asked for.
+    pub(super) async fn command(&self, claim: &Inbound, asked: Asked<'_>) {
+        let Asked { command, argument } = asked;
+        if argument.is_empty() && matches!(command.row().argument, Argument::Must(..)) {
+            return self.reply(claim, Words::Lacks(command)).await;
+        }
+        match command {
+            Command::Help => self.say(claim, Text::Help).await,
+            Command::New => {
+                persist(&self.clock, || self.memory.close(&claim.lane, self.clock.now())).await;
+                self.say(claim, Text::NewConversation).await;
+            }
+            Command::Stop if self.stops.finish(&claim.lane, claim.seq) => self.say(claim, Text::Stopped).await,
+            Command::Stop => self.say(claim, Text::NothingToStop).await,
+            Command::Retry => self.retry(claim).await,
+            Command::Model => self.choose_model(claim, argument).await,
+            Command::Persona => self.choose_persona(claim, argument).await,
+            Command::Lang => self.choose_language(claim, argument).await,
+            Command::Voice => self.choose_voice(claim, argument).await,
+            Command::Markdown => self.choose_output(claim, argument).await,
+            Command::Usage => self.show_usage(claim).await,
+            Command::History => self.show_history(claim).await,
+            Command::Export => self.export(claim).await,
+            Command::Remember => self.remember(claim, argument).await,
+            Command::Memory => self.show_facts(claim).await,
+            Command::Forget => self.forget(claim, argument).await,
+        }
+    }
+
+    /// Asks the last question of the conversation again. Its answer is no longer part of the conversation, once there
+    /// is another.
+    async fn retry(&self, claim: &Inbound) {
+        let last = persist(&self.clock, || self.store.replace_last_turn(claim)).await;
+        match last {
+            Some(last) => Box::pin(self.turn_for(claim, Some(last))).await,
+            None => self.reply(claim, Words::NothingToRetry).await,
+        }
+    }
+
+    /// Ends the command with these words.
+    async fn reply(&self, claim: &Inbound, words: Words<'_>) {
+        let language = self.language(claim).await;
+        self.finish(claim, Ending::Says(plain(&words.render(language)))).await;
+    }
+
+    /// In which language the member is spoken to.
+    pub(super) async fn language(&self, claim: &Inbound) -> Language {
+        self.preferences(claim).await.language(self.settings.language)
+    }
+}

@@ -1,0 +1,325 @@
+//! What the bot says to commands, in both languages. Plain text: names and questions of members stand in it as they are.
+
+use std::sync::Arc;
+
+use crate::{
+    chat::command::Command,
+    clock::zone::Local,
+    config::persona::Persona,
+    model::{
+        fact::{Fact, LONGEST_FACT, MOST_FACTS, Refused},
+        language::Language,
+        preferences::Output,
+    },
+    store::usage::{Usage, Used},
+};
+
+/// How much of a question the history shows, in characters.
+const QUESTION: usize = 40;
+
+/// Something that was chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Choice<'a> {
+    Model(&'a str),
+    /// `None`: none.
+    Persona(Option<&'a str>),
+    Language(Language),
+    Output(Output),
+    /// `offered`: whether the bot can speak at all.
+    Voice {
+        on: bool,
+        offered: bool,
+    },
+}
+
+/// What is said to a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Words<'a> {
+    /// The command needs something behind its name.
+    Lacks(Command),
+    NothingToRetry,
+    /// The models that can be chosen.
+    Models {
+        aliases: &'a [Arc<str>],
+        current: &'a str,
+        /// What was asked for and is none of them.
+        unknown: Option<&'a str>,
+    },
+    NoPersonas,
+    Personas {
+        personas: &'a [Persona],
+        current: Option<&'a str>,
+        unknown: Option<&'a str>,
+    },
+    Chosen(Choice<'a>),
+    HowToLang,
+    /// `None`: the bot cannot speak.
+    HowToVoice {
+        now: Option<bool>,
+    },
+    HowToOutput {
+        now: Output,
+    },
+    Usage(Usage),
+    History(&'a [(Local, String)]),
+    NothingToExport,
+    Exported,
+    Remembered,
+    Forgotten(usize),
+    Facts(&'a [Fact]),
+    FactRefused(Refused),
+}
+
+impl Words<'_> {
+    /// The sentence in a language.
+    pub(super) fn render(self, language: Language) -> String {
+        match language {
+            Language::Chinese => self.chinese(),
+            Language::English => self.english(),
+        }
+    }
+
+    fn chinese(self) -> String {
+        match self {
+            Self::Lacks(command) => format!("请在命令后面写上内容：{}", command.row().form(Language::Chinese)),
+            Self::NothingToRetry => "这次对话里还没有可以重问的问题。".to_owned(),
+            Self::Models { aliases, current, unknown } => {
+                let head = unknown.map(|name| format!("没有叫“{name}”的模型。")).unwrap_or_default();
+                let list = list(aliases.iter().map(|alias| (&**alias, "", **alias == *current)), "（当前）");
+                format!(
+                    "{head}可以选的模型：\n{list}\n\n发“/model 序号”或“/model 名称”来选择，发“/model 默认”恢复默认。"
+                )
+            }
+            Self::NoPersonas => "管理员还没有设置可选的角色。".to_owned(),
+            Self::Personas { personas, current, unknown } => {
+                let head = unknown.map(|name| format!("没有叫“{name}”的角色。")).unwrap_or_default();
+                format!(
+                    "{head}可以选的角色：\n{}\n\n发“/persona 序号”或“/persona 名称”来选择，发“/persona 无”取消。",
+                    list(of_personas(personas, current), "（当前）")
+                )
+            }
+            Self::Chosen(choice) => match choice {
+                Choice::Model(alias) => format!("好的，以后由 {alias} 回答你。"),
+                Choice::Persona(Some(name)) => format!("好的，现在的角色是“{name}”。"),
+                Choice::Persona(None) => "好的，不再扮演角色。".to_owned(),
+                Choice::Language(Language::Chinese) => "好的，以后用中文提示你。".to_owned(),
+                Choice::Language(Language::English) => "All right, I speak English to you from now on.".to_owned(),
+                Choice::Output(Output::Markdown) => {
+                    "好的，回答会带格式。在微信里看不到带格式的消息；看不到时发“/markdown 关”。".to_owned()
+                }
+                Choice::Output(Output::Text) => "好的，回答用纯文本。".to_owned(),
+                Choice::Output(Output::Auto) => "好的，在企业微信里带格式，在微信里用纯文本。".to_owned(),
+                Choice::Voice { on: true, offered: true } => "好的，你用语音提问，我用语音回答。".to_owned(),
+                Choice::Voice { on: true, offered: false } => {
+                    "记下了。不过管理员还没有开启语音回答，目前仍用文字回答。".to_owned()
+                }
+                Choice::Voice { on: false, .. } => "好的，一律用文字回答。".to_owned(),
+            },
+            Self::HowToLang => "发“/lang 中文”或“/lang 英文”选择提示语的语言。回答始终使用你提问的语言。".to_owned(),
+            Self::HowToVoice { now } => {
+                let now = match now {
+                    Some(true) => "目前：语音提问用语音回答。",
+                    Some(false) => "目前：一律用文字回答。",
+                    None => "管理员还没有开启语音回答。",
+                };
+                format!("{now}发“/voice 开”或“/voice 关”来选择。")
+            }
+            Self::HowToOutput { now } => {
+                let now = match now {
+                    Output::Auto => "自动",
+                    Output::Text => "纯文本",
+                    Output::Markdown => "带格式",
+                };
+                format!("目前：{now}。发“/markdown 开”、“/markdown 关”或“/markdown 自动”来选择。")
+            }
+            Self::Usage(Usage { conversation, day, month }) => format!(
+                "你的用量：\n本次对话：{}\n今天：{}\n本月：{}{}",
+                chinese_used(conversation),
+                chinese_used(day),
+                chinese_used(month),
+                if month.estimated { "\n（部分 token 数是估算的）" } else { "" }
+            ),
+            Self::History([]) => "还没有问过问题。".to_owned(),
+            Self::History(asked) => format!("最近问过：\n{}", history(asked)),
+            Self::NothingToExport => "这次对话里还没有内容可以导出。".to_owned(),
+            Self::Exported => "这是本次对话的全部内容：".to_owned(),
+            Self::Remembered => "好的，我记住了。发 /memory 查看，发“/forget 序号”删除。".to_owned(),
+            Self::Forgotten(count) => format!("好的，已忘掉 {count} 件事。"),
+            Self::Facts([]) => "我还没有记住什么。发“/remember 内容”，我就记住。".to_owned(),
+            Self::Facts(facts) => {
+                format!("我记住的事：\n{}\n\n发“/forget 序号”忘掉一件，发“/forget 全部”全部忘掉。", facts_list(facts))
+            }
+            Self::FactRefused(refused) => match refused {
+                Refused::Empty => "里面没有内容。".to_owned(),
+                Refused::TooLong { characters } => {
+                    format!("太长了：有 {characters} 个字，最多 {LONGEST_FACT} 个。请写短一些。")
+                }
+                Refused::TooMany => format!("已经记了 {MOST_FACTS} 件事，记不下了。请先用 /forget 忘掉一些。"),
+                Refused::Known { number } => format!("这件事我已经记住了，是第 {number} 件。"),
+                Refused::NoSuch => "没有这一件。发 /memory 查看我记住的事。".to_owned(),
+                Refused::Several(count) => format!("有 {count} 件都符合。请发“/forget 序号”，序号见 /memory。"),
+            },
+        }
+    }
+
+    fn english(self) -> String {
+        match self {
+            Self::Lacks(command) => {
+                format!("Please write what you mean behind it: {}", command.row().form(Language::English))
+            }
+            Self::NothingToRetry => "There is no question in this conversation that could be asked again.".to_owned(),
+            Self::Models { aliases, current, unknown } => {
+                let head = unknown.map(|name| format!("There is no model “{name}”. ")).unwrap_or_default();
+                let list = list(aliases.iter().map(|alias| (&**alias, "", **alias == *current)), " (yours)");
+                format!(
+                    "{head}You can choose among:\n{list}\n\nSend “/model” and a number or a name; “/model default” goes \
+                     back to the usual one."
+                )
+            }
+            Self::NoPersonas => "No parts have been set up that I could play.".to_owned(),
+            Self::Personas { personas, current, unknown } => {
+                let head = unknown.map(|name| format!("There is no part “{name}”. ")).unwrap_or_default();
+                format!(
+                    "{head}You can choose among:\n{}\n\nSend “/persona” and a number or a name; “/persona none” ends it.",
+                    list(of_personas(personas, current), " (now)")
+                )
+            }
+            Self::Chosen(choice) => match choice {
+                Choice::Model(alias) => format!("From now on {alias} answers you."),
+                Choice::Persona(Some(name)) => format!("I now play: {name}."),
+                Choice::Persona(None) => "I no longer play a part.".to_owned(),
+                Choice::Language(Language::Chinese) => "好的，以后用中文提示你。".to_owned(),
+                Choice::Language(Language::English) => "All right, I speak English to you from now on.".to_owned(),
+                Choice::Output(Output::Markdown) => {
+                    "Answers will be formatted. WeChat does not show such messages; if \
+                                                     you see none, send “/markdown off”."
+                        .to_owned()
+                }
+                Choice::Output(Output::Text) => "Answers will be plain text.".to_owned(),
+                Choice::Output(Output::Auto) => {
+                    "Answers will be formatted in WeCom and plain text in WeChat.".to_owned()
+                }
+                Choice::Voice { on: true, offered: true } => "What you ask by voice I answer by voice.".to_owned(),
+                Choice::Voice { on: true, offered: false } => "Noted. But voice answers are not switched on by your \
+                                                               administrator, so for now I answer in writing."
+                    .to_owned(),
+                Choice::Voice { on: false, .. } => "I answer in writing only.".to_owned(),
+            },
+            Self::HowToLang => {
+                "Send “/lang zh” or “/lang en” for the language of my own sentences. Answers follow the \
+                                language of your question."
+                    .to_owned()
+            }
+            Self::HowToVoice { now } => {
+                let now = match now {
+                    Some(true) => "At the moment, what you ask by voice is answered by voice.",
+                    Some(false) => "At the moment, I answer in writing only.",
+                    None => "Voice answers are not switched on by your administrator.",
+                };
+                format!("{now} Send “/voice on” or “/voice off”.")
+            }
+            Self::HowToOutput { now } => {
+                let now = match now {
+                    Output::Auto => "auto",
+                    Output::Text => "plain text",
+                    Output::Markdown => "formatted",
+                };
+                format!("At the moment: {now}. Send “/markdown on”, “/markdown off” or “/markdown auto”.")
+            }
+            Self::Usage(Usage { conversation, day, month }) => format!(
+                "What you used:\nThis conversation: {}\nToday: {}\nThis month: {}{}",
+                english_used(conversation),
+                english_used(day),
+                english_used(month),
+                if month.estimated { "\n(Some token counts are estimates.)" } else { "" }
+            ),
+            Self::History([]) => "You have not asked anything yet.".to_owned(),
+            Self::History(asked) => format!("Your last questions:\n{}", history(asked)),
+            Self::NothingToExport => "There is nothing in this conversation yet.".to_owned(),
+            Self::Exported => "This is the whole conversation:".to_owned(),
+            Self::Remembered => "I will remember it. /memory shows what I remember, “/forget 1” forgets.".to_owned(),
+            Self::Forgotten(1) => "It is forgotten.".to_owned(),
+            Self::Forgotten(count) => format!("All {count} are forgotten."),
+            Self::Facts([]) => "I remember nothing yet. Send “/remember” and what it is.".to_owned(),
+            Self::Facts(facts) => {
+                format!("I remember:\n{}\n\nSend “/forget” and a number, or “/forget all”.", facts_list(facts))
+            }
+            Self::FactRefused(refused) => match refused {
+                Refused::Empty => "There is nothing in it.".to_owned(),
+                Refused::TooLong { characters } => {
+                    format!("It is too long: {characters} characters of {LONGEST_FACT}. Please say it shorter.")
+                }
+                Refused::TooMany => format!("I remember {MOST_FACTS} things already. Please /forget some first."),
+                Refused::Known { number } => format!("I remember that already; it is number {number}."),
+                Refused::NoSuch => "There is no such thing. /memory shows what I remember.".to_owned(),
+                Refused::Several(count) => {
+                    format!("{count} of them fit. Please send “/forget” and its number; /memory shows them.")
+                }
+            },
+        }
+    }
+}
+
+/// Numbered lines: name, description, and whether it is the current one.
+fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str, bool)>, mark: &str) -> String {
+    let line = |(number, (name, description, current)): (usize, (&str, &str, bool))| {
+        let mark = if current { mark } else { "" };
+        let dash = if description.is_empty() { "" } else { " – " };
+        format!("{}. {name}{mark}{dash}{description}", number + 1)
+    };
+    items.enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn of_personas<'a>(
+    personas: &'a [Persona],
+    current: Option<&'a str>,
+) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
+    personas.iter().map(move |one| (&*one.name, one.description.as_str(), Some(&*one.name) == current))
+}
+
+fn facts_list(facts: &[Fact]) -> String {
+    list(facts.iter().map(|fact| (fact.text.as_str(), "", false)), "")
+}
+
+fn history(asked: &[(Local, String)]) -> String {
+    let line = |(at, question): &(Local, String)| {
+        let question = question.split_whitespace().collect::<Vec<_>>().join(" ");
+        let cut = question.char_indices().nth(QUESTION).map(|(end, _)| format!("{}…", &question[..end]));
+        format!("{at} {}", cut.unwrap_or(question))
+    };
+    asked.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn chinese_used(used: Used) -> String {
+    format!("{} 个问题，输入 {} token，输出 {} token", used.questions, grouped(used.input), grouped(used.output))
+}
+
+fn english_used(used: Used) -> String {
+    let questions = if used.questions == 1 { "question" } else { "questions" };
+    format!("{} {questions}, {} tokens in, {} out", used.questions, grouped(used.input), grouped(used.output))
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), shown);
+        }
+    }
+}
