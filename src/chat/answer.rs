@@ -7,6 +7,7 @@ use tracing::{debug, warn};
 use super::{
     cause::chain,
     context::{self, Parts},
+    files::{Look, Shaper},
     lately::Lately,
     live::{Live, seam::Seam},
     persist::persist,
@@ -142,12 +143,13 @@ pub struct Answerer {
     system: SystemPrompt,
     meter: Meter,
     lately: Arc<Lately>,
+    shaper: Shaper,
     max_continuations: u32,
 }
 
 impl Answerer {
     /// Puts the tools together.
-    pub const fn new(
+    pub fn new(
         store: Store,
         clock: Clock,
         settings: config::Chat,
@@ -155,7 +157,8 @@ impl Answerer {
         meter: Meter,
         lately: Arc<Lately>,
     ) -> Self {
-        Self { store, clock, settings, system, meter, lately, max_continuations: 0 }
+        let shaper = Shaper::new(store.clone(), clock.clone(), &settings);
+        Self { store, clock, settings, system, meter, lately, shaper, max_continuations: 0 }
     }
 
     /// Continues an answer that reaches the limit of its length so many times.
@@ -180,7 +183,7 @@ impl Answerer {
         let mut slow = SlowNotice::new(self, claim, preferences, turn.parts > 0);
         let asked_at = self.clock.now();
         let mut begun = false;
-        let format = preferences.format(self.settings.output);
+        let look = self.look(preferences);
         let mut charge = Charge::NOTHING;
         let mut continuations = 0;
         // What was thought before a crash may have been shown already.
@@ -246,7 +249,7 @@ impl Answerer {
                     }
                 }
                 went_on |= !text.trim().is_empty();
-                if self.show(claim, &mut turn, &mut live, &mut slow, format, &text).await.is_err() {
+                if self.show(claim, &mut turn, &mut live, &mut slow, look, &text).await.is_err() {
                     // Whatever else the model writes would reach nobody.
                     break Outcome::Stopped;
                 }
@@ -299,11 +302,14 @@ impl Answerer {
         turn: &mut TurnRecord,
         live: &mut Live,
         slow: &mut SlowNotice<'_>,
-        format: Format,
+        look: Look,
         text: &str,
     ) -> Result<(), LeaseLost> {
+        if self.shaper.is_long(turn.parts) {
+            live.hold();
+        }
         for chunk in live.push(text) {
-            self.commit(claim, turn, chunk, format).await?;
+            self.commit(claim, turn, chunk, look).await?;
             slow.said_something();
         }
         Ok(())
@@ -326,15 +332,27 @@ impl Answerer {
         }
     }
 
-    /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.
-    async fn commit(
+    /// The parts of what is not committed of an answer that has ended.
+    pub(super) async fn last_parts(
         &self,
         claim: &Inbound,
-        turn: &mut TurnRecord,
-        chunk: String,
-        format: Format,
-    ) -> Result<(), LeaseLost> {
-        let parts = render(&chunk, format);
+        turn: &TurnRecord,
+        rest: &str,
+        preferences: &Preferences,
+    ) -> Result<Vec<ReplyPart>, LeaseLost> {
+        let look = self.look(preferences);
+        self.shaper.last_parts(claim, &turn.exchange.answer, turn.parts, rest, look).await
+    }
+
+    /// How answers look to a member.
+    fn look(&self, preferences: &Preferences) -> Look {
+        let format = preferences.format(self.settings.output);
+        Look { format, language: preferences.language(self.settings.language) }
+    }
+
+    /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.
+    async fn commit(&self, claim: &Inbound, turn: &mut TurnRecord, chunk: String, look: Look) -> Result<(), LeaseLost> {
+        let parts = self.shaper.parts(claim, &chunk, look).await?;
         turn.exchange.answer.push_str(&chunk);
         if parts.is_empty() {
             return Ok(());

@@ -12,7 +12,7 @@ use crate::{
         conversation::{Conversation, Exchange},
         fact::Fact,
         id::Lane,
-        preferences::Preferences,
+        preferences::{Client, Preferences},
     },
     store::{self, LeaseLost, Store, inbox::Inbound},
 };
@@ -128,6 +128,19 @@ impl Memory {
         let saved = self.store.save_preferences(claim, preferences, now).await;
         self.cache.invalidate(&claim.lane).await;
         saved
+    }
+
+    /// Remembers with what the member of a claimed message was just seen to write, where that is news.
+    ///
+    /// # Errors
+    /// [`store::Error`]: it is not remembered.
+    pub async fn saw(&self, claim: &Inbound, client: Client, now: Timestamp) -> Result<(), store::Error> {
+        let known = self.preferences(claim).await?;
+        if known.client != client {
+            // A claim that was lost teaches nothing either.
+            let _lost = self.prefer(claim, Preferences { client, ..(*known).clone() }, now).await?;
+        }
+        Ok(())
     }
 
     async fn read(&self, claim: &Inbound) -> Result<(Thread, Arc<Preferences>), store::Error> {

@@ -2,7 +2,7 @@
 //!
 //! The path, in the order of these files: `intake` saves an event; `dispatch` gives it to `turn`, which knows `command`s
 //! and asks `answer` for the rest; that puts a prompt together (`context`, from `memory`), lets `live` decide what can be
-//! said while the model still writes, and `render`s it; `delivery` sends it. It is the only room where WeCom, the model
+//! said while the model still writes, and `render`s it, what no bubble can show as `files`; `delivery` sends it. It is the only room where WeCom, the model
 //! and the store meet. It knows nothing of HTTP.
 
 pub mod intake;
@@ -16,6 +16,7 @@ mod chosen;
 pub mod command;
 mod commands;
 pub mod context;
+pub mod files;
 pub mod hearing;
 pub mod live;
 pub mod memory;

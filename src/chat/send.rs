@@ -11,7 +11,7 @@ use tracing::debug;
 use super::persist::persist;
 use crate::{
     clock::Clock,
-    model::{media::MediaId, outbound::Said, reply::Attachment},
+    model::{outbound::Said, reply::Attachment},
     store::{
         Store,
         outbox::{
@@ -111,8 +111,7 @@ impl Sender {
         let gone = || NotSent::Never("the file is not stored any more".to_owned());
         // Not closed as long as we are here.
         let _permit = self.uploads.acquire().await.map_err(|_| gone())?;
-        // Until media are kept, there are no bytes for any name.
-        let bytes = None.filter(|bytes: &bytes::Bytes| MediaId::of(bytes) == *media).ok_or_else(gone)?;
+        let bytes = persist(&self.clock, || self.store.read_media(media)).await.ok_or_else(gone)?;
         let length = bytes.len();
         let uploaded = self.wecom.upload(*kind, name, bytes).await.map_err(|error| match error {
             UploadError::Failed(error) => NotSent::File(error),

@@ -40,6 +40,27 @@ pub enum Text<'a> {
     Unshown(TurnId),
     /// A file of the answer cannot be sent.
     Unsendable(TurnId),
+    /// Code is in the file that follows.
+    CodeFile {
+        /// Its name.
+        name: &'a str,
+        /// How many lines it has.
+        lines: usize,
+    },
+    /// A table is in the file that follows.
+    TableFile {
+        /// Its name.
+        name: &'a str,
+        /// How many rows it has, the header not counted.
+        rows: usize,
+        /// How many columns.
+        columns: usize,
+    },
+    /// The whole answer is in the file that follows.
+    AnswerFile {
+        /// Its name.
+        name: &'a str,
+    },
     /// The model gave no answer, or none that can be shown.
     Failed(Failure<'a>, TurnId),
 }
@@ -103,6 +124,11 @@ impl Text<'_> {
                 "抱歉，企业微信拒绝显示这次回答中的内容。请换个问法，或把下面的编号发给管理员。\n编号 {}",
                 reference.reference()
             ),
+            Self::CodeFile { name, lines } => format!("📎 代码共 {lines} 行，放在文件里：{name}"),
+            Self::TableFile { name, rows, columns } => {
+                format!("📎 表格共 {rows} 行 {columns} 列，放在文件里，可用 Excel 打开：{name}")
+            }
+            Self::AnswerFile { name } => format!("📎 回答较长，全文在文件里：{name}"),
             Self::Unsendable(reference) => format!(
                 "抱歉，这里本来有一个文件，但没能发给你。请再问一次，或把下面的编号发给管理员。\n编号 {}",
                 reference.reference()
@@ -161,6 +187,11 @@ impl Text<'_> {
                  your administrator.\nReference {}",
                 reference.reference()
             ),
+            Self::CodeFile { name, lines } => format!("📎 The code has {lines} lines and is in the file {name}"),
+            Self::TableFile { name, rows, columns } => {
+                format!("📎 The table has {rows} rows and {columns} columns and is in the file {name}")
+            }
+            Self::AnswerFile { name } => format!("📎 The answer is long; all of it is in the file {name}"),
             Self::Unsendable(reference) => format!(
                 "Sorry, there should be a file here, but it could not be sent. Please ask again, or give this reference \
                  to your administrator.\nReference {}",

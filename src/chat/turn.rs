@@ -143,6 +143,9 @@ impl Turns {
     }
 
     async fn try_handle(&self, claim: &Inbound) {
+        if let Some(client) = claim.event.kind.client() {
+            Box::pin(persist(&self.clock, || self.memory.saw(claim, client, self.clock.now()))).await;
+        }
         match &claim.event.kind {
             EventKind::Text { content } => match Command::parse(content) {
                 Some(asked) => self.command(claim, asked).await,
@@ -208,7 +211,9 @@ impl Turns {
         drop(running);
 
         let first_part = turn.parts;
-        let mut parts = render(&rest, preferences.format(self.settings.output));
+        // Lost: so is the end of the turn, which tells it.
+        let last_parts = Box::pin(self.answerer.last_parts(claim, &turn, &rest, &preferences)).await;
+        let mut parts = last_parts.unwrap_or_default();
         let begins_here = first_part == 0 && !parts.is_empty();
         if let Some(failure) = outcome.failure() {
             parts.extend(self.own_words(claim, Text::Failed(failure, turn.id)).await);

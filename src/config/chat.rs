@@ -35,6 +35,10 @@ pub struct Chat {
     pub progressive: bool,
     /// How answers look to members who did not choose.
     pub output: Output,
+    /// How many lines of a bubble a block of code or a table takes before it goes as a file; 0: any number.
+    pub file_lines: usize,
+    /// How many messages an answer takes before the whole goes as a file; 0: any number.
+    pub file_messages: usize,
     /// How many model tokens of conversation (system prompt, history, question) a request may hold.
     pub context_tokens: usize,
     /// What a member who opens the chat is greeted with, at most once a day; `None`: nothing.
@@ -57,6 +61,8 @@ impl Chat {
         let max_concurrent_turns = reader.whole("chat.max_concurrent_turns", 1..=10_000);
         let progressive = reader.flag("chat.progressive");
         let output = reader.choice("chat.output", &Output::ALL.map(|output| (output.as_str(), output)));
+        let file_lines = reader.whole("chat.file_lines", 0..=10_000);
+        let file_messages = reader.whole("chat.file_messages", 0..=1000);
         let context_tokens = reader.whole("chat.context_tokens", 256..=10_000_000);
         let welcome = reader.optional_text("chat.welcome", any);
         let slow_notice = reader.whole_or_none("chat.slow_notice_seconds", 1..=3600);
@@ -70,6 +76,8 @@ impl Chat {
             max_concurrent_turns: max_concurrent_turns?,
             progressive: progressive?,
             output: output?,
+            file_lines: file_lines?,
+            file_messages: file_messages?,
             context_tokens: context_tokens?,
             welcome: welcome?,
             slow_notice: slow_notice?.map(Duration::from_secs),

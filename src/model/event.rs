@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{AgentId, CorpId, Lane, MemberId};
+use super::{
+    id::{AgentId, CorpId, Lane, MemberId},
+    preferences::Client,
+};
 use crate::clock::Timestamp;
 
 /// One thing that a member did in the chat with the application.
@@ -91,6 +94,9 @@ pub enum EventKind {
         longitude: String,
         /// The address in words.
         label: String,
+        /// With what it was sent, where that was said.
+        #[serde(default)]
+        client: Client,
     },
     /// Shared a link.
     Link {
@@ -131,6 +137,17 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The client that the member surely did this with; `None` where it does not tell.
+    pub const fn client(&self) -> Option<Client> {
+        match self {
+            Self::Location { client: Client::Unknown, .. } => None,
+            Self::Location { client, .. } => Some(*client),
+            // The WeChat plugin shows no cards (page 90236).
+            Self::CardClick { .. } => Some(Client::WeCom),
+            _ => None,
+        }
+    }
+
     /// A word for the log and for counting. Never content.
     pub fn name(&self) -> &str {
         match self {

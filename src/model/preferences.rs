@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{language::Language, reply::Format};
 
 /// How answers are to look.
@@ -39,7 +41,8 @@ impl Output {
 
 /// What a member was last seen to read and write with. WeCom does not tell it with a text; it does with a place
 /// (`AppType`), and only its own client shows cards that can be clicked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Client {
     /// Nothing has told it yet.
     #[default]

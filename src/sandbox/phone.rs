@@ -7,6 +7,7 @@
 
 mod console;
 mod events;
+mod files;
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ const LONGEST_MESSAGE: usize = 8192;
 /// The errcode of the rate-limit switch.
 const RATE_LIMITED: i64 = 45009;
 /// The page may load and call only what is served here.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; media-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Whom the phone talks to.
@@ -69,6 +70,7 @@ impl Phone {
         let router = Router::new()
             .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
             .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
+            .route("/bubbles.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/bubbles.js"))))
             .route("/words.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/words.js"))))
             .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("page/style.css"))))
             .route("/console.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/console.js"))))
@@ -83,6 +85,8 @@ impl Phone {
             .route("/api/enter", post(enter))
             .route("/api/trouble", post(trouble))
             .route("/api/daemon", post(daemon))
+            .route("/api/media/{id}", get(files::media))
+            .route("/api/press", post(files::press))
             .route("/api/reset", post(reset))
             .layer(middleware::from_fn(only_from_here))
             .with_state(desk);

@@ -16,6 +16,7 @@ use crate::{
     model::{
         event::{DedupKey, Event, EventKind},
         id::{AgentId, CorpId, MemberId},
+        preferences::Client,
     },
 };
 
@@ -97,6 +98,12 @@ fn message(fields: &Fields) -> Option<EventKind> {
             latitude: needed("Location_X")?,
             longitude: needed("Location_Y")?,
             label: optional("Label"),
+            // Empty from the WeChat plugin (page 90239); a client that leaves it out says nothing.
+            client: match fields.get("AppType").map(str::trim) {
+                Some("wxwork") => Client::WeCom,
+                Some("") => Client::WeChat,
+                _ => Client::Unknown,
+            },
         },
         "link" => {
             EventKind::Link { title: optional("Title"), description: optional("Description"), url: needed("Url")? }
@@ -159,6 +166,10 @@ mod tests {
     #[test]
     fn each_known_kind_is_understood() {
         let owned = str::to_owned;
+        let location = |client| {
+            let (latitude, longitude, label) = (owned("23"), owned("113"), owned("广州"));
+            EventKind::Location { latitude, longitude, label, client }
+        };
         let cases = [
             ("<MsgType>text</MsgType><Content>1 &lt; 2&#x4f60;\n </Content>", text("1 < 2你\n ")),
             ("<MsgType>text</MsgType><Content><![CDATA[&lt;b>]]></Content>", text("&lt;b>")),
@@ -176,7 +187,17 @@ mod tests {
             ),
             (
                 "<MsgType>location</MsgType><Location_X>23</Location_X><Location_Y>113</Location_Y><Label>广州</Label>",
-                EventKind::Location { latitude: owned("23"), longitude: owned("113"), label: owned("广州") },
+                location(Client::Unknown),
+            ),
+            (
+                "<MsgType>location</MsgType><Location_X>23</Location_X><Location_Y>113</Location_Y><Label>广州</Label>\
+                 <AppType><![CDATA[wxwork]]></AppType>",
+                location(Client::WeCom),
+            ),
+            (
+                "<MsgType>location</MsgType><Location_X>23</Location_X><Location_Y>113</Location_Y><Label>广州</Label>\
+                 <AppType><![CDATA[]]></AppType>",
+                location(Client::WeChat),
             ),
             (
                 "<MsgType>link</MsgType><Title>t</Title><Description>d</Description><Url>u</Url>",

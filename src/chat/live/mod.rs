@@ -121,6 +121,11 @@ impl Live {
         &self.pending
     }
 
+    /// From now on nothing leaves before the end.
+    pub const fn hold(&mut self) {
+        self.progressive = false;
+    }
+
     /// The rest. All chunks and the rest, in a row, are all deltas in a row.
     pub fn finish(self) -> String {
         self.pending

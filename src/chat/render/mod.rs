@@ -25,8 +25,8 @@ mod inline;
 mod node;
 mod note;
 mod pack;
-mod read;
-mod table;
+pub(super) mod read;
+pub(super) mod table;
 
 use crate::model::reply::{Format, PART_LIMIT, ReplyPart};
 

@@ -53,7 +53,7 @@ pub(super) fn read(markdown: &str, format: Format) -> Vec<Node> {
 }
 
 /// Not strikethrough: it takes the tildes of `10~20元，30~40元`, and a plain text shows `~~` as well as it can anyway.
-const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_TASKLISTS);
+pub(in crate::chat) const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_TASKLISTS);
 
 struct Reader<'a> {
     markdown: &'a str,

@@ -15,7 +15,7 @@ const LONGEST_LABEL: usize = 60;
 
 /// Shows `rows`, of which the first is the header and may be blank. `lead` stands before every line.
 pub(super) fn show(rows: &[Vec<Phrase>], lead: &str, indent: &str, format: Format) -> Body {
-    let is_narrow = |row: &Vec<Phrase>| row.iter().map(|cell| width(&cell.text) + 3).sum::<usize>() <= NARROW + 3;
+    let is_narrow = |row: &Vec<Phrase>| is_narrow(row.iter().map(|cell| cell.text.as_str()));
     let (header, records) = rows.split_first().map_or((&[] as &[Phrase], rows), |(header, rest)| (header, rest));
     let is_labelled = header.iter().all(|label| label.text.len() <= LONGEST_LABEL);
     if records.is_empty() || !is_labelled || rows.iter().all(is_narrow) {
@@ -53,6 +53,11 @@ fn item(header: &[Phrase], record: &[Phrase], lead: &str, indent: &str) -> Node 
 
 fn line(lead: String, hang: &str, phrase: Phrase) -> Node {
     Node::new(Body::Line(Line { lead, hang: hang.to_owned(), code: false, phrase }))
+}
+
+/// Whether a row of these cells fits one line of a bubble.
+pub(in crate::chat) fn is_narrow<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
+    cells.map(|cell| width(cell) + 3).sum::<usize>() <= NARROW + 3
 }
 
 /// About how many columns `text` takes: two for what is as wide as a Chinese character.

@@ -1,6 +1,7 @@
 // The phone and the journal. What is shown comes from /api/state once and from /api/events afterwards; everything is
 // numbered, so what comes twice is shown once. Texts go into the page as text, never as HTML.
 
+import { bubbleOf } from './bubbles.js';
 import { drawConsole, whyClosed } from './console.js';
 import { WORDS } from './words.js';
 
@@ -173,7 +174,7 @@ const time = (at) => new Date(at).toLocaleTimeString(language === 'zh' ? 'zh-CN'
 
 function drawChat() {
   chat.replaceChildren();
-  const mine = lines.filter(isMine);
+  const mine = lines.filter((line) => isMine(line) && line.msgtype !== 'card_update');
   if (mine.length === 0) chat.append(element('p', 'empty', whyClosed(status?.console, language, me)?.note ?? word('empty')));
   let before = null;
   for (const line of mine) {
@@ -192,8 +193,9 @@ function appendLine(line, before, arriving) {
   row.dataset.seq = line.seq;
   const bubble = element('div', 'bubble');
   bubble.append(element('span', 'hidden', `${line.from_member ? nameOf(line.member) : word('app')}: `));
-  bubble.append(element('span', 'words', line.content));
-  if (line.msgtype !== 'text') bubble.append(element('span', 'tag', line.msgtype));
+  const updates = lines.filter((one) => isMine(one) && one.msgtype === 'card_update');
+  bubble.append(bubbleOf(line, updates, word, press));
+  if (line.msgtype === 'markdown') bubble.append(element('span', 'tag', line.msgtype));
   row.append(line.from_member ? avatar(line.member) : appAvatar(), bubble);
   if (undelivered.has(line.seq)) markUndelivered(row);
   const same = before && before.from_member === line.from_member && line.at - before.at <= 180_000;
@@ -219,8 +221,12 @@ function markUndelivered(row) {
 function takeLine(line) {
   if (line.seq <= lastLine) return;
   lastLine = line.seq;
-  const before = lines.findLast((one) => one.member.toLowerCase() === line.member.toLowerCase());
+  const before = lines.findLast((one) => one.member.toLowerCase() === line.member.toLowerCase() && one.msgtype !== 'card_update');
   lines.push(line);
+  if (line.msgtype === 'card_update') {
+    if (isMine(line)) drawChat();
+    return;
+  }
   if (!line.from_member) answered(line.member);
   if (!isMine(line)) {
     if (!line.from_member) {
@@ -278,6 +284,15 @@ function drawTyping() {
     row.append(appAvatar(), bubble);
     chat.append(row);
     chat.scrollTo({ top: chat.scrollHeight, behavior: 'smooth' });
+  }
+}
+
+async function press(task, key, chosen) {
+  try {
+    const receipt = await call('press', { member: me, task_id: task, key, chosen });
+    if (!receipt.accepted) toast(word('notTaken'));
+  } catch (error) {
+    toast(word('failed') + error.message);
   }
 }
 

@@ -80,6 +80,13 @@ fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp
     let open = ids(&tx, "SELECT seq FROM inbox WHERE lane = ?1 AND state = 'open' AND seq <= ?2", lane, last_in)?;
     let mut rows = delete(&tx, "DELETE FROM turn WHERE cause = ?1", &open)?;
     rows += bury(&tx, &open, now)?;
+    // Names of files tell what was asked. Those that somebody else was sent too are uploaded again for them.
+    rows += tx.execute(
+        "DELETE FROM upload WHERE hash IN
+             (SELECT json_extract(CASE WHEN json_valid(content) THEN content END, '$.media') FROM outbox
+              WHERE lane = ?1 AND format IN ('image', 'voice', 'file'))",
+        [lane],
+    )?;
     for sql in [
         "DELETE FROM turn WHERE conversation IN (SELECT id FROM conversation WHERE lane = ?1 AND closed_at IS NULL)",
         "DELETE FROM conversation WHERE lane = ?1 AND closed_at IS NULL",
