@@ -24,6 +24,8 @@ pub struct Trouble {
     failing_sends: Option<FailingSends>,
     failing_uploads: VecDeque<i64>,
     lost_uploads: VecDeque<Breakage>,
+    failing_files: VecDeque<i64>,
+    lost_files: VecDeque<Breakage>,
 }
 
 /// What comes of a call instead of WeCom's answer.
@@ -151,6 +153,16 @@ impl Trouble {
         self.lost_uploads.push_back(by);
     }
 
+    /// Answers the next message with a file that has no errcode yet with this one, and delivers nothing.
+    pub fn fail_next_file(&mut self, errcode: i64) {
+        self.failing_files.push_back(errcode);
+    }
+
+    /// Delivers the next message with a file whose answer is not lost yet, and ends so instead of saying it.
+    pub fn lose_next_file_by(&mut self, by: Breakage) {
+        self.lost_files.push_back(by);
+    }
+
     /// From now on `member` is not in the application's visible range (or is again).
     pub fn unknown_member(&mut self, member: &str, unknown: bool) {
         let key = member.to_lowercase();
@@ -197,6 +209,16 @@ impl Trouble {
     /// What comes instead of the answer to this upload, if it is to be lost.
     pub(super) fn take_lost_upload(&mut self) -> Option<Breakage> {
         self.lost_uploads.pop_front()
+    }
+
+    /// The errcode for this message with a file, if it is to fail.
+    pub(super) fn take_file_failure(&mut self) -> Option<i64> {
+        self.failing_files.pop_front()
+    }
+
+    /// What comes instead of the answer to this message with a file, if it is to be lost.
+    pub(super) fn take_lost_file(&mut self) -> Option<Breakage> {
+        self.lost_files.pop_front()
     }
 
     /// What comes instead of the answer to this send, if it is to be lost.

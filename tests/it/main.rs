@@ -7,6 +7,7 @@
 mod acme;
 mod alerts;
 mod architecture;
+mod attachments;
 mod browser;
 mod callback;
 mod changeover;

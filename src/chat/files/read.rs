@@ -211,8 +211,10 @@ impl<'a> Reader<'a> {
     }
 
     fn add(&mut self, range: Range<usize>, sentence: &str, file: NewFile) {
-        // A line of its own, wherever the block ended.
-        let sentence = format!("{}\n", escape(sentence));
+        let mut sentence = escape(sentence);
+        if self.markdown.get(range.clone()).is_some_and(|block| block.ends_with('\n')) {
+            sentence.push('\n');
+        }
         self.blocks.push(Block { range, behind: self.behind, sentence, file });
     }
 }

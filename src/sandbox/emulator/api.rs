@@ -252,14 +252,23 @@ impl Cloud {
     ) -> (Result<Taken, Refusal>, Option<Breakage>) {
         let now = self.clock.now();
         let state = &mut *self.state();
+        let mut is_file = false;
         let outcome = state.authorise(access_token, from, now).and_then(|()| {
             if let Some(errcode) = state.trouble.take_send_failure() {
                 return Err(Refusal(errcode));
             }
             let request = SendRequest::parse(body, self.settings.agent_id)?;
-            state.take(request, now)
+            is_file = request.is_file();
+            match if is_file { state.trouble.take_file_failure() } else { None } {
+                Some(errcode) => Err(Refusal(errcode)),
+                None => state.take(request, now),
+            }
         });
-        let lost = if outcome.is_ok() { state.trouble.take_lost_answer() } else { None };
+        let lost = match &outcome {
+            Err(_) => None,
+            Ok(_) if is_file => state.trouble.take_lost_file().or_else(|| state.trouble.take_lost_answer()),
+            Ok(_) => state.trouble.take_lost_answer(),
+        };
         (outcome, lost)
     }
 

@@ -69,6 +69,11 @@ pub(super) struct SendRequest {
 }
 
 impl SendRequest {
+    /// Whether it shows something that was uploaded.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.msgtype.as_str(), "image" | "voice" | "file")
+    }
+
     /// Reads the body of a call for `agent`.
     pub(super) fn parse(body: &[u8], agent: AgentId) -> Result<Self, Refusal> {
         if has_unicode_escape(body) {

@@ -158,7 +158,7 @@ impl State {
 
     /// The file that a message shows; refuses one that WeCom has not, or not as this.
     fn file_of(&self, request: &SendRequest, now: Timestamp) -> Result<Option<ShownFile>, Refusal> {
-        if !matches!(request.msgtype.as_str(), "image" | "voice" | "file") {
+        if !request.is_file() {
             return Ok(None);
         }
         let media_id = request.content.clone();
