@@ -237,9 +237,7 @@ impl Answerer {
                     debug!(inbox.seq = claim.seq, turn.id = %turn.id, "the model began to answer after {ms} ms");
                     self.lately.first_delta(asked_at);
                     begun = true;
-                    let quote = thoughts
-                        .take()
-                        .and_then(|thoughts| thoughts.quote(format, preferences.language(self.settings.language)));
+                    let quote = thoughts.take().and_then(|thoughts| thoughts.quote(look.format, look.language));
                     if let Some(quote) = quote {
                         if self.append(claim, &mut turn, vec![quote]).await.is_err() {
                             break Outcome::Stopped;
@@ -352,7 +350,7 @@ impl Answerer {
 
     /// Puts a finished piece of the answer into the outbox. From then on it is said, and said as it is.
     async fn commit(&self, claim: &Inbound, turn: &mut TurnRecord, chunk: String, look: Look) -> Result<(), LeaseLost> {
-        let parts = self.shaper.parts(claim, &chunk, look).await?;
+        let parts = self.shaper.parts(claim, &turn.exchange.answer, &chunk, look).await?;
         turn.exchange.answer.push_str(&chunk);
         if parts.is_empty() {
             return Ok(());

@@ -74,6 +74,12 @@ fn put(app: &App, kind: &str, name: &str, bytes: &[u8], is_kept: bool) {
     let tx = conn.transaction().unwrap();
     let now = 1_790_000_000_000_i64;
     tx.execute(
+        "INSERT INTO media (hash, media_type, bytes, created_at) VALUES (?1, 'x', ?2, ?3)",
+        params![media, bytes.len(), now],
+    )
+    .unwrap();
+    tx.execute("INSERT INTO media_use (hash, lane, at) VALUES (?1, ?2, ?3)", params![media, lane, now]).unwrap();
+    tx.execute(
         "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at)
          VALUES (?1, (SELECT COALESCE(MAX(cause), 900) + 1 FROM outbox), 0, ?2, ?3, 'zhangsan', ?4, ?5, 'waiting', ?6)",
         params![lane, corp, agent, kind, content, now],
@@ -97,16 +103,19 @@ async fn long_code_comes_as_a_file_between_the_words_and_the_model_remembers_it_
     let app = App::start().await;
     app.model.push(answer(&with_code()));
     app.say("zhangsan", "写段代码").await;
-    of_kind(&app, "zhangsan", "text", 2).await;
+    of_kind(&app, "zhangsan", "text", 3).await;
     app.settled().await;
-    let sentence = "【读取配置】\n代码如下，可以直接运行：\n📎 代码共 40 行，放在文件里：读取配置.py";
-    assert_eq!(shown(&app, "zhangsan"), [sentence, "<file>", "运行前请先安装依赖。"]);
+    let sentence = "📎 代码共 40 行，放在文件里：读取配置.py";
+    assert_eq!(
+        shown(&app, "zhangsan"),
+        ["【读取配置】\n代码如下，可以直接运行：", sentence, "<file>", "运行前请先安装依赖。"]
+    );
     assert_eq!(files(&app, "zhangsan"), [("读取配置.py".to_owned(), code().into_bytes())]);
     assert_eq!(app.wecom.counters().uploads, 1);
 
     app.model.push(answer("好"));
     app.say("zhangsan", "谢谢").await;
-    of_kind(&app, "zhangsan", "text", 3).await;
+    of_kind(&app, "zhangsan", "text", 4).await;
     app.settled().await;
     assert_eq!(app.model.requests().pop().unwrap().contents("assistant"), [with_code()]);
 }
@@ -114,7 +123,8 @@ async fn long_code_comes_as_a_file_between_the_words_and_the_model_remembers_it_
 #[tokio::test]
 async fn code_that_is_still_being_written_does_not_leak_and_a_crash_repeats_nothing() {
     let mut app = App::start().await;
-    let (first, second) = code().split_at(200);
+    let code = code();
+    let (first, second) = code.split_at(200);
     let before = format!("先说一句完整的开场白在这里。\n\n```python\n{first}");
     app.model.push(ModelReply::Held { before, gate: Gate::new(), after: second.to_owned() });
     app.say("zhangsan", "写段代码").await;
@@ -123,7 +133,7 @@ async fn code_that_is_still_being_written_does_not_leak_and_a_crash_repeats_noth
     app.drop_everything().await;
 
     let gate = Gate::new();
-    let before = format!("```python\n{}```\n\n最后还有一段没有写", code());
+    let before = format!("```python\n{code}```\n\n最后还有一段没有写");
     app.model.push(ModelReply::Held { before, gate: gate.clone(), after: "完。".to_owned() });
     app.launch().await;
     of_kind(&app, "zhangsan", "file", 1).await;
@@ -199,9 +209,9 @@ async fn a_file_that_has_to_be_sent_again_is_not_uploaded_again() {
     app.wecom.trouble(|trouble| trouble.fail_next_file(-1));
     app.say("zhangsan", "写段代码").await;
     app.advance_to_sleeper(1.001..=2.5).await;
-    of_kind(&app, "zhangsan", "text", 2).await;
+    of_kind(&app, "zhangsan", "text", 3).await;
     app.settled().await;
-    assert_eq!(shown(&app, "zhangsan")[1..], ["<file>", "运行前请先安装依赖。"], "and the order holds");
+    assert_eq!(shown(&app, "zhangsan")[2..], ["<file>", "运行前请先安装依赖。"], "and the order holds");
     assert_eq!(app.wecom.counters().uploads, 1);
 }
 
@@ -214,9 +224,9 @@ async fn a_file_whose_answer_was_lost_is_shown_once_also_after_a_crash() {
     of_kind(&app, "zhangsan", "file", 1).await;
     app.drop_everything().await;
     app.launch().await;
-    of_kind(&app, "zhangsan", "text", 2).await;
+    of_kind(&app, "zhangsan", "text", 3).await;
     app.settled().await;
-    assert_eq!(shown(&app, "zhangsan")[1..], ["<file>", "运行前请先安装依赖。"]);
+    assert_eq!(shown(&app, "zhangsan")[2..], ["<file>", "运行前请先安装依赖。"]);
     let counters = app.wecom.counters();
     assert_eq!((counters.uploads, counters.duplicates), (1, 1), "the same upload was named");
 }
@@ -236,9 +246,9 @@ async fn a_crash_in_the_middle_of_an_upload_loses_nothing_and_sends_once() {
     .await;
     app.drop_everything().await;
     app.launch().await;
-    of_kind(&app, "zhangsan", "text", 2).await;
+    of_kind(&app, "zhangsan", "text", 3).await;
     app.settled().await;
-    assert_eq!(shown(&app, "zhangsan")[1..], ["<file>", "运行前请先安装依赖。"]);
+    assert_eq!(shown(&app, "zhangsan")[2..], ["<file>", "运行前请先安装依赖。"]);
     assert_eq!(app.wecom.counters().uploads, 2);
 }
 
@@ -252,7 +262,7 @@ async fn an_upload_that_breaks_is_done_again() {
     });
     app.say("zhangsan", "写段代码").await;
     app.advance_to_sleeper(1.001..=2.5).await;
-    of_kind(&app, "zhangsan", "text", 2).await;
+    of_kind(&app, "zhangsan", "text", 3).await;
     app.settled().await;
     assert_eq!(files(&app, "zhangsan").len(), 1);
     assert_eq!(app.count("SELECT COUNT(*) FROM outbox WHERE unsure_since IS NOT NULL"), 0, "it did no harm");
@@ -264,11 +274,11 @@ async fn a_file_that_is_refused_ends_in_an_honest_sentence_and_the_rest_is_said(
     app.model.push(answer(&with_code()));
     app.wecom.trouble(|trouble| trouble.fail_next_upload(40004));
     app.say("zhangsan", "写段代码").await;
-    of_kind(&app, "zhangsan", "text", 3).await;
+    of_kind(&app, "zhangsan", "text", 4).await;
     app.settled().await;
     let messages = shown(&app, "zhangsan");
-    assert_eq!(messages[1], "运行前请先安装依赖。");
-    assert!(messages[2].starts_with("抱歉，这里本来有一个文件，但没能发给你。"), "{messages:?}");
+    assert_eq!(messages[2], "运行前请先安装依赖。");
+    assert!(messages[3].starts_with("抱歉，这里本来有一个文件，但没能发给你。"), "{messages:?}");
     let dead = "SELECT COUNT(*) FROM outbox WHERE state = 'dead' AND format = 'file' AND reason LIKE '%40004%'";
     assert_eq!(app.count(dead), 1);
 }

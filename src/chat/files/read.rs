@@ -21,11 +21,13 @@ const FENCES: usize = 32;
 /// that the sentence is in. 0: no block becomes a file.
 ///
 /// What is not such a block is rendered as [`render`] does it. Time and memory grow in proportion to the input.
-pub fn compose(markdown: &str, look: Look, most_lines: usize) -> Vec<Piece> {
+///
+/// `said` is what of the answer stands before it: a file may be called by the last heading there.
+pub fn compose(said: &str, markdown: &str, look: Look, most_lines: usize) -> Vec<Piece> {
     let blocks = if most_lines == 0 || !may_hold_a_file(markdown, most_lines) {
         Vec::new()
     } else {
-        Reader::new(markdown, look, most_lines).read()
+        Reader { heading: headings(said).last(), ..Reader::new(markdown, look, most_lines) }.read()
     };
     let (mut pieces, mut files) = (Vec::new(), Vec::new());
     let (mut words, mut from) = (String::new(), 0);
@@ -47,18 +49,18 @@ pub fn compose(markdown: &str, look: Look, most_lines: usize) -> Vec<Piece> {
     pieces
 }
 
-/// The text of the first heading.
-pub(super) fn first_heading(markdown: &str) -> Option<String> {
-    let mut heading: Option<String> = None;
-    for event in Parser::new_ext(markdown, OPTIONS) {
-        match (event, &mut heading) {
-            (Event::Start(Tag::Heading { .. }), _) => heading = Some(String::new()),
-            (Event::End(TagEnd::Heading(_)), _) => return heading,
+/// The texts of the headings.
+pub(super) fn headings(markdown: &str) -> impl Iterator<Item = String> {
+    let mut open: Option<String> = None;
+    Parser::new_ext(markdown, OPTIONS).filter_map(move |event| {
+        match (event, &mut open) {
+            (Event::Start(Tag::Heading { .. }), _) => open = Some(String::new()),
+            (Event::End(TagEnd::Heading(_)), _) => return open.take(),
             (Event::Text(text) | Event::Code(text), Some(heading)) => heading.push_str(&text),
             _ => {}
         }
-    }
-    None
+        None
+    })
 }
 
 /// Whether it is worth looking: most chunks of an answer are too short for any file.
@@ -246,7 +248,7 @@ mod tests {
             Piece::Words(part) => part.words().expect("words").content().to_owned(),
             Piece::File(file) => format!("<{}>", file.name.as_str()),
         };
-        compose(markdown, LOOK, 10).into_iter().map(show).collect()
+        compose("", markdown, LOOK, 10).into_iter().map(show).collect()
     }
 
     fn code(lines: usize) -> String {
@@ -283,7 +285,7 @@ mod tests {
     fn a_table_that_takes_many_lines_goes_as_a_spreadsheet() {
         let wide: String = (0..4).map(|n| format!("| 张{n} | 研发中心平台组 | 高级工程师 | 上海浦东 |\n")).collect();
         let markdown = format!("名单如下：\n\n| 姓名 | 部门 | 职位 | 地点 |\n|---|---|---|---|\n{wide}\n共 4 人。");
-        let pieces = compose(&markdown, LOOK, 10);
+        let pieces = compose("", &markdown, LOOK, 10);
         let Piece::File(NewFile { name, media_type, content }) = &pieces[1] else { panic!("{pieces:?}") };
         assert_eq!((name.as_str(), *media_type), ("表格.csv", "text/csv"));
         assert!(content.starts_with("\u{FEFF}姓名,部门,职位,地点\r\n张0,研发中心平台组,"), "{content}");
@@ -305,9 +307,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_heading_is_found() {
-        assert_eq!(first_heading("正文\n\n## 一、**总** `结`\n\n# 二").as_deref(), Some("一、总 结"));
-        assert_eq!(first_heading("正文"), None);
+    fn a_file_is_called_by_the_last_heading_also_of_what_was_said() {
+        let texts: Vec<_> = headings("正文\n\n## 一、**总** `结`\n\n# 二\n").collect();
+        assert_eq!(texts, ["一、总 结", "二"]);
+        let pieces = compose("## 读取配置\n\n如下：\n\n", &code(11), LOOK, 10);
+        let Piece::File(file) = &pieces[1] else { panic!("{pieces:?}") };
+        assert_eq!(file.name.as_str(), "读取配置.py");
     }
 
     /// Blocks that may become files, between words that are numbered.
@@ -327,7 +332,7 @@ mod tests {
         /// of the answer shown without files.
         #[test]
         fn what_is_cut_is_the_answer(markdown in source()) {
-            let pieces = compose(&markdown, LOOK, 10);
+            let pieces = compose("", &markdown, LOOK, 10);
             let files = pieces.iter().filter(|piece| matches!(piece, Piece::File(_))).count();
             let sentences = shown(&markdown).concat().matches('📎').count();
             prop_assert_eq!(files, sentences);

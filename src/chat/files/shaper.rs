@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Look, NewFile, Piece, compose, name, read::first_heading};
+use super::{Look, NewFile, Piece, compose, name, read::headings};
 use crate::{
     chat::{persist::persist, render::render, texts::Text},
     clock::Clock,
@@ -33,12 +33,18 @@ impl Shaper {
         self.most_parts != 0 && parts as usize >= self.most_parts
     }
 
-    /// The parts of a piece of an answer. Its files are on the disk when this returns.
+    /// The parts of a piece of an answer, behind what has been `said` of it. Its files are on the disk when this returns.
     ///
     /// # Errors
     /// [`LeaseLost`]: the member was erased meanwhile.
-    pub async fn parts(&self, claim: &Inbound, markdown: &str, look: Look) -> Result<Vec<ReplyPart>, LeaseLost> {
-        self.keep(claim, compose(markdown, look, self.most_lines)).await
+    pub async fn parts(
+        &self,
+        claim: &Inbound,
+        said: &str,
+        markdown: &str,
+        look: Look,
+    ) -> Result<Vec<ReplyPart>, LeaseLost> {
+        self.keep(claim, compose(said, markdown, look, self.most_lines)).await
     }
 
     /// The parts of the rest of an answer, of which `said` has been said in `parts` parts. Where all of it together would
@@ -54,13 +60,13 @@ impl Shaper {
         rest: &str,
         look: Look,
     ) -> Result<Vec<ReplyPart>, LeaseLost> {
-        let mut pieces = compose(rest, look, self.most_lines);
+        let mut pieces = compose(said, rest, look, self.most_lines);
         let room = self.most_parts.saturating_sub(parts as usize);
         // One message more is less trouble than a file.
         if self.most_parts != 0 && pieces.len() > room + 1 {
             pieces.truncate(room);
             let content = format!("{said}{rest}");
-            let name = name::of_answer(first_heading(&content).as_deref(), look.language);
+            let name = name::of_answer(headings(&content).next().as_deref(), look.language);
             let sentence = Text::AnswerFile { name: name.as_str() }.render(look.language);
             pieces.extend(render(&sentence, Format::Text).into_iter().map(Piece::Words));
             pieces.push(Piece::File(NewFile { name, media_type: "text/markdown", content }));
