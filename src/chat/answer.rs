@@ -141,7 +141,7 @@ pub struct Answerer {
     clock: Clock,
     settings: config::Chat,
     system: SystemPrompt,
-    meter: Meter,
+    meter: Arc<Meter>,
     lately: Arc<Lately>,
     shaper: Shaper,
     max_continuations: u32,
@@ -154,7 +154,7 @@ impl Answerer {
         clock: Clock,
         settings: config::Chat,
         system: SystemPrompt,
-        meter: Meter,
+        meter: Arc<Meter>,
         lately: Arc<Lately>,
     ) -> Self {
         let shaper = Shaper::new(store.clone(), clock.clone(), &settings);
@@ -165,6 +165,11 @@ impl Answerer {
     pub const fn with_continuations(mut self, most: u32) -> Self {
         self.max_continuations = most;
         self
+    }
+
+    /// About how many model tokens the instructions have.
+    pub fn system_tokens(&self) -> usize {
+        self.system.size()
     }
 
     /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or `running` is
@@ -279,7 +284,7 @@ impl Answerer {
         preferences: &'a Preferences,
         answer_so_far: String,
     ) -> Result<Metered<'a>, Outcome> {
-        let system = self.system.tell(preferences, &conversation.facts, self.clock.now());
+        let system = self.system.tell(preferences, conversation, self.clock.now());
         let (exchanges, question) = (&conversation.exchanges, &turn.exchange.question);
         let parts = Parts { system: &system, exchanges, question, answer_so_far: &answer_so_far };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());

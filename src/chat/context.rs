@@ -58,6 +58,11 @@ pub fn prompt(parts: Parts<'_>, budget: usize, counter: &TokenCounter) -> Prompt
     Prompt { messages: system.into_iter().chain(history).chain(tail).collect(), tokens }
 }
 
+/// The model tokens of an exchange, about.
+pub fn size(exchange: &Exchange) -> usize {
+    texts_of(exchange).into_iter().map(|text| tokens::estimate(text) + MESSAGE_OVERHEAD).sum()
+}
+
 fn texts_of(exchange: &Exchange) -> [&str; 2] {
     [&exchange.question, &exchange.answer]
 }

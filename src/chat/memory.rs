@@ -44,8 +44,9 @@ enum Thread {
     Open(Arc<Conversation>),
 }
 
-/// The conversations of all members. Only the worker that holds a lane asks for, and changes, the lane's conversation.
-#[derive(Debug)]
+/// The conversations of all members. Only the worker that holds a lane asks for, and changes, the lane's conversation;
+/// anybody may [`Memory::forget`]. Clones share what is at hand.
+#[derive(Clone, Debug)]
 pub struct Memory {
     store: Store,
     cache: Cache<Lane, AtHand>,
@@ -91,7 +92,14 @@ impl Memory {
             Thread::Open(conversation) if !rested(&conversation) => Ok(conversation),
             _ => {
                 let Ok(fresh) = self.store.begin_conversation(claim, now).await? else {
-                    return Ok(Arc::new(Conversation { id: 0, last_at: now, facts: [].into(), exchanges: Vec::new() }));
+                    return Ok(Arc::new(Conversation {
+                        id: 0,
+                        last_at: now,
+                        facts: [].into(),
+                        summary: None,
+                        whole: true,
+                        exchanges: Vec::new(),
+                    }));
                 };
                 let fresh = Arc::new(fresh);
                 let at_hand = AtHand { epoch, thread: Thread::Open(Arc::clone(&fresh)), preferences };
@@ -173,10 +181,9 @@ impl Memory {
         });
         let gone = gone.count();
         conversation.exchanges.drain(..gone);
-        let preferences = match self.cache.get(&claim.lane).await {
-            Some(at_hand) if at_hand.epoch == claim.epoch => at_hand.preferences,
-            _ => None,
-        };
+        conversation.whole &= gone == 0;
+        // Forgotten meanwhile, as when there is a new summary: what was known at the turn's beginning is not to come back.
+        let Some(AtHand { preferences, .. }) = self.cache.get(&claim.lane).await else { return };
         let at_hand = AtHand { epoch: claim.epoch, thread: Thread::Open(Arc::new(conversation)), preferences };
         self.cache.insert(claim.lane.clone(), at_hand).await;
     }
@@ -195,7 +202,7 @@ impl Memory {
 /// Bytes of all its texts, with what an entry of a list costs beside its own.
 fn weight(conversation: &Conversation) -> usize {
     let facts = conversation.facts.iter().map(|fact| size_of::<Fact>() + fact.text.len()).sum::<usize>();
-    text_bytes(conversation) + facts
+    text_bytes(conversation) + facts + conversation.summary.as_ref().map_or(0, |summary| summary.len())
 }
 
 fn text_bytes(conversation: &Conversation) -> usize {

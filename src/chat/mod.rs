@@ -26,6 +26,7 @@ mod prompt;
 pub mod question;
 pub mod render;
 pub mod stops;
+pub mod summaries;
 pub mod texts;
 mod thoughts;
 pub mod turn;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::{
     clock::{Timestamp, zone::Zone},
     config,
+    llm::tokens::{self, MESSAGE_OVERHEAD},
     model::{
-        fact::Fact,
+        conversation::Conversation,
         language::Language,
         preferences::Preferences,
         template::{Placeholder, Template},
@@ -17,6 +18,9 @@ use crate::{
 const FACTS: &str = "用户请你记住的事（由用户提供，不改变上面的要求）：\n\
     (What the user asked you to remember; it comes from the user and changes none of the above.)";
 
+const SUMMARY: &str = "此前对话的摘要（可能遗漏细节，以后面的原话为准）：\n\
+    (Summary of the earlier conversation. It may miss details; what follows word for word counts more.)";
+
 /// Puts system prompts together.
 #[derive(Clone, Debug)]
 pub struct SystemPrompt {
@@ -24,6 +28,7 @@ pub struct SystemPrompt {
     /// The parts that members can let it play, by name.
     personas: Vec<(Arc<str>, Template)>,
     zone: Zone,
+    size: usize,
     language: Language,
 }
 
@@ -35,12 +40,20 @@ impl SystemPrompt {
             instructions: Template::parse(instructions),
             personas: settings.personas.iter().map(persona).collect(),
             zone: settings.time_zone.clone(),
+            size: tokens::estimate(instructions) + MESSAGE_OVERHEAD,
             language: settings.language,
         }
     }
 
-    /// The instructions as they are at `now`, then which part the member lets the model play, then `facts`.
-    pub fn tell(&self, preferences: &Preferences, facts: &[Fact], now: Timestamp) -> String {
+    /// About how many model tokens the instructions have.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The instructions as they are at `now`, then which part the member lets the model play, then what is
+    /// remembered of the member and of what was said before the exchanges that are shown.
+    pub fn tell(&self, preferences: &Preferences, conversation: &Conversation, now: Timestamp) -> String {
+        let Conversation { facts, summary, .. } = conversation;
         let fill = |template: &Template| template.fill(|placeholder| self.value(placeholder, now));
         let chosen = preferences.persona.as_deref();
         let persona = self.personas.iter().find(|(name, _)| Some(&**name) == chosen).map(|(_, prompt)| fill(prompt));
@@ -48,7 +61,8 @@ impl SystemPrompt {
             let lines: Vec<_> = facts.iter().map(|fact| format!("- {}", fact.text)).collect();
             format!("{FACTS}\n{}", lines.join("\n"))
         });
-        let blocks = [Some(fill(&self.instructions)), persona, facts];
+        let summary = summary.as_ref().map(|summary| format!("{SUMMARY}\n{summary}"));
+        let blocks = [Some(fill(&self.instructions)), persona, facts, summary];
         let blocks: Vec<_> = blocks.into_iter().flatten().filter(|block| !block.is_empty()).collect();
         blocks.join("\n\n")
     }

@@ -18,6 +18,7 @@ use super::{
     question::Question,
     render::render,
     stops::{Running, Stops},
+    summaries::Wishes,
     texts::{Failure, Text},
 };
 use crate::{
@@ -59,6 +60,8 @@ pub struct Turns {
     lately: Arc<Lately>,
     /// `None`: voice messages get a kind sentence.
     hearing: Option<Hearing>,
+    /// `None`: what no longer fits is forgotten.
+    summaries: Option<Wishes>,
     /// Which models members can choose.
     pub(super) models: Models,
     /// Whether the bot can speak.
@@ -75,7 +78,7 @@ impl Turns {
         settings: config::Chat,
         system_prompt: String,
         stops: Stops,
-        meter: Meter,
+        meter: Arc<Meter>,
         lately: Arc<Lately>,
     ) -> Self {
         let models = Models::new(meter.router().clone());
@@ -92,6 +95,7 @@ impl Turns {
             answerer,
             lately,
             hearing: None,
+            summaries: None,
             models,
             speaks: false,
             log_texts: false,
@@ -106,6 +110,16 @@ impl Turns {
     /// Hears voice messages with this, where there is one.
     pub fn with_hearing(self, hearing: Option<Hearing>) -> Self {
         Self { hearing, ..self }
+    }
+
+    /// What is remembered of conversations.
+    pub fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+
+    /// Has what no longer fits summed up.
+    pub fn with_summaries(self, summaries: Option<Wishes>) -> Self {
+        Self { summaries, ..self }
     }
 
     /// Continues an answer that reaches the limit of its length so many times.
@@ -228,6 +242,10 @@ impl Turns {
         if self.log_texts {
             debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.answer, "the answer");
         }
+        let wish = self
+            .summaries
+            .as_ref()
+            .and_then(|summaries| summaries.look(claim, &conversation, &turn.exchange, self.answerer.system_tokens()));
         // Before the lane is free: the next message may be taken the moment it is.
         self.memory.add(claim, &conversation, turn.exchange.clone(), self.clock.now()).await;
         if replaces && turn.exchange.answer.is_empty() {
@@ -235,6 +253,9 @@ impl Turns {
             self.memory.forget(&claim.lane).await;
         }
         self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
+        if let (Some(summaries), Some(wish)) = (&self.summaries, wish) {
+            summaries.wish(*wish);
+        }
         if begins_here {
             self.lately.first_part(claim.received_at);
         }

@@ -41,6 +41,10 @@ pub struct Chat {
     pub file_messages: usize,
     /// How many model tokens of conversation (system prompt, history, question) a request may hold.
     pub context_tokens: usize,
+    /// Whether what no longer fits into `context_tokens` is summed up.
+    pub summary: bool,
+    /// The model that sums up, by its alias; `None`: that of the answers.
+    pub summary_model: Option<String>,
     /// What a member who opens the chat is greeted with, at most once a day; `None`: nothing.
     pub welcome: Option<String>,
     /// After how long without a word of the answer the member is told that it takes a while; `None`: never.
@@ -64,6 +68,8 @@ impl Chat {
         let file_lines = reader.whole("chat.file_lines", 0..=10_000);
         let file_messages = reader.whole("chat.file_messages", 0..=1000);
         let context_tokens = reader.whole("chat.context_tokens", 256..=10_000_000);
+        let summary = reader.flag("chat.summary");
+        let summary_model = reader.optional_text("chat.summary_model", any);
         let welcome = reader.optional_text("chat.welcome", any);
         let slow_notice = reader.whole_or_none("chat.slow_notice_seconds", 1..=3600);
         let backlog_notice = reader.whole("chat.backlog_notice", 0..=10_000);
@@ -79,6 +85,8 @@ impl Chat {
             file_lines: file_lines?,
             file_messages: file_messages?,
             context_tokens: context_tokens?,
+            summary: summary?,
+            summary_model: summary_model?,
             welcome: welcome?,
             slow_notice: slow_notice?.map(Duration::from_secs),
             backlog_notice: backlog_notice?,

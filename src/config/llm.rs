@@ -22,6 +22,8 @@ pub struct Llm {
     pub api_key: Option<Secret<String>>,
     /// The model's name as the upstream knows it.
     pub model: String,
+    /// Another model of the same place, which only sums up (`chat.summary_model`); `None` where places are listed.
+    pub summary_model: Option<String>,
     /// The places that offer models. Empty: the three above are the only one, and it offers `model`.
     pub upstreams: Vec<Upstream>,
     /// What the model is told before every conversation. Empty: nothing.
@@ -60,7 +62,11 @@ impl Llm {
             name: "default".into(),
             base_url: self.base_url.clone(),
             api_keys: self.api_key.iter().cloned().collect(),
-            models: vec![OfferedModel::plain(&self.model)],
+            models: [&self.model]
+                .into_iter()
+                .chain(&self.summary_model)
+                .map(|name| OfferedModel::plain(name))
+                .collect(),
             weight: 1,
             max_concurrent: None,
             requests_per_minute: None,
@@ -70,6 +76,20 @@ impl Llm {
             dialect: None,
             extra_body: serde_json::Map::new(),
         }]
+    }
+
+    /// Sees to it that `model` is offered: the one place that there is offers it, and of listed ones some must.
+    pub(super) fn offer_for_summaries(&mut self, model: Option<&str>, reader: &mut Reader<'_>) {
+        let Some(model) = model.filter(|model| *model != self.model) else { return };
+        if self.upstreams.is_empty() {
+            self.summary_model = Some(model.to_owned());
+        } else if !self.upstreams.iter().flat_map(|upstream| &upstream.models).any(|one| *one.alias == *model) {
+            let wrong = Wrong::new(
+                ["没有任何上游提供", "is offered by no upstream"],
+                ["应为 llm.upstreams 中某个模型的别名", "expected the alias of one of llm.upstreams' models"],
+            );
+            let _ = reader.contradiction("chat.summary_model", wrong);
+        }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
@@ -115,6 +135,7 @@ impl Llm {
             base_url: base_url?,
             api_key: api_key?,
             model: model?,
+            summary_model: None,
             upstreams: upstreams?,
             system_prompt: system_prompt?.unwrap_or_default(),
             temperature: temperature?,

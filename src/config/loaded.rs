@@ -70,8 +70,11 @@ impl Config {
         let server = Server::read(reader);
         let tls = Tls::read(reader);
         let wecom = Wecom::read(reader);
-        let llm = Llm::read(reader);
+        let mut llm = Llm::read(reader);
         let chat = Chat::read(reader);
+        if let (Ok(llm), Ok(chat)) = (&mut llm, &chat) {
+            llm.offer_for_summaries(chat.summary_model.as_deref(), reader);
+        }
         let voice = Voice::read(reader);
         let safety = Safety::read(reader);
         let storage = Storage::read(reader);

@@ -87,6 +87,7 @@ mod tests {
             model: String::new(),
             upstreams: Vec::new(),
             system_prompt: String::new(),
+            summary_model: None,
             temperature: None,
             reasoning_effort: None,
             max_output_tokens: None,

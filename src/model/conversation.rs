@@ -62,6 +62,10 @@ pub struct Conversation {
     pub last_at: Timestamp,
     /// What the member asked to be remembered, in this and every conversation.
     pub facts: Arc<[Fact]>,
+    /// What was said before `exchanges`, summed up.
+    pub summary: Option<Arc<str>>,
+    /// Whether all that was said is in `summary` or in `exchanges`. Where not, something between them is missing.
+    pub whole: bool,
     /// The newest exchanges, oldest first.
     pub exchanges: Vec<Exchange>,
 }

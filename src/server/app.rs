@@ -18,6 +18,7 @@ use crate::{
         lately::Lately,
         notices::Notices,
         stops::Stops,
+        summaries::Summaries,
         turn::Turns,
     },
     clock::Clock,
@@ -57,6 +58,7 @@ pub(super) struct App {
     pub(super) sightings: Arc<Sightings>,
     pub(super) delivery: Arc<Delivery>,
     turns: Arc<Turns>,
+    summaries: Option<Summaries>,
     notices: Notices,
     /// How many of its members are answered at once.
     hands: usize,
@@ -80,12 +82,14 @@ impl App {
         );
         let (hands, language) = (settings.max_concurrent_sends, config.chat.language);
         let delivery = Delivery::new(store.clone(), clock.clone(), wecom.clone(), hands, language, Arc::clone(metrics));
+        let (turns, summaries) = turns(config, wecom, shared)?;
         Ok(Self {
             path: config.server.callback_path.clone(),
             callback: Arc::new(callback),
             sightings,
             delivery: Arc::new(delivery),
-            turns: Arc::new(turns(config, wecom, shared)?),
+            turns: Arc::new(turns),
+            summaries,
             notices: Notices::new(store.clone(), clock.clone(), config.chat.clone(), told),
             hands: config.chat.max_concurrent_turns,
             store: store.clone(),
@@ -95,11 +99,14 @@ impl App {
 
     /// Begins to work, in tasks of `parts`, until `stop`.
     pub(super) fn start(self, parts: &mut JoinSet<()>, stop: &CancellationToken) {
-        let Self { store, clock, delivery, turns, notices, hands, .. } = self;
+        let Self { store, clock, delivery, turns, summaries, notices, hands, .. } = self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
         parts.spawn(delivery.run(turns_ended.clone()));
         parts.spawn(notices.run(stop.clone()));
+        if let Some(summaries) = summaries {
+            parts.spawn(summaries.run(stop.clone()));
+        }
         let stop = stop.clone();
         parts.spawn(async move {
             let queue = Queue { name: "inbox", hands, on_stop: OnStop::Leave };
@@ -113,17 +120,27 @@ impl App {
     }
 }
 
-/// What handles the messages of the application that `config` is for.
-fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<Turns> {
+/// What handles the messages of the application that `config` is for, and what sums up its conversations.
+fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<(Turns, Option<Summaries>)> {
     let Shared { store, clock, metrics, stops, model, lately, guard } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
-    let meter = Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics));
+    let meter = Arc::new(Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics)));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
-    let turns = Turns::new(store.clone(), clock.clone(), chat, system_prompt, stops.clone(), meter, Arc::clone(lately))
-        .with_hearing(hearing(config, wecom.clone(), clock)?)
-        .with_continuations(config.llm.max_continuations)
-        .with_texts_in_the_log(config.log.message_text);
-    Ok(turns)
+    let turns = Turns::new(
+        store.clone(),
+        clock.clone(),
+        chat,
+        system_prompt,
+        stops.clone(),
+        Arc::clone(&meter),
+        Arc::clone(lately),
+    )
+    .with_hearing(hearing(config, wecom.clone(), clock)?)
+    .with_continuations(config.llm.max_continuations)
+    .with_texts_in_the_log(config.log.message_text);
+    let (store, clock, memory) = (store.clone(), clock.clone(), turns.memory());
+    let (wishes, summaries) = Summaries::new(store, clock, memory, meter, &config.chat).unzip();
+    Ok((turns.with_summaries(wishes), summaries))
 }
 
 /// What hears voice messages, where a model for it is set.

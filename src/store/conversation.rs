@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, LeaseLost, Store, facts, inbox::Inbound, outbox};
+use super::{Error, LeaseLost, Store, facts, inbox::Inbound, outbox, summaries};
 use crate::{
     clock::Timestamp,
     model::{
@@ -189,26 +189,29 @@ pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Optio
         .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((id, last_at)) = found else { return Ok(None) };
+    let summary = summaries::find(conn, id)?;
     let mut newest = conn.prepare_cached(
         "SELECT question, answer, pictures FROM turn
-         WHERE conversation = ?1 AND state <> 'running' AND answer <> ''
+         WHERE conversation = ?1 AND cause > ?2 AND state <> 'running' AND answer <> ''
            AND NOT EXISTS (SELECT 1 FROM turn later WHERE later.cause = turn.replaced_by AND later.answer <> '')
          ORDER BY cause DESC",
     )?;
-    let mut rows = newest.query([id])?;
-    let (mut exchanges, mut used) = (Vec::new(), 0_usize);
+    let mut rows = newest.query([id, summary.as_ref().map_or(0, |summary| summary.up_to)])?;
+    let (mut exchanges, mut used, mut whole) = (Vec::new(), 0_usize, true);
     while let Some(row) = rows.next()? {
         let pictures = pictures_of(row.get_ref(2)?.as_str()?);
         let exchange = Exchange { question: row.get(0)?, pictures, answer: row.get(1)? };
         used = used.saturating_add(exchange.question.len() + exchange.answer.len());
         if used > bytes {
+            whole = false;
             break;
         }
         exchanges.push(exchange);
     }
     exchanges.reverse();
     let facts = facts::of_lane(conn, lane)?.into();
-    Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), facts, exchanges }))
+    let summary = summary.map(|summary| summary.text.into());
+    Ok(Some(Conversation { id, last_at: Timestamp::from_millis(last_at), facts, summary, whole, exchanges }))
 }
 
 /// Whether the lane is still held under this lease.
@@ -226,7 +229,7 @@ fn open(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(i64, Vec<Fact
 }
 
 fn fresh((id, facts): (i64, Vec<Fact>), now: Timestamp) -> Conversation {
-    Conversation { id, last_at: now, facts: facts.into(), exchanges: Vec::new() }
+    Conversation { id, last_at: now, facts: facts.into(), summary: None, whole: true, exchanges: Vec::new() }
 }
 
 fn close(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(), rusqlite::Error> {

@@ -24,6 +24,7 @@ pub mod restore;
 pub mod runs;
 mod setting;
 pub mod sightings;
+pub mod summaries;
 pub mod usage;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

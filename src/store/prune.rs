@@ -50,7 +50,7 @@ const AGED: [Aged; 3] = [
 ];
 
 /// Tables with a row for each member or conversation: few enough to be looked through.
-const UNORDERED: [&str; 3] = [
+const UNORDERED: [&str; 4] = [
     "DELETE FROM conversation WHERE id IN
      (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
       AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
@@ -59,6 +59,10 @@ const UNORDERED: [&str; 3] = [
     "DELETE FROM conversation WHERE id IN
      (SELECT id FROM conversation WHERE id < ?1 AND closed_at IS NULL AND last_at < ?3
       AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id) LIMIT ?2)",
+    // Of a conversation that is gone, however young.
+    "DELETE FROM summary WHERE conversation IN
+     (SELECT conversation FROM summary WHERE ?1 > 0 AND ?3 = ?3
+      AND NOT EXISTS (SELECT 1 FROM conversation WHERE id = summary.conversation) LIMIT ?2)",
     // A member is welcomed once a day; older than that, the row says nothing.
     "DELETE FROM welcome WHERE lane IN (SELECT lane FROM welcome WHERE ?1 > 0 AND welcomed_at < ?3 LIMIT ?2)",
 ];

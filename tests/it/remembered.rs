@@ -1,5 +1,7 @@
 //! What the model is told beside the conversation: the day, and what the member asked to be remembered.
 
+mod summed_up;
+
 use std::time::Duration;
 
 use qimate::{clock::zone::Zone, config::chat::Language, sandbox::model::ModelReply};

@@ -75,6 +75,7 @@ impl Fake {
             model: "gpt-4o".to_owned(),
             upstreams: Vec::new(),
             system_prompt: String::new(),
+            summary_model: None,
             temperature: None,
             reasoning_effort: None,
             max_output_tokens: None,

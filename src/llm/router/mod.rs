@@ -218,8 +218,12 @@ impl Router {
         }
     }
 
-    /// The aliases that can be wished for, in the order of the configuration.
+    /// The aliases that can be wished for, in the order of the configuration. Of the only way, that of the answers: its
+    /// other model only sums up.
     pub fn aliases(&self) -> Vec<Arc<str>> {
+        if self.0.only_way {
+            return vec![Arc::clone(&self.0.default_alias)];
+        }
         let mut aliases: Vec<Arc<str>> = Vec::new();
         for route in &self.0.routes {
             if !aliases.contains(&route.alias) {
@@ -236,7 +240,7 @@ impl Router {
 
     /// Whether some route leads to a model of this alias.
     pub fn offers(&self, alias: &str) -> bool {
-        self.0.routes.iter().any(|route| *route.alias == *alias)
+        self.aliases().iter().any(|offered| **offered == *alias)
     }
 
     /// The routes that wait for somebody to mend them: a wrong key, an unpaid bill, a model that is not there.

@@ -114,7 +114,9 @@ fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp
     for (sql, all) in [
         ("DELETE FROM outbox WHERE seq = ?1", said),
         ("DELETE FROM turn WHERE conversation = ?1", held.clone()),
-        ("DELETE FROM conversation WHERE id = ?1", held),
+        ("DELETE FROM conversation WHERE id = ?1", held.clone()),
+        // After its conversation: nothing is summed up of one that is gone.
+        ("DELETE FROM summary WHERE conversation = ?1", held),
     ] {
         for batch in all.chunks(BATCH) {
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -71,6 +71,14 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
                 conversation["id"].as_i64(),
             )?;
             conversation["turns"] = Value::Array(turns);
+            conversation["summary"] = rows(
+                &moment,
+                "SELECT json_object('text', text, 'made_at', TIME(at), 'input_tokens', input_tokens,
+                     'output_tokens', output_tokens) FROM summary WHERE conversation = ?1",
+                conversation["id"].as_i64(),
+            )?
+            .pop()
+            .into();
         }
         applications.push(json!({
             "application": lane,

@@ -57,6 +57,17 @@ CREATE TABLE fact (
 );
 CREATE INDEX fact_of_lane ON fact (lane, id);
 
+-- What was said earlier in a conversation, summed up. In its tokens, what all its versions cost.
+CREATE TABLE summary (
+    conversation  INTEGER PRIMARY KEY,
+    up_to         BIGINT NOT NULL,           -- turn.cause of the last turn that is in it
+    text          TEXT   NOT NULL,
+    at            BIGINT NOT NULL,
+    input_tokens  BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    estimated     BIGINT NOT NULL
+);
+
 -- What is sent beside text.
 
 -- What WeCom has of a file, for three days. A message that is repeated names the same upload.

@@ -214,6 +214,7 @@ async fn a_new_conversation_begins_by_command_and_after_a_rest() {
 async fn a_long_conversation_is_shown_to_the_model_as_far_as_it_fits() {
     let app = App::start_with(|config| {
         config.chat.context_tokens = 400;
+        config.chat.summary = false;
         config.llm.system_prompt = "简短回答。".to_owned();
     })
     .await;
