@@ -132,7 +132,8 @@ impl<'a> Reservation<'a> {
     /// # Errors
     /// [`llm::error::Error`] when no answer began; nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
     pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
-        let wish = Wish { alias: self.alias, affinity: self.affinity, input_tokens: self.input_estimate };
+        let sees = request.messages.iter().any(|message| !message.pictures.is_empty());
+        let wish = Wish { alias: self.alias, affinity: self.affinity, input_tokens: self.input_estimate, sees };
         let cleared = ClearedRequest::through(&self.meter.guard, request);
         let (request, masks, hits) = cleared.map_err(|Withheld(hits)| {
             self.meter.count(&hits);

@@ -1,126 +1,45 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
+mod slow;
+
 use std::{pin::pin, sync::Arc};
 
 use tracing::{debug, warn};
 
+use self::slow::SlowNotice;
 use super::{
+    album::{Album, Shown},
     cause::chain,
     context::{self, Parts},
     files::{Look, Shaper},
+    joining::Together,
     lately::Lately,
     live::{Live, seam::Seam},
+    outcome::Outcome,
     persist::persist,
     prompt::SystemPrompt,
-    render::render,
     stops::Running,
-    texts::{Failure, Text},
     thoughts::Thoughts,
 };
 use crate::{
-    alert::observation::End,
     clock::Clock,
     config::{self, chat::Reasoning},
     llm::{
         client::ChatRequest,
-        error::Error,
         stream::{Delta, FinishReason},
     },
-    meter::{Charge, Meter, Metered, Payer, QuotaExceeded},
-    metrics::TurnResult,
+    meter::{Charge, Meter, Metered, Payer},
     model::{
-        conversation::Conversation,
-        language::Language,
+        conversation::{Conversation, Exchange},
         preferences::Preferences,
-        reply::{Format, ReplyPart},
+        reply::ReplyPart,
     },
-    store::{LeaseLost, Store, conversation::TurnRecord, inbox::Inbound},
+    store::{
+        LeaseLost, Store,
+        conversation::TurnRecord,
+        inbox::{Inbound, Waiting},
+    },
 };
-
-/// How an answer ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The model finished.
-    Complete,
-    /// The model reached the length limit.
-    TooLong,
-    /// The member stopped it.
-    Stopped,
-    /// The model finished without a word.
-    Empty,
-    /// The provider's content filter cut in.
-    Filtered,
-    /// The rules of this house keep the question from the model.
-    Refused,
-    /// The member may not use more for now.
-    Quota(QuotaExceeded),
-    /// The model failed.
-    Model(Error),
-}
-
-impl Outcome {
-    /// Of an answer that did not begin.
-    fn of(error: Error) -> Self {
-        match error {
-            Error::Withheld => Self::Refused,
-            error => Self::Model(error),
-        }
-    }
-
-    /// What the member must be told about it.
-    pub const fn failure(&self) -> Option<Failure<'_>> {
-        match self {
-            Self::Complete | Self::Stopped => None,
-            Self::TooLong => Some(Failure::TooLong),
-            Self::Empty => Some(Failure::Empty),
-            Self::Filtered => Some(Failure::Filtered),
-            Self::Refused => Some(Failure::Refused),
-            Self::Quota(quota) => Some(Failure::Quota(quota)),
-            Self::Model(error) => Some(Failure::Model(error)),
-        }
-    }
-
-    /// What is counted for it.
-    pub const fn result(&self) -> TurnResult {
-        match self {
-            Self::Complete => TurnResult::Answered,
-            Self::TooLong => TurnResult::LengthLimit,
-            Self::Stopped => TurnResult::Stopped,
-            Self::Empty => TurnResult::Empty,
-            Self::Filtered => TurnResult::Filtered,
-            Self::Refused => TurnResult::Withheld,
-            Self::Quota(_) => TurnResult::Quota,
-            Self::Model(_) => TurnResult::Model,
-        }
-    }
-
-    /// What it says about the whole, for the alerts; `None` where it says nothing: the member stopped it, or may not ask.
-    pub const fn end(&self) -> Option<End> {
-        let error = match self {
-            Self::Complete | Self::TooLong | Self::Filtered => return Some(End::Answered),
-            Self::Stopped | Self::Refused | Self::Quota(_) => return None,
-            Self::Empty => return Some(End::OtherwiseFailed),
-            Self::Model(error) => error,
-        };
-        Some(match error {
-            // The model works; this conversation is too long for it, or this question is not for it.
-            Error::TooLong | Error::ContentFiltered | Error::Withheld => End::Answered,
-            Error::Unauthorized { .. } => End::KeyRefused,
-            Error::QuotaExhausted { .. } => End::NoCredit,
-            Error::Misconfigured { .. } | Error::ModelNotFound { .. } => End::Misconfigured,
-            Error::RateLimited { .. }
-            | Error::Rejected { .. }
-            | Error::Upstream { .. }
-            | Error::Unreachable(_)
-            | Error::FirstDeltaTimeout
-            | Error::GapTimeout
-            | Error::AnswerTimeout
-            | Error::Cut { .. }
-            | Error::Garbage { .. }
-            | Error::StreamError { .. } => End::ModelFailed,
-        })
-    }
-}
 
 /// An answer that has ended.
 #[derive(Debug)]
@@ -135,6 +54,17 @@ pub struct Written {
     pub charge: Charge,
 }
 
+/// An answer that was not begun, because more came that belongs to its question.
+#[derive(Debug)]
+pub struct Joined {
+    /// The turn as it was.
+    pub turn: TurnRecord,
+    /// What came.
+    pub rows: Vec<Waiting>,
+    /// What was spent in vain.
+    pub charge: Charge,
+}
+
 /// What writing answers needs.
 pub struct Answerer {
     store: Store,
@@ -145,6 +75,7 @@ pub struct Answerer {
     lately: Arc<Lately>,
     shaper: Shaper,
     max_continuations: u32,
+    album: Album,
 }
 
 impl Answerer {
@@ -156,9 +87,20 @@ impl Answerer {
         system: SystemPrompt,
         meter: Arc<Meter>,
         lately: Arc<Lately>,
+        album: Album,
     ) -> Self {
         let shaper = Shaper::new(store.clone(), clock.clone(), &settings);
-        Self { store, clock, settings, system, meter, lately, shaper, max_continuations: 0 }
+        Self { store, clock, settings, system, meter, lately, shaper, max_continuations: 0, album }
+    }
+
+    /// Shows the model pictures of this album.
+    pub fn with_album(self, album: Album) -> Self {
+        Self { album, ..self }
+    }
+
+    /// Whether the member's model sees pictures.
+    pub(super) fn sees(&self, preferences: &Preferences) -> bool {
+        self.meter.router().sees(preferences.model.as_deref())
     }
 
     /// Continues an answer that reaches the limit of its length so many times.
@@ -174,6 +116,9 @@ impl Answerer {
 
     /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or `running` is
     /// stopped. An answer that reaches the limit of its length is continued: to everybody else it is one.
+    ///
+    /// # Errors
+    /// [`Joined`]: before anything of it was said, something came that belongs to the question.
     pub async fn write(
         &self,
         claim: &Inbound,
@@ -181,7 +126,9 @@ impl Answerer {
         conversation: &Conversation,
         preferences: &Preferences,
         running: &Running,
-    ) -> Written {
+        together: &mut Together<'_>,
+    ) -> Result<Written, Joined> {
+        let unsaid = turn.parts;
         // What was understood of a voice message is no part of the answer.
         let mut before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
         let mut live = Live::resume(self.settings.progressive, turn.parts - before);
@@ -194,6 +141,7 @@ impl Answerer {
         // What was thought before a crash may have been shown already.
         let is_first = claim.claims == 1 || turn.parts == 0;
         let mut thoughts = (self.settings.reasoning == Reasoning::Quote && is_first).then(Box::<Thoughts>::default);
+        let mut joined = None;
         let outcome = loop {
             let so_far = format!("{}{}", turn.exchange.answer, live.pending());
             let mut seam = Seam::behind(&so_far);
@@ -203,6 +151,10 @@ impl Answerer {
                 tokio::select! {
                     biased;
                     () = running.stopped() => Err(Outcome::Stopped),
+                    rows = together.more(claim), if is_open(&turn, unsaid) => {
+                        joined = Some(rows);
+                        Err(Outcome::Stopped)
+                    }
                     begun = slow.beside(begin) => begun,
                 }
             };
@@ -222,6 +174,10 @@ impl Answerer {
                 let next = tokio::select! {
                     biased;
                     () = running.stopped() => None,
+                    rows = together.more(claim), if is_open(&turn, unsaid) => {
+                        joined = Some(rows);
+                        None
+                    }
                     next = slow.beside(next) => Some(next),
                 };
                 let (text, end) = match next {
@@ -267,13 +223,16 @@ impl Answerer {
             continuations += 1;
             debug!(inbox.seq = claim.seq, turn.id = %turn.id, continuations, "an answer was cut at its limit and goes on");
         };
+        if let Some(rows) = joined {
+            return Err(Joined { turn, rows, charge });
+        }
         let rest = live.finish();
         let wrote_nothing = turn.parts == before && rest.trim().is_empty();
         let outcome = match outcome {
             Outcome::Complete if wrote_nothing => Outcome::Empty,
             other => other,
         };
-        Written { turn, rest, outcome, charge }
+        Ok(Written { turn, rest, outcome, charge })
     }
 
     async fn begin<'a>(
@@ -284,11 +243,45 @@ impl Answerer {
         preferences: &'a Preferences,
         answer_so_far: String,
     ) -> Result<Metered<'a>, Outcome> {
+        let own = &turn.exchange.pictures;
+        let shown = if self.sees(preferences) {
+            // Rare, so not in every turn's future.
+            Box::pin(self.album.open(own, &conversation.exchanges)).await.unwrap_or_default()
+        } else if own.is_empty() {
+            Shown::default()
+        } else {
+            return Err(Outcome::Blind);
+        };
+        if shown.of(own).1 > 0 {
+            return Err(Outcome::Gone);
+        }
+        match self.ask(claim, turn, conversation, preferences, &answer_so_far, &shown).await {
+            Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => {
+                warn!(inbox.seq = claim.seq, turn.id = %turn.id, %error, "the model takes no pictures; is llm.vision right?");
+                if !own.is_empty() {
+                    return Err(Outcome::Blind);
+                }
+                let blank = Shown::default();
+                Box::pin(self.ask(claim, turn, conversation, preferences, &answer_so_far, &blank)).await
+            }
+            begun => begun,
+        }
+    }
+
+    async fn ask<'a>(
+        &'a self,
+        claim: &Inbound,
+        turn: &TurnRecord,
+        conversation: &Conversation,
+        preferences: &'a Preferences,
+        answer_so_far: &str,
+        shown: &Shown<'_>,
+    ) -> Result<Metered<'a>, Outcome> {
         let system = self.system.tell(preferences, conversation, self.clock.now());
-        let (exchanges, question) = (&conversation.exchanges, &turn.exchange.question);
-        let parts = Parts { system: &system, exchanges, question, answer_so_far: &answer_so_far };
+        let Exchange { question, pictures, .. } = &turn.exchange;
+        let parts =
+            Parts { system: &system, exchanges: &conversation.exchanges, question, pictures, shown, answer_so_far };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
-        drop(answer_so_far);
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
@@ -386,43 +379,7 @@ const fn outcome_of(reason: &FinishReason) -> Outcome {
     }
 }
 
-/// Tells the member once that it takes a while, when nothing of the answer could be said in time.
-struct SlowNotice<'a> {
-    answerer: &'a Answerer,
-    claim: &'a Inbound,
-    language: Language,
-    pending: bool,
-}
-
-impl<'a> SlowNotice<'a> {
-    fn new(answerer: &'a Answerer, claim: &'a Inbound, preferences: &Preferences, has_parts: bool) -> Self {
-        let language = preferences.language(answerer.settings.language);
-        Self { answerer, claim, language, pending: !has_parts && answerer.settings.slow_notice.is_some() }
-    }
-
-    const fn said_something(&mut self) {
-        self.pending = false;
-    }
-
-    /// Runs `work`; says the sentence beside it when its time comes.
-    async fn beside<T>(&mut self, mut work: impl Future<Output = T> + Unpin) -> T {
-        if let (true, Some(limit)) = (self.pending, self.answerer.settings.slow_notice) {
-            let due = self.answerer.clock.sleep_until(self.claim.received_at + limit);
-            tokio::select! {
-                biased;
-                output = &mut work => return output,
-                () = due => {}
-            }
-            self.pending = false;
-            let text = Text::Slow.render(self.language);
-            for part in render(&text, Format::Text) {
-                let Self { answerer, claim, .. } = *self;
-                let now = answerer.clock.now();
-                if let Err(error) = answerer.store.notify(claim.seq, &claim.event, part, now).await {
-                    warn!(inbox.seq = claim.seq, %error, "could not tell the member that it takes a while");
-                }
-            }
-        }
-        work.await
-    }
+/// Whether nothing of the answer was said yet, so that the question may still grow.
+const fn is_open(turn: &TurnRecord, unsaid: u32) -> bool {
+    turn.parts == unsaid && turn.exchange.answer.is_empty()
 }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{
     command::{Asked, Command},
+    joining::Piece,
     notices::Backlog,
     stops::Stops,
 };
@@ -50,6 +51,7 @@ impl Intake {
     pub async fn accept(&self, event: Event) -> Result<Accepted, store::Error> {
         let event = Arc::new(event);
         let disposition = self.disposition(&event.kind);
+        let joins = Piece::may_be(&event.kind);
         let (stops, backlogs) = (self.stops.clone(), self.backlogs.clone());
         let lane = event.lane();
         let about = Arc::clone(&event);
@@ -58,6 +60,9 @@ impl Intake {
             let Accepted::Fresh { seq, backlog } = *accepted else { return };
             if disposition == Disposition::HandleAndStop {
                 stops.request(&lane, seq);
+            }
+            if joins {
+                stops.arrived(&lane, seq);
             }
             if let Some(waiting) = backlog {
                 // Full: so many are told already that one more notice is not worth a wait.

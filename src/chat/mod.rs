@@ -10,6 +10,7 @@ pub mod lately;
 
 pub mod dispatch;
 
+pub mod album;
 pub mod answer;
 mod cause;
 mod chosen;
@@ -18,13 +19,16 @@ mod commands;
 pub mod context;
 pub mod files;
 pub mod hearing;
+pub mod joining;
 pub mod live;
 pub mod memory;
 pub mod models;
+pub mod outcome;
 mod persist;
 mod prompt;
 pub mod question;
 pub mod render;
+pub mod seeing;
 pub mod stops;
 pub mod summaries;
 pub mod texts;

@@ -1,10 +1,15 @@
-//! Lets `/stop` reach the answer that is under way, although it waits behind it in the inbox.
+//! Lets `/stop` reach the answer that is under way, although it waits behind it in the inbox; and lets that answer know
+//! that something came which may belong to its question.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::id::Lane;
@@ -23,6 +28,23 @@ struct LaneStops {
     running: Option<(i64, CancellationToken)>,
     /// The newest `/stop` that stopped something.
     used: Option<i64>,
+    /// What came since the lane was claimed.
+    arrivals: Option<Arc<Arrivals>>,
+}
+
+/// The newest message that came while a lane was held.
+#[derive(Debug, Default)]
+struct Arrivals {
+    newest: AtomicI64,
+    changed: Notify,
+}
+
+/// A lane that a worker holds, until it is dropped: whoever is at it can be told of what comes.
+#[derive(Debug)]
+pub struct Held {
+    stops: Stops,
+    lane: Lane,
+    arrivals: Arc<Arrivals>,
 }
 
 impl Stops {
@@ -38,6 +60,25 @@ impl Stops {
             entry.used = Some(seq);
             token.cancel();
         }
+    }
+
+    /// A lane was claimed. Called before anything can come that the claim did not see.
+    pub fn claimed(&self, lane: &Lane) {
+        self.lock().entry(lane.clone()).or_default().arrivals = Some(Arc::default());
+    }
+
+    /// A message was accepted as inbox row `seq`: whoever is at its lane is told.
+    pub fn arrived(&self, lane: &Lane, seq: i64) {
+        if let Some(arrivals) = self.lock().get(lane).and_then(|entry| entry.arrivals.as_ref()) {
+            arrivals.newest.fetch_max(seq, Ordering::Relaxed);
+            arrivals.changed.notify_one();
+        }
+    }
+
+    /// A worker begins with a lane that was claimed for it.
+    pub fn hold(&self, lane: &Lane) -> Held {
+        let arrivals = Arc::clone(self.lock().entry(lane.clone()).or_default().arrivals.get_or_insert_default());
+        Held { stops: self.clone(), lane: lane.clone(), arrivals }
     }
 
     /// An answer to inbox row `seq` begins; it ends when the result is dropped.
@@ -68,8 +109,43 @@ impl Stops {
     }
 }
 
+impl LaneStops {
+    const fn is_idle(&self) -> bool {
+        self.stop.is_none() && self.running.is_none() && self.used.is_none() && self.arrivals.is_none()
+    }
+}
+
+impl Held {
+    /// Waits until a message has come after inbox row `seq`, and returns the newest. One at a time waits.
+    pub async fn newer_than(&self, seq: i64) -> i64 {
+        loop {
+            let newest = self.newest();
+            if newest > seq {
+                return newest;
+            }
+            self.arrivals.changed.notified().await;
+        }
+    }
+
+    /// The newest message that came since the lane was claimed; 0: none.
+    pub fn newest(&self) -> i64 {
+        self.arrivals.newest.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut lanes = self.stops.lock();
+        if let Some(entry) = lanes.get_mut(&self.lane) {
+            // The lane may have been claimed again already.
+            entry.arrivals.take_if(|arrivals| Arc::ptr_eq(arrivals, &self.arrivals));
+        }
+        remove_if_idle(&mut lanes, &self.lane);
+    }
+}
+
 fn remove_if_idle(lanes: &mut HashMap<Lane, LaneStops>, lane: &Lane) {
-    if lanes.get(lane).is_some_and(|entry| entry.stop.is_none() && entry.running.is_none() && entry.used.is_none()) {
+    if lanes.get(lane).is_some_and(LaneStops::is_idle) {
         lanes.remove(lane);
     }
 }
@@ -126,6 +202,25 @@ mod tests {
         stops.request(&lane(), 5);
         assert!(stops.begin(&lane(), 4).token.is_cancelled());
         assert!(stops.finish(&lane(), 5));
+        assert!(stops.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_a_lane_is_told_of_what_came_since_it_was_claimed() {
+        let stops = Stops::default();
+        stops.arrived(&lane(), 1);
+        assert!(stops.lock().is_empty(), "nobody is there to be told");
+        stops.claimed(&lane());
+        stops.arrived(&lane(), 3);
+        let held = stops.hold(&lane());
+        assert_eq!(held.newer_than(2).await, 3);
+        // Claimed again before the one before has gone.
+        stops.claimed(&lane());
+        drop(held);
+        stops.arrived(&lane(), 4);
+        let held = stops.hold(&lane());
+        assert_eq!(held.newest(), 4);
+        drop(held);
         assert!(stops.lock().is_empty());
     }
 

@@ -3,6 +3,7 @@
 use super::{
     command::{TABLE, Who},
     hearing::Unheard,
+    seeing::Unseen,
 };
 use crate::{
     config::chat::Language,
@@ -36,6 +37,8 @@ pub enum Text<'a> {
     PersonaGone(&'a str),
     /// A kind of message that is not understood yet.
     NotYet(&'a EventKind),
+    /// The model does not see pictures.
+    Blind,
     /// WeCom takes a part of the answer under no circumstances.
     Unshown(TurnId),
     /// A file of the answer cannot be sent.
@@ -82,6 +85,10 @@ pub enum Failure<'a> {
     Quota(&'a QuotaExceeded),
     /// A voice message gave no words.
     Unheard(&'a Unheard),
+    /// A picture could not be looked at.
+    Unseen(&'a Unseen),
+    /// The model does not see pictures.
+    Blind,
     /// Our own fault.
     Internal,
 }
@@ -120,6 +127,7 @@ impl Text<'_> {
                 };
                 format!("{what}我还看不懂，请用文字告诉我，我马上回答。")
             }
+            Self::Blind => CHINESE_BLIND.to_owned(),
             Self::Unshown(reference) => format!(
                 "抱歉，企业微信拒绝显示这次回答中的内容。请换个问法，或把下面的编号发给管理员。\n编号 {}",
                 reference.reference()
@@ -144,6 +152,8 @@ impl Text<'_> {
                         format!("额度已用完（已用 {}，上限 {}），请稍后再试或联系管理员。", quota.used, quota.limit)
                     }
                     Failure::Unheard(unheard) => chinese_unheard(unheard).to_owned(),
+                    Failure::Unseen(unseen) => chinese_unseen(unseen).to_owned(),
+                    Failure::Blind => CHINESE_BLIND.to_owned(),
                     Failure::Model(error) => chinese_cause(error).to_owned(),
                 };
                 format!("{sentence}\n编号 {}", turn.reference())
@@ -182,6 +192,7 @@ impl Text<'_> {
                 };
                 format!("I cannot read {what} yet. Tell me in words, and I will answer at once.")
             }
+            Self::Blind => ENGLISH_BLIND.to_owned(),
             Self::Unshown(reference) => format!(
                 "Sorry, WeCom refuses to show what was answered. Please ask in other words, or give this reference to \
                  your administrator.\nReference {}",
@@ -212,6 +223,8 @@ impl Text<'_> {
                         quota.used, quota.limit
                     ),
                     Failure::Unheard(unheard) => english_unheard(unheard).to_owned(),
+                    Failure::Unseen(unseen) => english_unseen(unseen).to_owned(),
+                    Failure::Blind => ENGLISH_BLIND.to_owned(),
                     Failure::Model(error) => english_cause(error).to_owned(),
                 };
                 format!("{sentence}\nReference {}", turn.reference())
@@ -255,6 +268,39 @@ const fn english_unheard(unheard: &Unheard) -> &'static str {
         Unheard::Transcription(_) | Unheard::Broken => {
             "Sorry, voice cannot be turned into text at the moment. Please send it again in a while, or tell me in \
              writing."
+        }
+    }
+}
+
+const CHINESE_BLIND: &str = "现在用的模型看不了图片。请用文字告诉我图里的内容，我马上回答。";
+const ENGLISH_BLIND: &str =
+    "The model in use cannot see pictures. Tell me in words what it shows, and I will answer at once.";
+
+/// What a member can do about a picture that cannot be looked at.
+const fn chinese_unseen(unseen: &Unseen) -> &'static str {
+    match unseen {
+        Unseen::Expired(_) => "这张图片在企业微信里已经过期，取不到了。请再发一次。",
+        Unseen::Fetch(_) => "抱歉，没能从企业微信取到这张图片。请再发一次。",
+        Unseen::Unusable(_) => "抱歉，这张图片打不开（格式不支持或已损坏）。请换成 JPG 或 PNG 再发一次。",
+        Unseen::TooLarge => "这张图片太大了。请不要勾选“原图”，或裁剪后再发一次。",
+        Unseen::Gone => "这张图片已经不在了（超过了保存期限，或没有随备份恢复）。请再发一次。",
+        Unseen::Broken => "抱歉，这张图片暂时处理不了。请过一会儿再发一次，或用文字告诉我。",
+    }
+}
+
+const fn english_unseen(unseen: &Unseen) -> &'static str {
+    match unseen {
+        Unseen::Expired(_) => "This picture has expired in WeCom and cannot be fetched any more. Please send it again.",
+        Unseen::Fetch(_) => "Sorry, I could not get this picture from WeCom. Please send it again.",
+        Unseen::Unusable(_) => {
+            "Sorry, this picture cannot be opened (its format, or it is broken). Please send it again as JPG or PNG."
+        }
+        Unseen::TooLarge => {
+            "This picture is too large. Please send it without “original size”, or cut it, and send it again."
+        }
+        Unseen::Gone => "This picture is not kept any more. Please send it again.",
+        Unseen::Broken => {
+            "Sorry, this picture cannot be prepared at the moment. Please send it again in a while, or tell me in words."
         }
     }
 }

@@ -1,23 +1,29 @@
 //! One inbox row from claim to end: a command, a greeting, a kind sentence, or a turn with the model.
 
+mod gather;
+
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
+use self::gather::Bench;
 use super::{
+    album::Album,
     answer::{self, Answerer},
     cause::chain,
     command::Command,
-    hearing::{Hearing, Unheard},
+    hearing::Hearing,
+    joining::{Joining, Last, Senses, Together},
     lately::Lately,
     memory::Memory,
     models::Models,
+    outcome::Outcome,
     persist::persist,
     prompt::SystemPrompt,
     question::Question,
-    render::render,
-    stops::{Running, Stops},
+    seeing::Seeing,
+    stops::Stops,
     summaries::Wishes,
     texts::{Failure, Text},
 };
@@ -32,7 +38,6 @@ use crate::{
         event::EventKind,
         id::TurnId,
         preferences::Preferences,
-        reply::{Format, ReplyPart},
     },
     store::{
         Store,
@@ -40,6 +45,7 @@ use crate::{
         inbox::{Ending, Inbound},
         usage::Replaced,
     },
+    wecom::client::Client,
 };
 
 /// How long a row rests after its worker broke.
@@ -62,6 +68,9 @@ pub struct Turns {
     hearing: Option<Hearing>,
     /// `None`: what no longer fits is forgotten.
     summaries: Option<Wishes>,
+    /// `None`: pictures get a kind sentence.
+    seeing: Option<Seeing>,
+    joining: Joining,
     /// Which models members can choose.
     pub(super) models: Models,
     /// Whether the bot can speak.
@@ -85,7 +94,9 @@ impl Turns {
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
         let system = SystemPrompt::new(&system_prompt, &settings);
-        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system, meter, reports);
+        let album = Album::new(store.clone(), 0);
+        let answerer = Answerer::new(store.clone(), clock.clone(), settings.clone(), system, meter, reports, album);
+        let joining = Joining::new(store.clone(), settings.join, Duration::ZERO);
         Self {
             store,
             clock,
@@ -96,6 +107,8 @@ impl Turns {
             lately,
             hearing: None,
             summaries: None,
+            seeing: None,
+            joining,
             models,
             speaks: false,
             log_texts: false,
@@ -122,6 +135,14 @@ impl Turns {
         Self { summaries, ..self }
     }
 
+    /// Looks at pictures, which it fetches with `wecom`.
+    pub fn with_pictures(self, wecom: Client, settings: &config::Pictures) -> Self {
+        let joining = Joining::new(self.store.clone(), self.settings.join, settings.question);
+        let album = Album::new(self.store.clone(), settings.shown_again);
+        let seeing = Some(Seeing::new(wecom, self.store.clone(), self.clock.clone(), settings.clone()));
+        Self { answerer: self.answerer.with_album(album), joining, seeing, ..self }
+    }
+
     /// Continues an answer that reaches the limit of its length so many times.
     pub fn with_continuations(self, most: u32) -> Self {
         Self { answerer: self.answerer.with_continuations(most), ..self }
@@ -144,6 +165,7 @@ impl Turns {
             "claimed a message of {}",
             claim.event.from
         );
+        let _held = self.stops.hold(&claim.lane);
         if claim.claims > MOST_CLAIMS {
             return self.apologize(&claim).await;
         }
@@ -170,6 +192,14 @@ impl Turns {
             },
             // A command that is spoken is a question like any other.
             EventKind::Voice { .. } if self.hearing.is_some() => self.turn(claim).await,
+            EventKind::Image { .. } if self.seeing.is_some() => {
+                let preferences = self.offered(claim).await;
+                if self.answerer.sees(&preferences) {
+                    self.turn(claim).await;
+                } else {
+                    self.say(claim, Text::Blind).await;
+                }
+            }
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
             other => self.say(claim, Text::NotYet(other)).await,
         }
@@ -194,10 +224,8 @@ impl Turns {
         }
         let running = self.stops.begin(&claim.lane, claim.seq);
         let replaces = instead.is_some();
-        let mut question = match instead {
-            Some(Replaced { text, pictures, .. }) => Question { text, pictures, spoken: false },
-            None => Question::of(&claim.event.kind),
-        };
+        let senses = self.senses(&preferences);
+        let bench = Bench { claim, preferences: &preferences, running: &running, senses };
         let mut turn = TurnRecord {
             id: TurnId::generate(),
             conversation: conversation.id,
@@ -206,24 +234,55 @@ impl Turns {
             parts: 0,
             state: TurnState::Running,
         };
-        if let Some(Unfinished { id, question: text, pictures, through, answer_so_far, parts }) = unfinished {
-            (turn.id, turn.through, turn.parts, turn.exchange.answer) = (id, through, parts, answer_so_far);
-            question = Question { text, pictures, ..question };
+        let held = self.stops.hold(&claim.lane);
+        let mut together = Together::new(&self.joining, &held, senses, Last::of(claim));
+        // Nothing belongs to a question that is asked once more.
+        let mut waiting = if replaces { together.close() } else { claim.waiting.clone() };
+        let mut ended = None;
+        if let Some(Unfinished { id, question, pictures, through, answer_so_far: answer, parts }) = unfinished {
+            (turn.id, turn.through, turn.parts) = (id, through, parts);
+            turn.exchange = Exchange { question, pictures, answer };
+            let behind = waiting.partition_point(|row| row.seq <= through);
+            waiting.drain(..behind).for_each(|taken| together.take(&taken));
+        } else if let Some(Replaced { text, pictures, .. }) = instead {
+            turn.exchange = Exchange { question: text, pictures, answer: String::new() };
+        } else {
+            ended = self.take(bench, &mut turn, claim.seq, &claim.event.kind).await.err();
         }
-        (turn.exchange.question, turn.exchange.pictures) = (question.text, question.pictures);
-        if let (EventKind::Voice { media_id, .. }, true) = (&claim.event.kind, turn.exchange.question.is_empty()) {
-            turn = match self.listen(claim, turn, media_id, &preferences, &running).await {
-                Some(turn) => turn,
-                None => return,
+        // What was said answers what was asked then, and nothing more.
+        let mut rows = if turn.exchange.answer.is_empty() && !waiting.is_empty() {
+            self.joining.of_these(together.last, waiting, senses)
+        } else {
+            Vec::new()
+        };
+        let mut spent = Charge::NOTHING;
+        let written = loop {
+            let gathered = match ended.take() {
+                Some(ended) => Err((ended, rows)),
+                None if turn.exchange.answer.is_empty() && !replaces => {
+                    self.gather(bench, &mut turn, &mut together, rows).await
+                }
+                None => Ok(()),
             };
-        }
+            if let Err((ended, rest)) = gathered {
+                drop(running);
+                return Box::pin(self.end_early(claim, turn, ended, rest, spent)).await;
+            }
+            match self.answerer.write(claim, turn, &conversation, &preferences, &running, &mut together).await {
+                Ok(written) => break written,
+                Err(joined) => {
+                    debug!(inbox.seq = claim.seq, rows = joined.rows.len(), "more came that belongs to a question");
+                    spent = spent.and(joined.charge);
+                    (turn, rows) = (joined.turn, joined.rows);
+                }
+            }
+        };
+        drop(running);
+        let answer::Written { mut turn, rest, outcome, charge } = written;
+        let charge = spent.and(charge);
         if self.log_texts {
             debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.question, "the question");
         }
-        let answer::Written { mut turn, rest, outcome, charge } =
-            self.answerer.write(claim, turn, &conversation, &preferences, &running).await;
-        drop(running);
-
         let first_part = turn.parts;
         // Lost: so is the end of the turn, which tells it.
         let last_parts = Box::pin(self.answerer.last_parts(claim, &turn, &rest, &preferences)).await;
@@ -259,76 +318,13 @@ impl Turns {
         if begins_here {
             self.lately.first_part(claim.received_at);
         }
-        if let answer::Outcome::Model(error) = &outcome {
+        if let Outcome::Model(error) = &outcome {
             self.lately.model_failed(error.kind(), chain(error));
         }
         self.lately.turn_ended(outcome.result(), claim.received_at);
     }
 
-    /// Hears a voice message and commits what was understood, with the quote of it where the member is shown one: from
-    /// then on it is not fetched, written down or shown again, whatever happens. `None`: it ended here.
-    async fn listen(
-        &self,
-        claim: &Inbound,
-        mut turn: TurnRecord,
-        media_id: &str,
-        preferences: &Preferences,
-        running: &Running,
-    ) -> Option<TurnRecord> {
-        let hearing = self.hearing.as_ref()?;
-        let heard = self.answerer.before(claim, preferences, running, hearing.hear(media_id)).await;
-        let ms = self.clock.now().since(claim.received_at).as_millis();
-        match heard {
-            Some(Ok(transcript)) => {
-                debug!(inbox.seq = claim.seq, turn.id = %turn.id, "understood a voice message after {ms} ms");
-                let quote = match hearing.shows_transcript() {
-                    true => render(&format!("「{transcript}」"), Format::Text),
-                    false => Vec::new(),
-                };
-                turn.exchange.question = transcript;
-                turn.parts = u32::try_from(quote.len()).unwrap_or(u32::MAX);
-                let append = || self.store.append(claim, turn.clone(), 0, quote.clone(), self.clock.now());
-                if let Err(lost) = persist(&self.clock, append).await {
-                    warn!(inbox.seq = claim.seq, turn.id = %turn.id, %lost, "a voice message is handled by nobody");
-                    return None;
-                }
-                if turn.parts > 0 {
-                    self.lately.first_part(claim.received_at);
-                }
-                Some(turn)
-            }
-            Some(Err(unheard)) => {
-                let reason = chain(&unheard);
-                warn!(turn.id = %turn.id, turn.reference = %turn.id.reference(), inbox.seq = claim.seq, %reason,
-                    "could not understand a voice message of {} after {ms} ms", claim.event.from);
-                self.lately.question_ended(End::OtherwiseFailed);
-                let parts = self.own_words(claim, Text::Failed(Failure::Unheard(&unheard), turn.id)).await;
-                turn.state = TurnState::Failed { reason, usage: Charge::NOTHING.usage() };
-                self.end_unheard(claim, turn, parts, &unheard).await;
-                None
-            }
-            None => {
-                info!(turn.id = %turn.id, inbox.seq = claim.seq, "{} stopped a voice message after {ms} ms",
-                    claim.event.from);
-                turn.state = TurnState::Stopped { usage: Charge::NOTHING.usage() };
-                self.finish(claim, Ending::Turn { turn, first_part: 0, parts: Vec::new() }).await;
-                self.lately.turn_ended(TurnResult::Stopped, claim.received_at);
-                None
-            }
-        }
-    }
-
-    async fn end_unheard(&self, claim: &Inbound, mut turn: TurnRecord, parts: Vec<ReplyPart>, unheard: &Unheard) {
-        turn.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        self.finish(claim, Ending::Turn { turn, first_part: 0, parts }).await;
-        self.lately.first_part(claim.received_at);
-        if let Unheard::Transcription(error) = unheard {
-            self.lately.model_failed(error.kind(), chain(error));
-        }
-        self.lately.turn_ended(unheard.result(), claim.received_at);
-    }
-
-    fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &answer::Outcome) {
+    fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &Outcome) {
         let ms = self.clock.now().since(claim.received_at).as_millis();
         let (id, reference, member) = (turn.id, turn.id.reference(), &claim.event.from);
         match &turn.state {
@@ -380,6 +376,10 @@ impl Turns {
         self.lately.turn_ended(TurnResult::Internal, claim.received_at);
     }
 
+    fn senses(&self, preferences: &Preferences) -> Senses {
+        Senses { hears: self.hearing.is_some(), sees: self.seeing.is_some() && self.answerer.sees(preferences) }
+    }
+
     pub(super) async fn finish(&self, claim: &Inbound, ending: Ending) {
         match &ending {
             Ending::Silent => debug!(inbox.seq = claim.seq, "nothing is to be said"),
@@ -397,19 +397,21 @@ impl Turns {
     }
 }
 
-fn state_of(outcome: &answer::Outcome, charge: Charge) -> TurnState {
+fn state_of(outcome: &Outcome, charge: Charge) -> TurnState {
     let usage = charge.usage();
     match outcome {
-        answer::Outcome::Complete | answer::Outcome::TooLong => TurnState::Answered { usage },
-        answer::Outcome::Stopped => TurnState::Stopped { usage },
-        answer::Outcome::Empty => TurnState::Failed { reason: "the model gave an empty answer".to_owned(), usage },
-        answer::Outcome::Filtered => {
+        Outcome::Complete | Outcome::TooLong => TurnState::Answered { usage },
+        Outcome::Stopped => TurnState::Stopped { usage },
+        Outcome::Empty => TurnState::Failed { reason: "the model gave an empty answer".to_owned(), usage },
+        Outcome::Filtered => {
             TurnState::Failed { reason: "the provider's content filter held the answer back".to_owned(), usage }
         }
-        answer::Outcome::Refused => {
+        Outcome::Refused => {
             TurnState::Failed { reason: "the rules of this house keep the question from the model".to_owned(), usage }
         }
-        answer::Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },
-        answer::Outcome::Model(error) => TurnState::Failed { reason: chain(error), usage },
+        Outcome::Blind => TurnState::Failed { reason: "the model sees no pictures".to_owned(), usage },
+        Outcome::Gone => TurnState::Failed { reason: "a picture is kept no longer".to_owned(), usage },
+        Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },
+        Outcome::Model(error) => TurnState::Failed { reason: chain(error), usage },
     }
 }

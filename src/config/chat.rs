@@ -39,6 +39,8 @@ pub struct Chat {
     pub file_lines: usize,
     /// How many messages an answer takes before the whole goes as a file; 0: any number.
     pub file_messages: usize,
+    /// Messages that follow one another within this time are one turn; zero: none are.
+    pub join: Duration,
     /// How many model tokens of conversation (system prompt, history, question) a request may hold.
     pub context_tokens: usize,
     /// Whether what no longer fits into `context_tokens` is summed up.
@@ -64,6 +66,7 @@ impl Chat {
         let idle = reader.whole_or_none("chat.idle_minutes", 1..=525_600_u64);
         let max_concurrent_turns = reader.whole("chat.max_concurrent_turns", 1..=10_000);
         let progressive = reader.flag("chat.progressive");
+        let join = reader.fraction_or_none("chat.join_seconds", 0.0..=30.0);
         let output = reader.choice("chat.output", &Output::ALL.map(|output| (output.as_str(), output)));
         let file_lines = reader.whole("chat.file_lines", 0..=10_000);
         let file_messages = reader.whole("chat.file_messages", 0..=1000);
@@ -84,6 +87,7 @@ impl Chat {
             output: output?,
             file_lines: file_lines?,
             file_messages: file_messages?,
+            join: Duration::from_secs_f64(join?.unwrap_or_default()),
             context_tokens: context_tokens?,
             summary: summary?,
             summary_model: summary_model?,

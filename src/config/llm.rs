@@ -24,6 +24,8 @@ pub struct Llm {
     pub model: String,
     /// Another model of the same place, which only sums up (`chat.summary_model`); `None` where places are listed.
     pub summary_model: Option<String>,
+    /// Whether `model` sees pictures; `None`: as its name says. Listed upstreams say it of each model themselves.
+    pub vision: Option<bool>,
     /// The places that offer models. Empty: the three above are the only one, and it offers `model`.
     pub upstreams: Vec<Upstream>,
     /// What the model is told before every conversation. Empty: nothing.
@@ -62,10 +64,9 @@ impl Llm {
             name: "default".into(),
             base_url: self.base_url.clone(),
             api_keys: self.api_key.iter().cloned().collect(),
-            models: [&self.model]
+            models: [self.only_model()]
                 .into_iter()
-                .chain(&self.summary_model)
-                .map(|name| OfferedModel::plain(name))
+                .chain(self.summary_model.as_deref().map(OfferedModel::plain))
                 .collect(),
             weight: 1,
             max_concurrent: None,
@@ -90,6 +91,11 @@ impl Llm {
             );
             let _ = reader.contradiction("chat.summary_model", wrong);
         }
+    }
+
+    fn only_model(&self) -> OfferedModel {
+        let model = OfferedModel::plain(&self.model);
+        OfferedModel { vision: self.vision.unwrap_or(model.vision), ..model }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
@@ -119,6 +125,7 @@ impl Llm {
             );
             let _ = reader.contradiction("llm.model", wrong);
         }
+        let vision = reader.choice("llm.vision", &[("auto", None), ("true", Some(true)), ("false", Some(false))]);
         let system_prompt = reader.optional_text("llm.system_prompt", any);
         let temperature = reader.fraction_or_none("llm.temperature", 0.0..=2.0);
         let reasoning_effort = reader.optional_text("llm.reasoning_effort", any);
@@ -136,6 +143,7 @@ impl Llm {
             api_key: api_key?,
             model: model?,
             summary_model: None,
+            vision: vision?,
             upstreams: upstreams?,
             system_prompt: system_prompt?.unwrap_or_default(),
             temperature: temperature?,

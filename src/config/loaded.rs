@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Llm, Log, Platform, Safety, Server, Storage, Tls,
-    Voice, Wecom, layers,
+    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Llm, Log, Pictures, Platform, Safety, Server, Storage,
+    Tls, Voice, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -75,6 +75,7 @@ impl Config {
         if let (Ok(llm), Ok(chat)) = (&mut llm, &chat) {
             llm.offer_for_summaries(chat.summary_model.as_deref(), reader);
         }
+        let pictures = Pictures::read(reader);
         let voice = Voice::read(reader);
         let safety = Safety::read(reader);
         let storage = Storage::read(reader);
@@ -86,6 +87,7 @@ impl Config {
             apps: Apps { first: App::single(wecom?), more: Vec::new() },
             llm: llm?,
             chat: chat?,
+            pictures: pictures?,
             voice: voice?,
             safety: safety?,
             storage: storage?,

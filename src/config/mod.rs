@@ -22,6 +22,7 @@ pub mod llm;
 mod loaded;
 pub mod log;
 pub mod persona;
+pub mod pictures;
 mod platform;
 mod reader;
 pub mod safety;
@@ -35,6 +36,7 @@ pub mod tls;
 pub mod upstream;
 mod url;
 mod variable;
+mod vision;
 pub mod voice;
 pub mod wecom;
 pub mod write;
@@ -49,6 +51,7 @@ pub use self::{
     llm::Llm,
     loaded::Loaded,
     log::Log,
+    pictures::Pictures,
     platform::Platform,
     safety::Safety,
     server::Server,
@@ -72,6 +75,8 @@ pub struct Config {
     pub llm: Llm,
     /// `[chat]`
     pub chat: Chat,
+    /// `[pictures]`
+    pub pictures: Pictures,
     /// `[voice]`
     pub voice: Voice,
     /// `[safety]`

@@ -12,6 +12,7 @@ use super::{
     setting::Value,
     suggest::nearest,
     url,
+    vision::is_known_to_see,
 };
 use crate::secret::Secret;
 
@@ -61,9 +62,15 @@ pub struct OfferedModel {
 }
 
 impl OfferedModel {
-    /// Under its own name, with nothing known of it.
+    /// Under its own name, with nothing known of it but what the name says.
     pub(super) fn plain(name: &str) -> Self {
-        Self { alias: name.into(), name: name.to_owned(), input_price: None, output_price: None, vision: false }
+        Self {
+            alias: name.into(),
+            name: name.to_owned(),
+            input_price: None,
+            output_price: None,
+            vision: is_known_to_see(name),
+        }
     }
 }
 
@@ -197,7 +204,7 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
             .map(Value::flag)
             .transpose()
             .map_err(|wrong| wrong.within("vision"))?
-            .unwrap_or(false),
+            .unwrap_or_else(|| is_known_to_see(name)),
     })
 }
 

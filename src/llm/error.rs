@@ -206,6 +206,13 @@ impl Error {
             status => Self::Rejected { status, message },
         }
     }
+
+    /// Whether it refuses a request because of the pictures in it, as a model without vision does.
+    pub fn refuses_pictures(&self) -> bool {
+        let (Self::Rejected { message, .. } | Self::ModelNotFound { message }) = self else { return false };
+        let message = message.to_ascii_lowercase();
+        ["image", "picture", "vision", "multimodal", "multi-modal"].iter().any(|word| message.contains(word))
+    }
 }
 
 /// OpenAI, Moonshot and Alibaba's Model Studio.

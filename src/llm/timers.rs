@@ -85,6 +85,7 @@ mod tests {
             base_url: String::new(),
             api_key: None,
             model: String::new(),
+            vision: None,
             upstreams: Vec::new(),
             system_prompt: String::new(),
             summary_model: None,

@@ -1,19 +1,21 @@
 //! A picture as an employee sends it to what a vision model takes: upright, small enough, JPEG or PNG.
 
-use std::io::Cursor;
-
-use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder,
-    imageops::FilterType,
+use std::{
+    io::{BufRead, Cursor, Read, Seek, SeekFrom},
+    panic::{self, AssertUnwindSafe},
 };
+
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder};
 
 /// The longest side that models look at; what is beyond costs and tells them nothing (OpenAI scales to 2048 and then
 /// to 768 on the short side, others to about 1568).
 pub const LONGEST_SIDE: u32 = 1568;
 /// The largest side that is decoded at all: what a phone's camera makes, and some more.
 const MOST_SIDE: u32 = 16_384;
-/// Memory that decoding may take.
-const MOST_MEMORY: u64 = 256 * 1024 * 1024;
+/// Memory that decoding one picture may take: 37 megapixels as most cameras write them.
+pub const MOST_MEMORY: u64 = 112 * 1024 * 1024;
+/// What scaling down and encoding anew take beside it.
+const SMALL_COPY: u64 = LONGEST_SIDE as u64 * LONGEST_SIDE as u64 * 4;
 const JPEG_QUALITY: u8 = 85;
 /// A drawing with few colours stays as it is when it is small: JPEG would blur its letters.
 const SMALL_PNG: usize = 512 * 1024;
@@ -55,26 +57,79 @@ impl From<ImageError> for Unusable {
     }
 }
 
-/// Decodes (of an animation the first picture), turns it upright as its camera says, scales it down and encodes it
-/// anew. What else the file held, such as where it was taken, is gone.
+/// Bytes of memory that [`prepare`] takes at most for this file of `size` bytes, as its head says: for whoever must not
+/// prepare many at once.
+///
+/// # Errors
+/// [`Unusable::TooLarge`] when it is more than [`MOST_MEMORY`], otherwise as [`prepare`].
+pub fn memory<R: BufRead + Seek>(mut file: R, size: u64) -> Result<u64, Unusable> {
+    let progressive = is_progressive(&mut file).unwrap_or(false);
+    file.rewind().map_err(|_| Unusable::Broken)?;
+    let (decoder, format) = decoder(file)?;
+    let pixels = decoder.total_bytes();
+    let decoding = match format {
+        // The whole file is read, and a progressive one keeps its coefficients of two bytes until the last scan.
+        ImageFormat::Jpeg if progressive => pixels.saturating_mul(3).saturating_add(size),
+        ImageFormat::Jpeg => pixels.saturating_add(size),
+        ImageFormat::Png => pixels,
+        // A canvas beside the picture.
+        _ => pixels.saturating_mul(2).saturating_add(size),
+    };
+    let all = decoding.saturating_add(SMALL_COPY);
+    if all > MOST_MEMORY { Err(Unusable::TooLarge) } else { Ok(all) }
+}
+
+/// Decodes (of an animation the first picture), scales down, turns it upright as its camera says, and encodes it anew.
+/// What else the file held, such as where it was taken, is gone.
 ///
 /// # Errors
 /// [`Unusable`].
-pub fn prepare(file: &[u8]) -> Result<Picture, Unusable> {
-    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|_| Unusable::NotAPicture)?;
+pub fn prepare<R: BufRead + Seek>(file: R) -> Result<Picture, Unusable> {
+    // The decoders are large, and what they decode comes from strangers: a bug in one must not take the worker along.
+    panic::catch_unwind(AssertUnwindSafe(|| decode(file))).unwrap_or(Err(Unusable::Broken))
+}
+
+fn decode<R: BufRead + Seek>(file: R) -> Result<Picture, Unusable> {
+    let (mut decoder, format) = decoder(file)?;
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    if picture.width().max(picture.height()) > LONGEST_SIDE {
+        // Not `resize`: on its way it holds the picture in floating point, four times as large as the decoded one.
+        picture = picture.thumbnail(LONGEST_SIDE, LONGEST_SIDE);
+    }
+    // After it, so that what is turned is small.
+    picture.apply_orientation(orientation);
+    encode(&picture, format)
+}
+
+fn decoder<'f, R: BufRead + Seek + 'f>(file: R) -> Result<(impl ImageDecoder + 'f, ImageFormat), Unusable> {
+    let mut reader = ImageReader::new(file).with_guessed_format().map_err(|_| Unusable::NotAPicture)?;
     let format = reader.format().ok_or(Unusable::NotAPicture)?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MOST_SIDE), Some(MOST_SIDE));
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    picture.apply_orientation(orientation);
-    if picture.width().max(picture.height()) > LONGEST_SIDE {
-        picture = picture.resize(LONGEST_SIDE, LONGEST_SIDE, FilterType::Triangle);
+    Ok((reader.into_decoder()?, format))
+}
+
+/// Whether a JPEG comes in several scans. Goes from segment to segment up to the one that says it; `None`: it is no JPEG.
+fn is_progressive<R: Read + Seek>(file: &mut R) -> Option<bool> {
+    let mut two = [0; 2];
+    file.read_exact(&mut two).ok()?;
+    if two != [0xff, 0xd8] {
+        return None;
     }
-    encode(&picture, format)
+    loop {
+        file.read_exact(&mut two).ok()?;
+        match two {
+            [0xff, 0xc2] => return Some(true),
+            [0xff, 0xc0 | 0xc1 | 0xda] => return Some(false),
+            [0xff, _] => {}
+            _ => return None,
+        }
+        file.read_exact(&mut two).ok()?;
+        file.seek(SeekFrom::Current(i64::from(u16::from_be_bytes(two)) - 2)).ok()?;
+    }
 }
 
 fn encode(picture: &DynamicImage, from: ImageFormat) -> Result<Picture, Unusable> {
@@ -113,6 +168,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn prepare(file: &[u8]) -> Result<Picture, Unusable> {
+        super::prepare(Cursor::new(file))
+    }
 
     fn file(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -158,6 +217,21 @@ mod tests {
         let picture = prepare(&lying).expect("prepared");
         assert_eq!((picture.width, picture.height), (32, 64));
         assert!(!picture.bytes.windows(4).any(|window| window == b"Exif"), "what the camera wrote is gone");
+    }
+
+    #[test]
+    fn what_a_picture_takes_is_known_before_it_is_decoded() {
+        let need = |file: &[u8]| memory(Cursor::new(file), file.len() as u64);
+        let photo = file(&noise(3000, 1000), ImageFormat::Jpeg);
+        assert_eq!(need(&photo), Ok(9_000_000 + photo.len() as u64 + SMALL_COPY));
+        let mut progressive = photo.clone();
+        let head = progressive.windows(2).position(|two| two == [0xff, 0xc0]).expect("a frame");
+        progressive[head + 1] = 0xc2;
+        assert_eq!(need(&progressive), Ok(27_000_000 + photo.len() as u64 + SMALL_COPY));
+        let mut large = photo;
+        large[head + 5..head + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
+        assert_eq!(need(&large), Err(Unusable::TooLarge), "67 megapixels");
+        assert_eq!(need(b"%PDF-1.7"), Err(Unusable::NotAPicture));
     }
 
     #[test]

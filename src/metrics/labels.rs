@@ -116,6 +116,8 @@ pub enum TurnResult {
     Quota,
     /// A voice message in which nothing could be understood; the member was told so.
     Unheard,
+    /// A picture that could not be looked at; the member was told so.
+    Unseen,
     /// The model failed; `qimate_model_errors` has the kinds.
     Model,
     /// Our own fault.
@@ -124,7 +126,7 @@ pub enum TurnResult {
 
 impl TurnResult {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Answered,
         Self::LengthLimit,
         Self::Stopped,
@@ -133,6 +135,7 @@ impl TurnResult {
         Self::Withheld,
         Self::Quota,
         Self::Unheard,
+        Self::Unseen,
         Self::Model,
         Self::Internal,
     ];
@@ -148,6 +151,7 @@ impl TurnResult {
             Self::Withheld => "withheld",
             Self::Quota => "quota",
             Self::Unheard => "unheard",
+            Self::Unseen => "unseen",
             Self::Model => "model",
             Self::Internal => "internal",
         }

@@ -57,6 +57,7 @@ pub(super) struct App {
     pub(super) callback: Arc<Callback>,
     pub(super) sightings: Arc<Sightings>,
     pub(super) delivery: Arc<Delivery>,
+    stops: Stops,
     turns: Arc<Turns>,
     summaries: Option<Summaries>,
     notices: Notices,
@@ -88,6 +89,7 @@ impl App {
             callback: Arc::new(callback),
             sightings,
             delivery: Arc::new(delivery),
+            stops: stops.clone(),
             turns: Arc::new(turns),
             summaries,
             notices: Notices::new(store.clone(), clock.clone(), config.chat.clone(), told),
@@ -99,7 +101,7 @@ impl App {
 
     /// Begins to work, in tasks of `parts`, until `stop`.
     pub(super) fn start(self, parts: &mut JoinSet<()>, stop: &CancellationToken) {
-        let Self { store, clock, delivery, turns, summaries, notices, hands, .. } = self;
+        let Self { store, clock, stops, delivery, turns, summaries, notices, hands, .. } = self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
         parts.spawn(delivery.run(turns_ended.clone()));
@@ -110,7 +112,10 @@ impl App {
         let stop = stop.clone();
         parts.spawn(async move {
             let queue = Queue { name: "inbox", hands, on_stop: OnStop::Leave };
-            let claim = |limit| store.claim_inbound(limit, clock.now());
+            let claim = |limit| {
+                let stops = stops.clone();
+                store.claim_inbound_then(limit, clock.now(), move |lane| stops.claimed(lane))
+            };
             let clock_set = |set| store.move_inbox_times(set);
             let ready = || store.inbox_ready();
             let handle = |claim| Arc::clone(&turns).handle(claim);
@@ -135,6 +140,7 @@ fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<(Tu
         Arc::clone(&meter),
         Arc::clone(lately),
     )
+    .with_pictures(wecom.clone(), &config.pictures)
     .with_hearing(hearing(config, wecom.clone(), clock)?)
     .with_continuations(config.llm.max_continuations)
     .with_texts_in_the_log(config.log.message_text);

@@ -5,11 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::{
-    Error, LeaseLost, Store,
-    inbox::{Inbound, end_row},
-    outbox,
-};
+use super::{Error, LeaseLost, Store, inbox::Inbound, lane::end_rows, outbox};
 use crate::{
     clock::Timestamp,
     model::{
@@ -44,7 +40,7 @@ impl Store {
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease(), claim.seq);
         let to = outbox::Recipient::of(&claim.event);
         let work = move |conn: &Connection| {
-            if !end_row(conn, &lane, lease, seq, "done", now)? {
+            if !end_rows(conn, &lane, lease, seq..=seq, "done", now)? {
                 return Ok(Err(LeaseLost));
             }
             apply(conn, &lane, &change, now)?;

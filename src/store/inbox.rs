@@ -11,10 +11,16 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use tracing::error;
 
-use super::{Error, LeaseLost, Store, conversation::TurnRecord, member::tombstone, outbox};
+use super::{
+    Error, LeaseLost, Store,
+    conversation::TurnRecord,
+    lane::{Queue, end_rows, lease_lanes, next_ready},
+    member::tombstone,
+    outbox,
+};
 use crate::{
     clock::Timestamp,
     model::{event::Event, id::Lane, reply::ReplyPart},
@@ -61,8 +67,24 @@ pub struct Inbound {
     /// Another number whenever another process, such as `qimate member erase`, has changed the database: what was
     /// remembered of it before is to be read again.
     pub epoch: i64,
+    /// The open rows behind it, oldest first, at most [`MOST_WAITING`].
+    pub waiting: Vec<Waiting>,
     lease: i64,
 }
+
+/// A message that waits behind a claimed one.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The row's place in the inbox.
+    pub seq: i64,
+    /// What the member did.
+    pub event: Event,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+}
+
+/// How many of the rows behind a claimed one are looked at.
+pub const MOST_WAITING: usize = 20;
 
 /// What could be claimed, and when to ask again.
 #[derive(Debug)]
@@ -175,17 +197,47 @@ impl Store {
     /// # Errors
     /// [`Error`]: nothing was taken.
     pub async fn claim_inbound(&self, limit: usize, now: Timestamp) -> Result<Claimed<Inbound>, Error> {
+        self.claim_inbound_then(limit, now, |_| {}).await
+    }
+
+    /// The same, and `claimed` for each right after the commit, before any row can come that the claims do not have. It
+    /// must not block.
+    ///
+    /// # Errors
+    /// As [`Store::claim_inbound`].
+    pub async fn claim_inbound_then(
+        &self,
+        limit: usize,
+        now: Timestamp,
+        claimed: impl Fn(&Lane) + Send + 'static,
+    ) -> Result<Claimed<Inbound>, Error> {
         let lease = next_lease();
-        self.db
-            .write(move |conn| {
-                let mut claims = Vec::new();
-                let epoch = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-                for lane in lease_lanes(conn, Queue::Inbox, lease, limit, now)? {
-                    claims.extend(claim_first(conn, Lane::from_stored(lane), lease, epoch, now)?);
-                }
-                Ok(Claimed { claims, next_at: next_ready(conn, Queue::Inbox)? })
-            })
-            .await
+        let work = move |conn: &Connection| {
+            let mut claims = Vec::new();
+            let epoch = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+            for (lane, depth) in lease_lanes(conn, Queue::Inbox, lease, limit, now)? {
+                let claim = claim_first(conn, Lane::from_stored(lane), lease, epoch, now)?;
+                claims.extend(match claim {
+                    Some(claim) if depth > 1 => {
+                        Some(Inbound { waiting: waiting(conn, &claim.lane, claim.seq)?, ..claim })
+                    }
+                    claim => claim,
+                });
+            }
+            Ok(Claimed { claims, next_at: next_ready(conn, Queue::Inbox)? })
+        };
+        let then = move |all: &Claimed<Inbound>| all.claims.iter().for_each(|claim| claimed(&claim.lane));
+        self.db.write_then(work, then).await
+    }
+
+    /// The open rows of a lane behind row `after`, oldest first, at most [`MOST_WAITING`]; up to the first that this
+    /// version cannot read.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub async fn waiting(&self, lane: &Lane, after: i64) -> Result<Vec<Waiting>, Error> {
+        let lane = lane.clone();
+        self.db.read(move |conn| waiting(conn, &lane, after)).await
     }
 
     /// Ends a row: the turn, its cost, what is to be said and the row's own end, in one transaction. The lane is free
@@ -203,7 +255,8 @@ impl Store {
         let to = outbox::Recipient::of(&claim.event);
         let signals = Arc::clone(&self.signals);
         let work = move |conn: &Connection| {
-            if !end_row(conn, &lane, lease, seq, "done", now)? {
+            let through = if let Ending::Turn { turn, .. } = &ending { turn.through.max(seq) } else { seq };
+            if !end_rows(conn, &lane, lease, seq..=through, "done", now)? {
                 return Ok(Err(LeaseLost));
             }
             let (first_part, parts) = match &ending {
@@ -323,76 +376,25 @@ fn claim_first(
     match serde_json::from_str(&event) {
         Ok(event) => {
             let received_at = Timestamp::from_millis(received_at);
-            Ok(Some(Inbound { lane, seq, event, received_at, claims, epoch, lease }))
+            Ok(Some(Inbound { lane, seq, event, received_at, claims, epoch, waiting: Vec::new(), lease }))
         }
         Err(error) => {
             error!(inbox.seq = seq, %error, "set aside a message that this version cannot read");
-            end_row(conn, &lane, lease, seq, "unreadable", now)?;
+            end_rows(conn, &lane, lease, seq..=seq, "unreadable", now)?;
             Ok(None)
         }
     }
 }
 
-/// Ends a row and frees its lane for the next. `false`: the lease is not ours, and nothing was changed.
-pub(super) fn end_row(
-    conn: &Connection,
-    lane: &Lane,
-    lease: i64,
-    seq: i64,
-    state: &str,
-    now: Timestamp,
-) -> Result<bool, rusqlite::Error> {
-    let depth = conn
-        .prepare_cached(
-            "UPDATE inbox_lane SET lease = NULL, depth = depth - 1, ready_at = ?3
-             WHERE lane = ?1 AND lease = ?2 RETURNING depth",
-        )?
-        .query_row(params![lane.as_str(), lease, now.as_millis()], |row| row.get::<_, i64>(0))
-        .optional()?;
-    let Some(depth) = depth else { return Ok(false) };
-    if depth == 0 {
-        conn.prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1")?.execute([lane.as_str()])?;
+fn waiting(conn: &Connection, lane: &Lane, after: i64) -> Result<Vec<Waiting>, rusqlite::Error> {
+    let mut behind = conn.prepare_cached(
+        "SELECT seq, event, received_at FROM inbox WHERE lane = ?1 AND state = 'open' AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let mut rows = behind.query(params![lane.as_str(), after, MOST_WAITING])?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next()? {
+        let Ok(event) = serde_json::from_str(row.get_ref(1)?.as_str()?) else { break };
+        waiting.push(Waiting { seq: row.get(0)?, event, received_at: Timestamp::from_millis(row.get(2)?) });
     }
-    conn.prepare_cached("UPDATE inbox SET state = ?2 WHERE seq = ?1")?.execute(params![seq, state])?;
-    Ok(true)
-}
-
-/// The two queues have lanes of one shape.
-#[derive(Clone, Copy)]
-pub(super) enum Queue {
-    Inbox,
-    Outbox,
-}
-
-/// Leases up to `limit` free lanes whose time has come.
-pub(super) fn lease_lanes(
-    conn: &Connection,
-    queue: Queue,
-    lease: i64,
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<String>, rusqlite::Error> {
-    let sql = match queue {
-        Queue::Inbox => {
-            "UPDATE inbox_lane SET lease = ?1 WHERE lane IN
-             (SELECT lane FROM inbox_lane WHERE lease IS NULL AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3)
-             RETURNING lane"
-        }
-        Queue::Outbox => {
-            "UPDATE outbox_lane SET lease = ?1 WHERE lane IN
-             (SELECT lane FROM outbox_lane WHERE lease IS NULL AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3)
-             RETURNING lane"
-        }
-    };
-    conn.prepare_cached(sql)?.query_map(params![lease, now.as_millis(), limit], |row| row.get(0))?.collect()
-}
-
-/// When the first of the free lanes becomes ready.
-pub(super) fn next_ready(conn: &Connection, queue: Queue) -> Result<Option<Timestamp>, rusqlite::Error> {
-    let sql = match queue {
-        Queue::Inbox => "SELECT MIN(ready_at) FROM inbox_lane WHERE lease IS NULL",
-        Queue::Outbox => "SELECT MIN(ready_at) FROM outbox_lane WHERE lease IS NULL",
-    };
-    let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    Ok(at.map(Timestamp::from_millis))
+    Ok(waiting)
 }

@@ -14,6 +14,7 @@ pub mod dead_letters;
 pub mod facts;
 pub mod figures;
 pub mod inbox;
+mod lane;
 pub mod media;
 pub mod member;
 pub mod migrate;

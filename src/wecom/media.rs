@@ -3,11 +3,14 @@
 //! Knows what one call can come to; whether to try again is the caller's. WeCom answers a refusal with 200 and JSON, and
 //! a file with its own type and a `Content-Disposition`: what has neither of the file's marks is a refusal.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::{
     Response,
-    header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    header::{CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, RANGE},
 };
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{
     answer::{Outcome, Refusal, Trouble},
@@ -18,6 +21,9 @@ use super::{
 
 /// Bytes that a refusal may have; more is no refusal of WeCom's.
 const REFUSAL_LIMIT: usize = 64 * 1024;
+
+/// Bytes that are asked for at once. Beyond 20 MB WeCom gives nothing in one piece (errcode 830002).
+const PIECE: u64 = 16 * 1024 * 1024;
 
 /// A file did not come.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +38,11 @@ pub enum MediaError {
     #[error("the file is larger than {limit} bytes")]
     TooLarge {
         /// What it may have.
-        limit: usize,
+        limit: u64,
     },
+    /// It could not be put where it was to go.
+    #[error("the file could not be written")]
+    Sink(#[source] std::io::Error),
     /// Try again a few times.
     #[error("WeCom is busy (errcode {errcode})")]
     Busy {
@@ -131,6 +140,114 @@ impl Client {
     }
 }
 
+/// What came of asking for a piece.
+enum Piece {
+    /// So many bytes were written.
+    Written {
+        bytes: u64,
+        /// Of the whole file, where it says so.
+        of: Option<u64>,
+    },
+    Said(Outcome),
+}
+
+impl Client {
+    /// Writes the file of this id, of at most `limit` bytes, into `sink`, a piece at a time, all within `timeout`; never
+    /// holds more of it than what came last. Returns its size. Access tokens as in [`Client::media`].
+    ///
+    /// # Errors
+    /// [`MediaError`]. What was written until then is of no use.
+    pub async fn media_into<W: AsyncWrite + Unpin>(
+        &self,
+        media_id: &str,
+        limit: u64,
+        timeout: Duration,
+        sink: &mut W,
+    ) -> Result<u64, MediaError> {
+        let whole = self.clock.timeout(timeout, self.pieces_into(media_id, limit, sink));
+        whole.await.map_err(|_| Trouble::TimedOut(timeout))?
+    }
+
+    async fn pieces_into<W: AsyncWrite + Unpin>(
+        &self,
+        media_id: &str,
+        limit: u64,
+        sink: &mut W,
+    ) -> Result<u64, MediaError> {
+        let mut access_token = self.tokens.get().await?;
+        let (mut written, mut renewed) = (0, false);
+        loop {
+            let outcome = match self.piece_into(&access_token, media_id, written, limit, sink).await? {
+                Piece::Written { bytes, of } => {
+                    written += bytes;
+                    match of {
+                        Some(of) if written < of && bytes > 0 => continue,
+                        Some(of) if written < of => return Err(Trouble::Incomplete("the rest of the file").into()),
+                        _ => break,
+                    }
+                }
+                Piece::Said(outcome) => outcome,
+            };
+            if outcome.class() == Class::TokenStale && !renewed {
+                renewed = true;
+                self.tokens.invalidate(&access_token);
+                access_token = self.tokens.get().await?;
+                continue;
+            }
+            return match outcome.refusal(access_token.expose()) {
+                Some(refusal) => Err(refusal.into()),
+                None => Err(Trouble::Incomplete("the file").into()),
+            };
+        }
+        sink.flush().await.map_err(MediaError::Sink)?;
+        Ok(written)
+    }
+
+    async fn piece_into<W: AsyncWrite + Unpin>(
+        &self,
+        access_token: &AccessToken,
+        media_id: &str,
+        from: u64,
+        limit: u64,
+        sink: &mut W,
+    ) -> Result<Piece, MediaError> {
+        let query = [("access_token", access_token.expose()), ("media_id", media_id)];
+        let range = format!("bytes={from}-{}", from + PIECE - 1);
+        let request = self.http.get(format!("{}/cgi-bin/media/get", self.api_base)).query(&query).header(RANGE, range);
+        let mut response = request.send().await.map_err(Trouble::from)?;
+        if !response.status().is_success() {
+            return Err(Trouble::Status(response.status().as_u16()).into());
+        }
+        if !is_file(&response) {
+            let said = match read(response, REFUSAL_LIMIT).await {
+                Err(MediaError::TooLarge { .. }) => return Err(Trouble::TooLong.into()),
+                said => said?,
+            };
+            let said = serde_json::from_slice(&said).map_err(Trouble::NotJson)?;
+            return Ok(Piece::Said(said));
+        }
+        let of = size_of_whole(&response);
+        if of.or(response.content_length()).is_some_and(|size| size > limit) {
+            return Err(MediaError::TooLarge { limit });
+        }
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await.map_err(Trouble::from)? {
+            bytes += chunk.len() as u64;
+            if from + bytes > limit {
+                return Err(MediaError::TooLarge { limit });
+            }
+            sink.write_all(&chunk).await.map_err(MediaError::Sink)?;
+        }
+        Ok(Piece::Written { bytes, of })
+    }
+}
+
+/// Of `Content-Range: bytes 0-99/1234` the last number. Absent where the whole file came at once.
+fn size_of_whole(response: &Response) -> Option<u64> {
+    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    range.rsplit_once('/')?.1.parse().ok()
+}
+
 fn is_file(response: &Response) -> bool {
     let headers = response.headers();
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -140,7 +257,7 @@ fn is_file(response: &Response) -> bool {
 }
 
 async fn read(mut response: Response, limit: usize) -> Result<Bytes, MediaError> {
-    let too_large = MediaError::TooLarge { limit };
+    let too_large = MediaError::TooLarge { limit: limit as u64 };
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_large);
     }

@@ -44,7 +44,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("prometheus_client", &["metrics"]),
     ("jiff", &["clock"]),
-    ("image", &["media"]),
+    // The demo model says how large the pictures are that it was given.
+    ("image", &["media", "sandbox"]),
     ("codec_core", &["media"]),
     ("tiktoken_rs", &["llm"]),
     ("anyhow", &["main", "server", "sandbox"]),

@@ -217,6 +217,8 @@ pub fn variables(wecom: &Emulator, model: &DemoModel, dir: &Path, more: &[(&str,
         ("QIMATE_WECOM__API_BASE", wecom.api_base()),
         ("QIMATE_LLM__BASE_URL", model.base_url()),
         ("QIMATE_LLM__MODEL", "qimate-demo".to_owned()),
+        // Most stories are about one message at a time, and write quickly.
+        ("QIMATE_CHAT__JOIN_SECONDS", "0".to_owned()),
         ("QIMATE_STORAGE__DATA_DIR", dir.display().to_string()),
     ];
     let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));

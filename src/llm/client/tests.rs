@@ -73,6 +73,7 @@ impl Fake {
             base_url: self.base_url.clone(),
             api_key: Some(Secret::new(KEY.to_owned())),
             model: "gpt-4o".to_owned(),
+            vision: None,
             upstreams: Vec::new(),
             system_prompt: String::new(),
             summary_model: None,

@@ -9,6 +9,7 @@ mod board;
 mod choose;
 mod health;
 mod limit;
+mod offers;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,8 @@ pub struct Wish<'a> {
     /// Requests with the same number like to go the same way: that of a conversation, whose beginning an upstream may
     /// have in its cache.
     pub affinity: u64,
+    /// The request has pictures: only a model that sees will do.
+    pub sees: bool,
     /// How many model tokens the request has, about.
     pub input_tokens: usize,
 }
@@ -87,6 +90,7 @@ struct Route {
     has_key: bool,
     alias: Arc<str>,
     model: String,
+    sees: bool,
     weight: u32,
     client: Client,
 }
@@ -129,6 +133,7 @@ impl Router {
                     has_key: key.is_some(),
                     alias: Arc::clone(&model.alias),
                     model: model.name.clone(),
+                    sees: model.vision,
                     weight: upstream.weight,
                     client: client.clone(),
                 }));
@@ -218,31 +223,6 @@ impl Router {
         }
     }
 
-    /// The aliases that can be wished for, in the order of the configuration. Of the only way, that of the answers: its
-    /// other model only sums up.
-    pub fn aliases(&self) -> Vec<Arc<str>> {
-        if self.0.only_way {
-            return vec![Arc::clone(&self.0.default_alias)];
-        }
-        let mut aliases: Vec<Arc<str>> = Vec::new();
-        for route in &self.0.routes {
-            if !aliases.contains(&route.alias) {
-                aliases.push(Arc::clone(&route.alias));
-            }
-        }
-        aliases
-    }
-
-    /// The alias that is meant where none is wished for.
-    pub fn default_alias(&self) -> Arc<str> {
-        Arc::clone(&self.0.default_alias)
-    }
-
-    /// Whether some route leads to a model of this alias.
-    pub fn offers(&self, alias: &str) -> bool {
-        self.aliases().iter().any(|offered| **offered == *alias)
-    }
-
     /// The routes that wait for somebody to mend them: a wrong key, an unpaid bill, a model that is not there.
     pub fn set_aside(&self) -> Vec<SetAside> {
         let board = self.0.board();
@@ -304,7 +284,7 @@ impl Inner {
         let alias = wish.alias.unwrap_or(&this.default_alias);
         let mut board = this.board();
         let open: Vec<usize> =
-            (0..this.routes.len()).filter(|&id| *this.routes[id].alias == *alias && !tried.contains(&id)).collect();
+            (0..this.routes.len()).filter(|&id| this.leads_to(id, alias, wish.sees) && !tried.contains(&id)).collect();
         if open.is_empty() {
             return Pick::Exhausted;
         }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::{
     Cloud,
     card::update_template_card,
+    media::media_get,
     message::{Refusal, SendRequest},
     state::{Fate, Taken},
     upload::{REQUEST_LIMIT, media_upload},
@@ -36,8 +37,8 @@ use crate::sandbox::{
 /// for documentation.
 const FROM_IP: &str = "203.0.113.7";
 
-type Parameters = Query<HashMap<String, String>>;
-type Caller = ConnectInfo<SocketAddr>;
+pub(super) type Parameters = Query<HashMap<String, String>>;
+pub(super) type Caller = ConnectInfo<SocketAddr>;
 
 pub(super) fn router(cloud: Arc<Cloud>) -> Router {
     Router::new()
@@ -166,49 +167,6 @@ async fn agent_get(
     let request = format!("GET /cgi-bin/agent/get?access_token=***&agentid={agent}");
     cloud.record(Kind::Send, "查询应用信息", "asked about the application", &request, &answer);
     Json(answer).into_response()
-}
-
-async fn media_get(
-    State(cloud): State<Arc<Cloud>>,
-    ConnectInfo(caller): Caller,
-    Query(parameters): Parameters,
-) -> Response {
-    if let Err(response) = cloud.in_good_order().await {
-        return response;
-    }
-    let now = cloud.clock.now();
-    let outcome = {
-        let state = &mut *cloud.state();
-        state.media_asked += 1;
-        state.authorise(parameters.get("access_token").map(String::as_str), caller.ip(), now).and_then(|()| {
-            if let Some(errcode) = state.media_refusals.pop_front() {
-                return Err(Refusal(errcode));
-            }
-            let id = parameters.get("media_id").ok_or(Refusal(41006))?;
-            state.media.get(id).cloned().ok_or(Refusal(40007))
-        })
-    };
-    let request = "GET /cgi-bin/media/get?access_token=***&media_id=…";
-    match outcome {
-        Ok(file) => {
-            let answer = json!({"bytes": file.len()});
-            cloud.record(Kind::Send, "取走文件", "fetched a file", request, &answer);
-            let headers = [
-                (header::CONTENT_TYPE, "application/octet-stream"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"voice.amr\""),
-            ];
-            (headers, file).into_response()
-        }
-        Err(refusal) => {
-            let answer = cloud.refused(refusal, caller.ip());
-            cloud.record(Kind::Send, "取走文件：被拒绝", "fetching a file: refused", request, &answer);
-            // JSON either way; WeCom does not always say so (page 96486).
-            match answer["errcode"].as_i64() {
-                Some(40007) => ([(header::CONTENT_TYPE, "text/plain")], answer.to_string()).into_response(),
-                _ => Json(answer).into_response(),
-            }
-        }
-    }
 }
 
 /// Ends a call without WeCom's answer.

@@ -96,38 +96,6 @@ impl Emulator {
         receipt
     }
 
-    /// `member` speaks. `recording` is what `media/get` gives for it, an AMR file; `None`: WeCom has it no longer.
-    pub async fn speak(&self, member: &str, recording: Option<Vec<u8>>) -> Receipt {
-        let now = self.cloud.clock.now();
-        let media_id = hex::encode(random::<16>());
-        let msg_id = {
-            let mut state = self.cloud.state();
-            state.line(member.to_owned(), true, "voice", "", now);
-            if let Some(recording) = recording {
-                state.media.insert(media_id.clone(), recording.into());
-            }
-            state.next_msg_id()
-        };
-        self.cloud.announce();
-        let (media, format) = (cdata(&media_id), cdata("amr"));
-        let message = format!("<MediaId>{media}</MediaId><Format>{format}</Format><MsgId>{msg_id}</MsgId>");
-        let xml = self.inner_xml(member, now, "voice", &message);
-        let (zh, en) = (format!("{member} 发来语音"), format!("{member} speaks"));
-        let mut receipt = self.deliver(Entry::new(Kind::Callback, zh, en), &xml).await;
-        receipt.msg_id = Some(msg_id);
-        receipt
-    }
-
-    /// Refuses the next call of `media/get` that has no refusal yet with this errcode.
-    pub fn refuse_media(&self, errcode: i64) {
-        self.cloud.state().media_refusals.push_back(errcode);
-    }
-
-    /// How often `media/get` was called.
-    pub fn media_asked(&self) -> u64 {
-        self.cloud.state().media_asked
-    }
-
     /// An event without parameters, such as `enter_agent` or `subscribe`.
     pub async fn event(&self, member: &str, event: &str) -> Receipt {
         let fields = format!("<Event>{}</Event><EventKey><![CDATA[]]></EventKey>", cdata(event));

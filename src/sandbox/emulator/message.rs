@@ -49,6 +49,7 @@ impl Refusal {
             60020 => "not allow to access from your ip",
             81013 => "user & party & tag all invalid",
             82001 => "all touser & toparty & totag empty",
+            830002 => "file size exceeds limit, fetch it in ranges",
             301002 => "not allow operate another agent with this accesstoken",
             _ => "request refused",
         }

@@ -10,6 +10,7 @@ mod api;
 pub mod callback;
 mod card;
 pub mod console;
+mod media;
 pub mod message;
 mod state;
 pub mod upload;

@@ -8,12 +8,11 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Bytes;
-
 use super::{
     Counters, Delivered, Line,
     card::Cards,
     console::Console,
+    media::SentFile,
     message::{Refusal, SendRequest},
     upload::{ShownFile, UploadedFile},
 };
@@ -49,13 +48,15 @@ pub(super) struct State {
     /// `None`: everything was set up from the start.
     pub(super) console: Option<Console>,
     /// What members sent, by the id that `media/get` takes.
-    pub(super) media: HashMap<String, Bytes>,
+    pub(super) media: HashMap<String, SentFile>,
     /// What the daemon uploaded, by the id that it got.
     pub(super) uploads: HashMap<String, UploadedFile>,
     /// Cards by the code that updates them.
     pub(super) cards: Cards,
     /// Errcodes for the next calls of `media/get`.
     pub(super) media_refusals: VecDeque<i64>,
+    /// How many of the next calls of `media/get` are not ended.
+    pub(super) media_stalls: u32,
     /// Calls of `media/get`.
     pub(super) media_asked: u64,
     messages: u64,

@@ -3,8 +3,10 @@
 //! The same messages always give the same answer. That is what makes a continuation possible: asked to go on after a
 //! part of its answer, it knows the whole and writes the rest.
 
-use std::fmt::Write;
+use std::{fmt::Write, io::Cursor};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use image::ImageReader;
 use serde_json::Value;
 
 /// What a request to go on with an interrupted answer says, in some words or others.
@@ -18,8 +20,8 @@ const QUOTED: usize = 24;
 pub fn answer(request: &Value) -> String {
     let messages: Vec<Message> = request["messages"].as_array().into_iter().flatten().map(Message::from).collect();
     let rest = match messages.as_slice() {
-        [before @ .., Message { role: "assistant", text: begun }] => rest_of(before, begun),
-        [before @ .., Message { role: "assistant", text: begun }, Message { role: "user", text: asked }] => {
+        [before @ .., Message { role: "assistant", text: begun, .. }] => rest_of(before, begun),
+        [before @ .., Message { role: "assistant", text: begun, .. }, Message { role: "user", text: asked, .. }] => {
             let asked = asked.to_lowercase();
             GO_ON.iter().any(|words| asked.contains(words)).then(|| rest_of(before, begun)).flatten()
         }
@@ -31,6 +33,19 @@ pub fn answer(request: &Value) -> String {
 struct Message<'a> {
     role: &'a str,
     text: String,
+    /// Width and height of each picture.
+    pictures: Vec<(u32, u32)>,
+}
+
+/// The pictures of a message: what stands in it as data URLs.
+pub(super) fn pictures_of(message: &Value) -> Vec<Vec<u8>> {
+    let urls = message["content"].as_array().into_iter().flatten().filter_map(|part| part["image_url"]["url"].as_str());
+    urls.filter_map(|url| STANDARD.decode(url.split_once(";base64,")?.1).ok()).collect()
+}
+
+fn size_of(picture: &[u8]) -> (u32, u32) {
+    let reader = ImageReader::new(Cursor::new(picture)).with_guessed_format();
+    reader.ok().and_then(|reader| reader.into_dimensions().ok()).unwrap_or_default()
 }
 
 impl<'a> From<&'a Value> for Message<'a> {
@@ -41,7 +56,8 @@ impl<'a> From<&'a Value> for Message<'a> {
             Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
             _ => String::new(),
         };
-        Self { role: message["role"].as_str().unwrap_or_default(), text }
+        let pictures = pictures_of(message).iter().map(|picture| size_of(picture)).collect();
+        Self { role: message["role"].as_str().unwrap_or_default(), text, pictures }
     }
 }
 
@@ -56,13 +72,37 @@ fn rest_of(before: &[Message<'_>], begun: &str) -> Option<String> {
 fn compose(messages: &[Message<'_>]) -> String {
     let questions: Vec<&str> = messages.iter().filter(|m| m.role == "user").map(|m| m.text.trim()).collect();
     let (question, earlier) = questions.split_last().map_or(("", [].as_slice()), |(last, earlier)| (*last, earlier));
+    let seen: Vec<(u32, u32)> =
+        messages.iter().rev().find(|m| m.role == "user").map(|m| m.pictures.clone()).unwrap_or_default();
     let chinese = question.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
     let wants_poem = ["诗", "poem"].iter().any(|w| question.to_lowercase().contains(w));
+    if !seen.is_empty() {
+        return about_pictures(question, &seen, chinese);
+    }
     match (chinese, wants_poem) {
         (true, true) => POEM_ZH.to_owned(),
         (false, true) => POEM_EN.to_owned(),
         (true, false) => about_zh(question, earlier),
         (false, false) => about_en(question, earlier),
+    }
+}
+
+/// It cannot see, and says what it can tell all the same.
+fn about_pictures(question: &str, seen: &[(u32, u32)], chinese: bool) -> String {
+    let sizes: Vec<String> = seen.iter().map(|(width, height)| format!("{width}×{height}")).collect();
+    let (count, sizes) = (seen.len(), sizes.join(if chinese { "、" } else { ", " }));
+    let quoted = quoted(question);
+    if chinese {
+        format!(
+            "我是**演示模型**，看不懂图，但我收到了：{count} 张图片，大小 {sizes} 像素，和您的话“{quoted}”在同一轮里。\n\n\
+             图片由企伴从企业微信取来，转正、缩小、重新编码，存在数据目录里；再问一句“左边是什么？”，我还会再收到它。"
+        )
+    } else {
+        format!(
+            "I am the **demo model** and cannot see, but I was given {count} picture(s) of {sizes} pixels, together with \
+             your words “{quoted}”.\n\nQimate fetched it from WeCom, turned it upright, scaled it and keeps it in its \
+             data directory; ask “and what is on the left?”, and I am given it again."
+        )
     }
 }
 

@@ -151,8 +151,17 @@ impl ModelRequest {
         messages
             .iter()
             .filter(|message| message["role"] == role)
-            .filter_map(|message| message["content"].as_str())
+            .filter_map(|message| match &message["content"] {
+                Value::Array(parts) => parts.iter().find_map(|part| part["text"].as_str()).or(Some("")),
+                content => content.as_str(),
+            })
             .collect()
+    }
+
+    /// The pictures of the messages of `role`, in order: each as the model can look at it.
+    pub fn pictures(&self, role: &str) -> Vec<Vec<u8>> {
+        let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        messages.iter().filter(|message| message["role"] == role).flat_map(answer::pictures_of).collect()
     }
 }
 

@@ -14,7 +14,8 @@ use rusqlite::{Connection, params};
 use self::batch::{Next, next_message};
 use super::{
     Error, LeaseLost, Store,
-    inbox::{Claimed, Queue, lease_lanes, next_lease, next_ready},
+    inbox::{Claimed, next_lease},
+    lane::{Queue, lease_lanes, next_ready},
 };
 use crate::{
     clock::Timestamp,
@@ -163,7 +164,7 @@ impl Store {
             .write(move |conn| {
                 let lanes = lease_lanes(conn, Queue::Outbox, lease, limit, now)?;
                 let mut claims = Vec::with_capacity(lanes.len());
-                for lane in lanes {
+                for (lane, _) in lanes {
                     match next_message(conn, &lane, lease, now)? {
                         Next::Message(claim) => claims.push(*claim),
                         Next::RestUntil(at) => set_free(conn, &lane, lease, Some(at))?,

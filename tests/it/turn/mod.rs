@@ -265,7 +265,7 @@ async fn other_kinds_of_messages_get_a_kind_sentence() {
     }
     let texts = app.texts("zhangsan", 3).await;
     assert!(
-        texts[0].starts_with("图片我还看不懂") && texts[1].starts_with("语音") && texts[2].starts_with("位置"),
+        texts[0].starts_with("现在用的模型看不了图片") && texts[1].starts_with("语音") && texts[2].starts_with("位置"),
         "{texts:?}"
     );
     app.settled().await;
