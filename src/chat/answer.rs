@@ -17,6 +17,7 @@ use super::{
     live::{Live, seam::Seam},
     outcome::Outcome,
     persist::persist,
+    profiles::Profiles,
     prompt::SystemPrompt,
     stops::Running,
     thoughts::Thoughts,
@@ -32,6 +33,7 @@ use crate::{
     model::{
         conversation::{Conversation, Exchange},
         preferences::Preferences,
+        profile::Profile,
         reply::ReplyPart,
     },
     store::{
@@ -71,6 +73,8 @@ pub struct Answerer {
     clock: Clock,
     settings: config::Chat,
     system: SystemPrompt,
+    /// `None`: nobody is named.
+    profiles: Option<Profiles>,
     meter: Arc<Meter>,
     lately: Arc<Lately>,
     shaper: Shaper,
@@ -90,7 +94,7 @@ impl Answerer {
         album: Album,
     ) -> Self {
         let shaper = Shaper::new(store.clone(), clock.clone(), &settings);
-        Self { store, clock, settings, system, meter, lately, shaper, max_continuations: 0, album }
+        Self { store, clock, settings, system, profiles: None, meter, lately, shaper, max_continuations: 0, album }
     }
 
     /// Shows the model pictures of this album.
@@ -107,6 +111,12 @@ impl Answerer {
     pub const fn with_continuations(mut self, most: u32) -> Self {
         self.max_continuations = most;
         self
+    }
+
+    /// Knows members by these, where the instructions name them.
+    pub fn with_profiles(self, profiles: Option<Profiles>) -> Self {
+        let profiles = profiles.filter(|_| self.system.names_members());
+        Self { profiles, ..self }
     }
 
     /// About how many model tokens the instructions have.
@@ -277,7 +287,11 @@ impl Answerer {
         answer_so_far: &str,
         shown: &Shown<'_>,
     ) -> Result<Metered<'a>, Outcome> {
-        let system = self.system.tell(preferences, conversation, self.clock.now());
+        let profile = match &self.profiles {
+            Some(profiles) => Box::pin(profiles.of(claim)).await,
+            None => Profile::default(),
+        };
+        let system = self.system.tell(preferences, conversation, &profile, self.clock.now());
         let Exchange { question, pictures, .. } = &turn.exchange;
         let parts =
             Parts { system: &system, exchanges: &conversation.exchanges, question, pictures, shown, answer_so_far };

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod models;
 pub mod outcome;
 mod persist;
+pub mod profiles;
 mod prompt;
 pub mod question;
 pub mod render;

@@ -11,6 +11,7 @@ use crate::{
         conversation::Conversation,
         language::Language,
         preferences::Preferences,
+        profile::Profile,
         template::{Placeholder, Template},
     },
 };
@@ -45,6 +46,12 @@ impl SystemPrompt {
         }
     }
 
+    /// Whether it names the member or their department.
+    pub fn names_members(&self) -> bool {
+        let templates = self.personas.iter().map(|(_, persona)| persona).chain([&self.instructions]);
+        templates.into_iter().any(|one| one.has(&[Placeholder::Name, Placeholder::Department]))
+    }
+
     /// About how many model tokens the instructions have.
     pub fn size(&self) -> usize {
         self.size
@@ -52,9 +59,15 @@ impl SystemPrompt {
 
     /// The instructions as they are at `now`, then which part the member lets the model play, then what is
     /// remembered of the member and of what was said before the exchanges that are shown.
-    pub fn tell(&self, preferences: &Preferences, conversation: &Conversation, now: Timestamp) -> String {
+    pub fn tell(
+        &self,
+        preferences: &Preferences,
+        conversation: &Conversation,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> String {
         let Conversation { facts, summary, .. } = conversation;
-        let fill = |template: &Template| template.fill(|placeholder| self.value(placeholder, now));
+        let fill = |template: &Template| template.fill(|placeholder| self.value(placeholder, profile, now));
         let chosen = preferences.persona.as_deref();
         let persona = self.personas.iter().find(|(name, _)| Some(&**name) == chosen).map(|(_, prompt)| fill(prompt));
         let facts = (!facts.is_empty()).then(|| {
@@ -67,10 +80,14 @@ impl SystemPrompt {
         blocks.join("\n\n")
     }
 
-    fn value(&self, placeholder: Placeholder, now: Timestamp) -> String {
+    fn value(&self, placeholder: Placeholder, profile: &Profile, now: Timestamp) -> String {
         let local = || self.zone.local(now);
         let chinese = self.language == Language::Chinese;
         match placeholder {
+            Placeholder::Name if profile.name.is_some() => profile.name.as_deref().unwrap_or_default().to_owned(),
+            Placeholder::Department if profile.department.is_some() => {
+                profile.department.as_deref().unwrap_or_default().to_owned()
+            }
             Placeholder::Name if chinese => "同事".to_owned(),
             Placeholder::Name => "a colleague".to_owned(),
             Placeholder::Department if chinese => "未知".to_owned(),

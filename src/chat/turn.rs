@@ -20,6 +20,7 @@ use super::{
     models::Models,
     outcome::Outcome,
     persist::persist,
+    profiles::Profiles,
     prompt::SystemPrompt,
     question::Question,
     seeing::Seeing,
@@ -128,6 +129,11 @@ impl Turns {
     /// What is remembered of conversations.
     pub fn memory(&self) -> Memory {
         self.memory.clone()
+    }
+
+    /// Knows members by these, where the instructions name them.
+    pub fn with_profiles(self, profiles: Option<Profiles>) -> Self {
+        Self { answerer: self.answerer.with_profiles(profiles), ..self }
     }
 
     /// Has what no longer fits summed up.

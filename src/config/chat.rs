@@ -43,6 +43,8 @@ pub struct Chat {
     pub join: Duration,
     /// How many model tokens of conversation (system prompt, history, question) a request may hold.
     pub context_tokens: usize,
+    /// Whether WeCom is asked who a member is, where a prompt names them.
+    pub member_profile: bool,
     /// Whether what no longer fits into `context_tokens` is summed up.
     pub summary: bool,
     /// The model that sums up, by its alias; `None`: that of the answers.
@@ -71,6 +73,7 @@ impl Chat {
         let file_lines = reader.whole("chat.file_lines", 0..=10_000);
         let file_messages = reader.whole("chat.file_messages", 0..=1000);
         let context_tokens = reader.whole("chat.context_tokens", 256..=10_000_000);
+        let member_profile = reader.flag("chat.member_profile");
         let summary = reader.flag("chat.summary");
         let summary_model = reader.optional_text("chat.summary_model", any);
         let welcome = reader.optional_text("chat.welcome", any);
@@ -89,6 +92,7 @@ impl Chat {
             file_messages: file_messages?,
             join: Duration::from_secs_f64(join?.unwrap_or_default()),
             context_tokens: context_tokens?,
+            member_profile: member_profile?,
             summary: summary?,
             summary_model: summary_model?,
             welcome: welcome?,

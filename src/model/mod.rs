@@ -13,5 +13,6 @@ pub mod media;
 pub mod outbound;
 pub mod pace;
 pub mod preferences;
+pub mod profile;
 pub mod reply;
 pub mod template;

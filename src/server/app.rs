@@ -17,6 +17,7 @@ use crate::{
         intake::Intake,
         lately::Lately,
         notices::Notices,
+        profiles::{Lookups, Profiles},
         stops::Stops,
         summaries::Summaries,
         turn::Turns,
@@ -60,6 +61,7 @@ pub(super) struct App {
     stops: Stops,
     turns: Arc<Turns>,
     summaries: Option<Summaries>,
+    lookups: Option<Lookups>,
     notices: Notices,
     /// How many of its members are answered at once.
     hands: usize,
@@ -83,7 +85,7 @@ impl App {
         );
         let (hands, language) = (settings.max_concurrent_sends, config.chat.language);
         let delivery = Delivery::new(store.clone(), clock.clone(), wecom.clone(), hands, language, Arc::clone(metrics));
-        let (turns, summaries) = turns(config, wecom, shared)?;
+        let (turns, summaries, lookups) = turns(config, wecom, shared)?;
         Ok(Self {
             path: config.server.callback_path.clone(),
             callback: Arc::new(callback),
@@ -92,6 +94,7 @@ impl App {
             stops: stops.clone(),
             turns: Arc::new(turns),
             summaries,
+            lookups,
             notices: Notices::new(store.clone(), clock.clone(), config.chat.clone(), told),
             hands: config.chat.max_concurrent_turns,
             store: store.clone(),
@@ -101,11 +104,14 @@ impl App {
 
     /// Begins to work, in tasks of `parts`, until `stop`.
     pub(super) fn start(self, parts: &mut JoinSet<()>, stop: &CancellationToken) {
-        let Self { store, clock, stops, delivery, turns, summaries, notices, hands, .. } = self;
+        let Self { store, clock, stops, delivery, turns, summaries, lookups, notices, hands, .. } = self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
         parts.spawn(delivery.run(turns_ended.clone()));
         parts.spawn(notices.run(stop.clone()));
+        if let Some(lookups) = lookups {
+            parts.spawn(lookups.run(stop.clone()));
+        }
         if let Some(summaries) = summaries {
             parts.spawn(summaries.run(stop.clone()));
         }
@@ -126,7 +132,11 @@ impl App {
 }
 
 /// What handles the messages of the application that `config` is for, and what sums up its conversations.
-fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<(Turns, Option<Summaries>)> {
+fn turns(
+    config: &Config,
+    wecom: &Client,
+    shared: &Shared,
+) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
     let Shared { store, clock, metrics, stops, model, lately, guard } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
     let meter = Arc::new(Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics)));
@@ -146,7 +156,11 @@ fn turns(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<(Tu
     .with_texts_in_the_log(config.log.message_text);
     let (store, clock, memory) = (store.clone(), clock.clone(), turns.memory());
     let (wishes, summaries) = Summaries::new(store, clock, memory, meter, &config.chat).unzip();
-    Ok((turns.with_summaries(wishes), summaries))
+    let (profiles, lookups) = match config.chat.member_profile {
+        true => Some(Profiles::new(shared.store.clone(), shared.clock.clone(), wecom.clone())).unzip(),
+        false => (None, None),
+    };
+    Ok((turns.with_summaries(wishes).with_profiles(profiles), summaries, lookups))
 }
 
 /// What hears voice messages, where a model for it is set.

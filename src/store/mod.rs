@@ -20,6 +20,7 @@ pub mod member;
 pub mod migrate;
 pub mod outbox;
 pub mod preferences;
+pub mod profiles;
 mod prune;
 pub mod restore;
 pub mod runs;

@@ -50,7 +50,7 @@ const AGED: [Aged; 3] = [
 ];
 
 /// Tables with a row for each member or conversation: few enough to be looked through.
-const UNORDERED: [&str; 4] = [
+const UNORDERED: [&str; 5] = [
     "DELETE FROM conversation WHERE id IN
      (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
       AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
@@ -63,6 +63,8 @@ const UNORDERED: [&str; 4] = [
     "DELETE FROM summary WHERE conversation IN
      (SELECT conversation FROM summary WHERE ?1 > 0 AND ?3 = ?3
       AND NOT EXISTS (SELECT 1 FROM conversation WHERE id = summary.conversation) LIMIT ?2)",
+    // Of a member who has long been silent: it would be asked again.
+    "DELETE FROM profile WHERE lane IN (SELECT lane FROM profile WHERE ?1 > 0 AND fetched_at < ?3 LIMIT ?2)",
     // A member is welcomed once a day; older than that, the row says nothing.
     "DELETE FROM welcome WHERE lane IN (SELECT lane FROM welcome WHERE ?1 > 0 AND welcomed_at < ?3 LIMIT ?2)",
 ];

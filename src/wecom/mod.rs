@@ -15,6 +15,7 @@ pub mod agent;
 pub mod answer;
 pub mod callback;
 pub mod client;
+pub mod contact;
 pub mod crypto;
 pub mod echo;
 pub mod errcode;

@@ -1,5 +1,6 @@
 //! What the model is told beside the conversation: the day, and what the member asked to be remembered.
 
+mod named;
 mod summed_up;
 
 use std::time::Duration;

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::{
     Cloud,
     card::update_template_card,
+    contacts,
     media::media_get,
     message::{Refusal, SendRequest},
     state::{Fate, Taken},
@@ -48,6 +49,7 @@ pub(super) fn router(cloud: Arc<Cloud>) -> Router {
         .route("/cgi-bin/message/update_template_card", post(update_template_card))
         .route("/cgi-bin/media/get", get(media_get))
         .route("/cgi-bin/media/upload", post(media_upload).layer(DefaultBodyLimit::max(REQUEST_LIMIT)))
+        .merge(contacts::routes())
         .with_state(cloud)
 }
 

@@ -10,6 +10,7 @@ mod api;
 pub mod callback;
 mod card;
 pub mod console;
+mod contacts;
 mod media;
 pub mod message;
 mod state;
@@ -252,6 +253,27 @@ impl Emulator {
     /// Forgets what was uploaded, as WeCom does after three days.
     pub fn forget_uploads(&self) {
         self.cloud.state().uploads.clear();
+    }
+
+    /// Enters a member into the address book.
+    pub fn enter_contact(&self, member: &str, name: &str, department: &str) {
+        let entry = (name.to_owned(), department.to_owned());
+        self.cloud.state().contacts.people.insert(member.to_lowercase(), entry);
+    }
+
+    /// Refuses to say who somebody is with this errcode, until `None` is set.
+    pub fn refuse_contacts(&self, errcode: Option<i64>) {
+        self.cloud.state().contacts.refused = errcode;
+    }
+
+    /// Takes the question who somebody is, and never answers.
+    pub fn hang_contacts(&self, on: bool) {
+        self.cloud.state().contacts.hang = on;
+    }
+
+    /// How often it was asked who somebody is.
+    pub fn contacts_asked(&self) -> u64 {
+        self.cloud.state().contacts.asked
     }
 
     /// What was counted.

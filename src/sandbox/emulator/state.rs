@@ -12,6 +12,7 @@ use super::{
     Counters, Delivered, Line,
     card::Cards,
     console::Console,
+    contacts::Contacts,
     media::SentFile,
     message::{Refusal, SendRequest},
     upload::{ShownFile, UploadedFile},
@@ -53,6 +54,8 @@ pub(super) struct State {
     pub(super) uploads: HashMap<String, UploadedFile>,
     /// Cards by the code that updates them.
     pub(super) cards: Cards,
+    /// Who is in the address book.
+    pub(super) contacts: Contacts,
     /// Errcodes for the next calls of `media/get`.
     pub(super) media_refusals: VecDeque<i64>,
     /// How many of the next calls of `media/get` are not ended.

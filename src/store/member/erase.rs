@@ -95,6 +95,7 @@ fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp
         "DELETE FROM outbox_lane WHERE lane = ?1",
         "DELETE FROM welcome WHERE lane = ?1",
         "DELETE FROM fact WHERE lane = ?1",
+        "DELETE FROM profile WHERE lane = ?1",
         "DELETE FROM member_preference WHERE lane = ?1",
     ] {
         rows += tx.execute(sql, [lane])?;

@@ -38,6 +38,7 @@ fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::
         "conversation",
         "welcome",
         "fact",
+        "profile",
         "member_preference",
         "media_use",
     ];
@@ -83,6 +84,11 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
         applications.push(json!({
             "application": lane,
             "welcomed_at": list("SELECT json_quote(TIME(welcomed_at)) FROM welcome WHERE lane = ?1")?.pop(),
+            "profile": list(
+                "SELECT json_object('name', name, 'department', department, 'refused', refused,
+                     'fetched_at', TIME(fetched_at)) FROM profile WHERE lane = ?1",
+            )?
+            .pop(),
             "facts": list(
                 "SELECT json_object('text', text, 'remembered_at', TIME(at)) FROM fact WHERE lane = ?1 ORDER BY id",
             )?,

@@ -68,6 +68,15 @@ CREATE TABLE summary (
     estimated     BIGINT NOT NULL
 );
 
+-- Who a member is, as WeCom said it last. NULL: it did not say.
+CREATE TABLE profile (
+    lane       TEXT   PRIMARY KEY,
+    name       TEXT,
+    department TEXT,
+    refused    BIGINT,                       -- the errcode with which it refused
+    fetched_at BIGINT NOT NULL
+) WITHOUT ROWID;
+
 -- What is sent beside text.
 
 -- What WeCom has of a file, for three days. A message that is repeated names the same upload.
