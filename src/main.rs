@@ -298,7 +298,7 @@ async fn main() -> ExitCode {
     if let Command::Doctor { json, send_to } = command {
         return examined(server::doctor::run(loaded.config, &Options { json, send_to }).await);
     }
-    exit_in(loaded.config.chat.language, run(command, loaded).await)
+    exit_in(loaded.config.chat.language, Box::pin(run(command, loaded)).await)
 }
 
 async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {

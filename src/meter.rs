@@ -14,7 +14,9 @@ use crate::{
         self,
         cleared::ClearedRequest,
         client::ChatRequest,
+        images::{Painted, Painter},
         router::{Answer, Router, Wish},
+        speech::Speaker,
         stream::{Delta, Finish},
         tokens::{self, TokenCounter},
     },
@@ -58,13 +60,35 @@ pub struct Meter {
     counter: TokenCounter,
     metrics: Arc<Metrics>,
     guard: Arc<Guard>,
+    painter: Option<Painter>,
+    speaker: Option<Speaker>,
 }
 
 impl Meter {
     /// Asks by `router` and sends nothing that has not been through `guard`; estimates with `counter` what an upstream
     /// does not tell.
     pub const fn new(router: Router, counter: TokenCounter, guard: Arc<Guard>, metrics: Arc<Metrics>) -> Self {
-        Self { router, counter, metrics, guard }
+        Self { router, counter, metrics, guard, painter: None, speaker: None }
+    }
+
+    /// Has pictures made by `painter`, where there is one.
+    pub fn with_painter(self, painter: Option<Painter>) -> Self {
+        Self { painter, ..self }
+    }
+
+    /// Has texts spoken by `speaker`, where there is one.
+    pub fn with_speaker(self, speaker: Option<Speaker>) -> Self {
+        Self { speaker, ..self }
+    }
+
+    /// Whether texts can be spoken.
+    pub const fn speaks(&self) -> bool {
+        self.speaker.is_some()
+    }
+
+    /// Whether pictures can be made.
+    pub const fn paints(&self) -> bool {
+        self.painter.is_some()
     }
 
     /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
@@ -146,6 +170,47 @@ impl<'a> Reservation<'a> {
     }
 }
 
+impl Reservation<'_> {
+    /// Has `text` spoken.
+    ///
+    /// # Errors
+    /// [`llm::error::Error`]: it is not, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
+    pub async fn speak(self, text: &str) -> Result<(Vec<u8>, Charge), llm::error::Error> {
+        let Self { meter, .. } = self;
+        let Some(speaker) = &meter.speaker else {
+            return Err(llm::error::Error::Misconfigured {
+                key: "voice.speech_model".to_owned(),
+                problem: "is not set",
+            });
+        };
+        let cleared = meter.clear(text)?;
+        meter.metrics.model_called();
+        let sound = speaker.speak(cleared.as_str()).await;
+        let sound = sound.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
+        let spoken = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        Ok((sound, Charge { usage: Charge::NOTHING.usage, units: Units { spoken, ..Units::default() } }))
+    }
+
+    /// Has one picture made of what `wish` describes.
+    ///
+    /// # Errors
+    /// [`llm::error::Error`]: there is none, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
+    pub async fn paint(self, wish: &str) -> Result<(Painted, Charge), llm::error::Error> {
+        let Self { meter, input_estimate, .. } = self;
+        let Some(painter) = &meter.painter else {
+            return Err(llm::error::Error::Misconfigured { key: "images.model".to_owned(), problem: "is not set" });
+        };
+        let cleared = meter.clear(wish)?;
+        meter.metrics.model_called();
+        let painted = painter.paint(cleared.as_str()).await;
+        let (painted, usage) = painted.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
+        let usage = usage.unwrap_or(Usage { input: input_estimate as u64, output: 0, estimated: true });
+        meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
+        let units = Units { pictures: 1, ..Units::default() };
+        Ok((painted, Charge { usage, units }))
+    }
+}
+
 /// An answer as it is written, under its reservation.
 #[must_use = "what was streamed must be settled"]
 pub struct Metered<'a> {
@@ -222,30 +287,57 @@ impl Metered<'_> {
         };
         let usage = self.usage.unwrap_or_else(estimate);
         self.reservation.meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
-        Charge(usage)
+        Charge::saved(usage)
     }
 }
 
 /// The cost of a model call, to be saved with what it bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the cost must be saved"]
-pub struct Charge(Usage);
+pub struct Charge {
+    usage: Usage,
+    units: Units,
+}
+
+/// What is not paid by model tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Pictures that were made.
+    pub pictures: u32,
+    /// Characters that were spoken.
+    pub spoken: u32,
+}
 
 impl Charge {
     /// For a call that never began.
-    pub const NOTHING: Self = Self(Usage { input: 0, output: 0, estimated: false });
+    pub const NOTHING: Self = Self::saved(Usage { input: 0, output: 0, estimated: false });
+
+    /// The cost of a call before a restart, as it was saved.
+    pub const fn saved(usage: Usage) -> Self {
+        Self { usage, units: Units { pictures: 0, spoken: 0 } }
+    }
+
+    /// What is paid by other measures.
+    pub const fn units(self) -> Units {
+        self.units
+    }
 
     /// Model tokens.
     pub const fn usage(self) -> Usage {
-        self.0
+        self.usage
     }
 
     /// The cost of both calls.
     pub const fn and(self, other: Self) -> Self {
-        Self(Usage {
-            input: self.0.input.saturating_add(other.0.input),
-            output: self.0.output.saturating_add(other.0.output),
-            estimated: self.0.estimated || other.0.estimated,
-        })
+        let usage = Usage {
+            input: self.usage.input.saturating_add(other.usage.input),
+            output: self.usage.output.saturating_add(other.usage.output),
+            estimated: self.usage.estimated || other.usage.estimated,
+        };
+        let units = Units {
+            pictures: self.units.pictures.saturating_add(other.units.pictures),
+            spoken: self.units.spoken.saturating_add(other.units.spoken),
+        };
+        Self { usage, units }
     }
 }

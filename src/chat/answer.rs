@@ -29,7 +29,7 @@ use crate::{
         client::ChatRequest,
         stream::{Delta, FinishReason},
     },
-    meter::{Charge, Meter, Metered, Payer},
+    meter::{Charge, Meter, Metered, Payer, QuotaExceeded, Reservation},
     model::{
         conversation::{Conversation, Exchange},
         preferences::Preferences,
@@ -65,6 +65,13 @@ pub struct Joined {
     pub rows: Vec<Waiting>,
     /// What was spent in vain.
     pub charge: Charge,
+}
+
+impl Written {
+    /// All of it was said before a restart, and cost this.
+    pub const fn before(turn: TurnRecord, charge: Charge) -> Self {
+        Self { turn, rest: String::new(), outcome: Outcome::Complete, charge }
+    }
 }
 
 /// What writing answers needs.
@@ -323,6 +330,23 @@ impl Answerer {
             slow.said_something();
         }
         Ok(())
+    }
+
+    /// Whether pictures can be made.
+    pub(super) fn paints(&self) -> bool {
+        self.meter.paints()
+    }
+
+    /// Whether texts can be spoken.
+    pub(super) fn speaks(&self) -> bool {
+        self.meter.speaks()
+    }
+
+    /// The permission for one call beside the conversation.
+    pub(super) async fn reserve(&self, claim: &Inbound, input: usize) -> Result<Reservation<'_>, QuotaExceeded> {
+        let event = &claim.event;
+        let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
+        self.meter.reserve(payer, None, input).await
     }
 
     /// Runs `work` as long as the member does not stop it, and says that it takes a while when it does. `None`: stopped.

@@ -14,6 +14,8 @@ pub enum Command {
     Stop,
     /// Ask the last question again.
     Retry,
+    /// Have a picture made.
+    Image,
     /// Choose the model.
     Model,
     /// Choose the part that the bot plays.
@@ -119,6 +121,8 @@ pub const TABLE: &[Row] = &[
     ),
     Row::new(Command::Stop, &["/stop", "/停止"], "停止正在写的回答", "stops the answer that is being written"),
     Row::new(Command::Retry, &["/retry", "/重试"], "把上一个问题再问一遍", "asks your last question again"),
+    Row::new(Command::Image, &["/image", "/画", "/画图"], "画一张图", "draws a picture")
+        .with(Argument::Must("画面", "WHAT")),
     Row::new(Command::Model, &["/model", "/模型"], "查看或选择模型", "shows the models, or chooses one")
         .with(Argument::May("名称或序号", "name or number")),
     Row::new(Command::Persona, &["/persona", "/角色"], "查看或选择角色", "shows the parts I can play, or chooses one")

@@ -4,6 +4,7 @@ use super::{
     command::{TABLE, Who},
     hearing::Unheard,
     seeing::Unseen,
+    turn::Undrawn,
 };
 use crate::{
     config::chat::Language,
@@ -29,6 +30,10 @@ pub enum Text<'a> {
     Slow,
     /// What stands above what the model thought.
     Thoughts,
+    /// What is said at the end of an answer of which not all is spoken.
+    RestInWriting,
+    /// What a conversation says where a picture was the answer.
+    Drawn,
     /// The member has so many messages before this one.
     Backlog(u32),
     /// The model that the member chose is not offered any more; the usual one answers.
@@ -89,6 +94,8 @@ pub enum Failure<'a> {
     Unseen(&'a Unseen),
     /// The model does not see pictures.
     Blind,
+    /// A wish gave no picture.
+    Undrawn(&'a Undrawn),
     /// Our own fault.
     Internal,
 }
@@ -110,6 +117,8 @@ impl Text<'_> {
             Self::Stopped => "好的，已停止。".to_owned(),
             Self::NothingToStop => "现在没有正在写的回答。".to_owned(),
             Self::Thoughts => "思考".to_owned(),
+            Self::RestInWriting => "其余内容请看文字。".to_owned(),
+            Self::Drawn => "（画了一张图）".to_owned(),
             Self::Slow => "收到，正在处理，请稍等。".to_owned(),
             Self::Backlog(waiting) => format!("消息都收到了。这一条前面还有 {waiting} 条，我会按顺序逐条回答。"),
             Self::ModelGone(alias) => {
@@ -154,6 +163,7 @@ impl Text<'_> {
                     Failure::Unheard(unheard) => chinese_unheard(unheard).to_owned(),
                     Failure::Unseen(unseen) => chinese_unseen(unseen).to_owned(),
                     Failure::Blind => CHINESE_BLIND.to_owned(),
+                    Failure::Undrawn(undrawn) => return chinese_undrawn(undrawn, turn),
                     Failure::Model(error) => chinese_cause(error).to_owned(),
                 };
                 format!("{sentence}\n编号 {}", turn.reference())
@@ -169,6 +179,8 @@ impl Text<'_> {
             Self::Stopped => "Stopped.".to_owned(),
             Self::NothingToStop => "No answer is being written at the moment.".to_owned(),
             Self::Thoughts => "Reasoning".to_owned(),
+            Self::RestInWriting => " For the rest, see the text.".to_owned(),
+            Self::Drawn => "(A picture was drawn.)".to_owned(),
             Self::Slow => "Got it. This takes a little while.".to_owned(),
             Self::Backlog(waiting) => {
                 format!("I have all your messages. {waiting} come before this one, and I answer them in order.")
@@ -225,6 +237,7 @@ impl Text<'_> {
                     Failure::Unheard(unheard) => english_unheard(unheard).to_owned(),
                     Failure::Unseen(unseen) => english_unseen(unseen).to_owned(),
                     Failure::Blind => ENGLISH_BLIND.to_owned(),
+                    Failure::Undrawn(undrawn) => return english_undrawn(undrawn, turn),
                     Failure::Model(error) => english_cause(error).to_owned(),
                 };
                 format!("{sentence}\nReference {}", turn.reference())
@@ -303,6 +316,47 @@ const fn english_unseen(unseen: &Unseen) -> &'static str {
             "Sorry, this picture cannot be prepared at the moment. Please send it again in a while, or tell me in words."
         }
     }
+}
+
+/// What a member can do about a picture that was not made. What is said of the model elsewhere is said here too.
+fn chinese_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
+    use llm::error::Error as E;
+    let sentence = match undrawn {
+        Undrawn::Quota(quota) => return Text::Failed(Failure::Quota(quota), turn).chinese(),
+        Undrawn::Model(E::ContentFiltered) => "这张图没能通过模型服务商的内容审核，请换个描述再试。",
+        Undrawn::Model(E::Withheld) => return Text::Failed(Failure::Refused, turn).chinese(),
+        Undrawn::Model(E::TooLong) => "描述太长，模型读不下了。请写短一些再试。",
+        Undrawn::Model(error @ (E::QuotaExhausted { .. } | E::Unauthorized { .. } | E::Misconfigured { .. })) => {
+            chinese_cause(error)
+        }
+        Undrawn::Model(E::RateLimited { .. }) => "抱歉，现在画图的人太多，没有排上。请过一会儿再试。",
+        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken => {
+            "抱歉，这张图没有画成。请过一会儿再试，或换个描述。"
+        }
+    };
+    format!("{sentence}\n编号 {}", turn.reference())
+}
+
+fn english_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
+    use llm::error::Error as E;
+    let sentence = match undrawn {
+        Undrawn::Quota(quota) => return Text::Failed(Failure::Quota(quota), turn).english(),
+        Undrawn::Model(E::ContentFiltered) => {
+            "The model provider's content filter held this picture back. Please describe it differently."
+        }
+        Undrawn::Model(E::Withheld) => return Text::Failed(Failure::Refused, turn).english(),
+        Undrawn::Model(E::TooLong) => "The description is too long for the model. Please write less.",
+        Undrawn::Model(error @ (E::QuotaExhausted { .. } | E::Unauthorized { .. } | E::Misconfigured { .. })) => {
+            english_cause(error)
+        }
+        Undrawn::Model(E::RateLimited { .. }) => {
+            "Sorry, too many people want pictures at the moment. Please try again in a while."
+        }
+        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken => {
+            "Sorry, this picture could not be made. Please try again in a while, or describe it differently."
+        }
+    };
+    format!("{sentence}\nReference {}", turn.reference())
 }
 
 /// What a member can do about a failure of the model. The cause in full is in the log, under the reference.

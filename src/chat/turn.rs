@@ -1,13 +1,16 @@
 //! One inbox row from claim to end: a command, a greeting, a kind sentence, or a turn with the model.
 
+mod drawing;
 mod gather;
+mod speaking;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
-use self::gather::Bench;
+pub use self::{drawing::Undrawn, speaking::Speaking};
+use self::{gather::Bench, speaking::Rest};
 use super::{
     album::Album,
     answer::{self, Answerer},
@@ -27,6 +30,7 @@ use super::{
     stops::Stops,
     summaries::Wishes,
     texts::{Failure, Text},
+    wish::wish,
 };
 use crate::{
     alert::observation::End,
@@ -72,6 +76,8 @@ pub struct Turns {
     /// `None`: pictures get a kind sentence.
     seeing: Option<Seeing>,
     joining: Joining,
+    /// `None`: answers are text.
+    speaking: Option<Speaking>,
     /// Which models members can choose.
     pub(super) models: Models,
     /// Whether the bot can speak.
@@ -110,6 +116,7 @@ impl Turns {
             summaries: None,
             seeing: None,
             joining,
+            speaking: None,
             models,
             speaks: false,
             log_texts: false,
@@ -147,6 +154,11 @@ impl Turns {
         let album = Album::new(self.store.clone(), settings.shown_again);
         let seeing = Some(Seeing::new(wecom, self.store.clone(), self.clock.clone(), settings.clone()));
         Self { answerer: self.answerer.with_album(album), joining, seeing, ..self }
+    }
+
+    /// Speaks answers with this, where there is one.
+    pub fn with_speaking(self, speaking: Option<Speaking>) -> Self {
+        Self { speaks: speaking.is_some(), speaking, ..self }
     }
 
     /// Continues an answer that reaches the limit of its length so many times.
@@ -189,9 +201,10 @@ impl Turns {
             Box::pin(persist(&self.clock, || self.memory.saw(claim, client, self.clock.now()))).await;
         }
         match &claim.event.kind {
-            EventKind::Text { content } => match Command::parse(content) {
-                Some(asked) => self.command(claim, asked).await,
-                None => match Command::meant(content) {
+            EventKind::Text { content } => match (Command::parse(content), self.wished(content)) {
+                (Some(asked), _) => self.command(claim, asked).await,
+                (None, Some(wish)) => Box::pin(self.draw(claim, wish)).await,
+                (None, None) => match Command::meant(content) {
                     Some(meant) => self.say(claim, Text::Meant(meant)).await,
                     None => self.turn(claim).await,
                 },
@@ -209,6 +222,16 @@ impl Turns {
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
             other => self.say(claim, Text::NotYet(other)).await,
         }
+    }
+
+    /// The picture that a message wishes for, where there is somebody who makes it.
+    fn wished<'m>(&self, message: &'m str) -> Option<&'m str> {
+        wish(message).filter(|_| self.draws())
+    }
+
+    /// Whether there is somebody who makes pictures.
+    pub(super) fn draws(&self) -> bool {
+        self.answerer.paints()
     }
 
     /// Asks the model what the member asked, and answers.
@@ -245,7 +268,11 @@ impl Turns {
         // Nothing belongs to a question that is asked once more.
         let mut waiting = if replaces { together.close() } else { claim.waiting.clone() };
         let mut ended = None;
-        if let Some(Unfinished { id, question, pictures, through, answer_so_far: answer, parts }) = unfinished {
+        let mut sealed = None;
+        if let Some(Unfinished { id, question, pictures, through, answer_so_far: answer, parts, sealed: words }) =
+            unfinished
+        {
+            sealed = words;
             (turn.id, turn.through, turn.parts) = (id, through, parts);
             turn.exchange = Exchange { question, pictures, answer };
             let behind = waiting.partition_point(|row| row.seq <= through);
@@ -263,6 +290,10 @@ impl Turns {
         };
         let mut spent = Charge::NOTHING;
         let written = loop {
+            if let Some((usage, _)) = sealed {
+                // All its words are said; what a crash cut off is its voice.
+                break answer::Written::before(turn, Charge::saved(usage));
+            }
             let gathered = match ended.take() {
                 Some(ended) => Err((ended, rows)),
                 None if turn.exchange.answer.is_empty() && !replaces => {
@@ -283,9 +314,8 @@ impl Turns {
                 }
             }
         };
-        drop(running);
         let answer::Written { mut turn, rest, outcome, charge } = written;
-        let charge = spent.and(charge);
+        let mut charge = spent.and(charge);
         if self.log_texts {
             debug!(inbox.seq = claim.seq, turn.id = %turn.id, text = turn.exchange.question, "the question");
         }
@@ -299,6 +329,13 @@ impl Turns {
         }
         turn.exchange.answer.push_str(&rest);
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let mut rest = Rest { first_part, parts, begins_here };
+        let spoken = !replaces && matches!(claim.event.kind, EventKind::Voice { .. });
+        if spoken && matches!(outcome, Outcome::Complete | Outcome::TooLong) {
+            charge = Box::pin(self.speak(claim, &mut turn, &mut rest, &preferences, charge, &running)).await;
+        }
+        drop(running);
+        let Rest { first_part, parts, begins_here } = rest;
         turn.state = state_of(&outcome, charge);
         if let Some(end) = outcome.end() {
             self.lately.question_ended(end);
@@ -346,7 +383,7 @@ impl Turns {
                 info!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, parts = turn.parts,
                     tokens.input = usage.input, tokens.output = usage.output, cut, "answered {member} in {ms} ms");
             }
-            TurnState::Running => {}
+            TurnState::Running | TurnState::Sealed { .. } => {}
         }
     }
 
@@ -362,9 +399,9 @@ impl Turns {
         let unfinished = unfinished.unwrap_or_else(|| {
             let Question { text, pictures, .. } = Question::of(&claim.event.kind);
             let (id, answer_so_far) = (TurnId::generate(), String::new());
-            Unfinished { id, question: text, pictures, through: claim.seq, answer_so_far, parts: 0 }
+            Unfinished { id, question: text, pictures, through: claim.seq, answer_so_far, parts: 0, sealed: None }
         });
-        let Unfinished { id, question, pictures, through, answer_so_far: answer, parts: first_part } = unfinished;
+        let Unfinished { id, question, pictures, through, answer_so_far: answer, parts: first_part, .. } = unfinished;
         error!(turn.id = %id, turn.reference = %id.reference(), inbox.seq = claim.seq,
             "gave up a message after {} attempts", claim.claims - 1);
         self.lately.question_ended(End::OtherwiseFailed);

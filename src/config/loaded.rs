@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Llm, Log, Pictures, Platform, Safety, Server, Storage,
-    Tls, Voice, Wecom, layers,
+    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Pictures, Platform, Safety, Server,
+    Storage, Tls, Voice, Wecom, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -77,6 +77,7 @@ impl Config {
         }
         let pictures = Pictures::read(reader);
         let voice = Voice::read(reader);
+        let images = Images::read(reader);
         let safety = Safety::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
@@ -89,6 +90,7 @@ impl Config {
             chat: chat?,
             pictures: pictures?,
             voice: voice?,
+            images: images?,
             safety: safety?,
             storage: storage?,
             alerts: alerts?,

@@ -15,6 +15,7 @@ mod draft;
 mod environment;
 mod fault;
 mod file;
+pub mod images;
 pub mod import;
 mod layers;
 mod legacy;
@@ -48,6 +49,7 @@ pub use self::{
     draft::Draft,
     environment::{Environment, OpenAi},
     fault::{Fault, Faults},
+    images::Images,
     llm::Llm,
     loaded::Loaded,
     log::Log,
@@ -79,6 +81,8 @@ pub struct Config {
     pub pictures: Pictures,
     /// `[voice]`
     pub voice: Voice,
+    /// `[images]`
+    pub images: Images,
     /// `[safety]`
     pub safety: Safety,
     /// `[storage]`

@@ -222,8 +222,13 @@ const TOO_LONG: &[&str] = &["context_length_exceeded"];
 /// OpenAI's sentence, which vLLM and DeepSeek send without its code.
 const TOO_LONG_SENTENCE: &str = "maximum context length";
 /// OpenAI and Azure; Alibaba's Model Studio in its two spellings.
-const CONTENT_FILTERED: &[&str] =
-    &["content_filter", "content_policy_violation", "data_inspection_failed", "DataInspectionFailed"];
+const CONTENT_FILTERED: &[&str] = &[
+    "content_filter",
+    "content_policy_violation",
+    "moderation_blocked",
+    "data_inspection_failed",
+    "DataInspectionFailed",
+];
 /// OpenAI.
 const MODEL_NOT_FOUND: &[&str] = &["model_not_found"];
 

@@ -10,7 +10,9 @@
 pub mod cleared;
 pub mod client;
 pub mod error;
+pub mod images;
 pub mod router;
+pub mod speech;
 pub mod stream;
 pub mod tokens;
 pub mod tools;
@@ -18,6 +20,7 @@ pub mod transcribe;
 
 mod decode;
 mod dialect;
+mod endpoint;
 mod message;
 mod redact;
 mod retry;

@@ -178,7 +178,7 @@ impl<'de> Deserialize<'de> for Complaint {
 }
 
 /// A value of the wrong type counts as missing: a strange `usage` must not cost the employee the answer.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
 }
 

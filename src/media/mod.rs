@@ -4,5 +4,8 @@
 //! hostile until it is decoded: each function has limits on what it reads and on what it makes of it.
 
 pub mod amr;
+pub mod cut;
 pub mod picture;
+pub mod resample;
 pub mod voice;
+pub mod wav;

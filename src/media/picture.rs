@@ -5,7 +5,9 @@ use std::{
     panic::{self, AssertUnwindSafe},
 };
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder};
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage, codecs::jpeg::JpegEncoder,
+};
 
 /// The longest side that models look at; what is beyond costs and tells them nothing (OpenAI scales to 2048 and then
 /// to 768 on the short side, others to about 1568).
@@ -130,6 +132,15 @@ fn is_progressive<R: Read + Seek>(file: &mut R) -> Option<bool> {
         file.read_exact(&mut two).ok()?;
         file.seek(SeekFrom::Current(i64::from(u16::from_be_bytes(two)) - 2)).ok()?;
     }
+}
+
+/// A square PNG with the colours that `colour` gives to each place.
+pub fn painted(side: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+    let picture = RgbImage::from_fn(side, side, |x, y| Rgb(colour(x, y)));
+    let mut png = Cursor::new(Vec::new());
+    // Writing into memory does not fail.
+    let _ = picture.write_to(&mut png, ImageFormat::Png);
+    png.into_inner()
 }
 
 fn encode(picture: &DynamicImage, from: ImageFormat) -> Result<Picture, Unusable> {

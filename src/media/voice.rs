@@ -34,6 +34,9 @@ pub enum Unusable {
     /// It does not begin as AMR does.
     #[error("it is not AMR")]
     NotAmr,
+    /// It is no WAV file of uncompressed samples, or of a kind that is not read.
+    #[error("it is no WAV of 16-bit samples at 8 to 48 kHz")]
+    NotWav,
     /// It begins as AMR, and what follows is not.
     #[error("it is broken")]
     Broken,

@@ -23,6 +23,14 @@ pub struct Usage {
 pub enum TurnState {
     /// The model is asked, or will be asked again after a crash.
     Running,
+    /// All words of the answer are known, and those that are to be shown are in the outbox; what is made to go with
+    /// them (a picture, the same words spoken) is not.
+    Sealed {
+        /// What it cost until then.
+        usage: Usage,
+        /// What was made, where that is paid for and about to be kept.
+        made: Option<MediaId>,
+    },
     /// The whole answer is in the outbox.
     Answered {
         /// What it cost.
@@ -86,4 +94,6 @@ pub struct Unfinished {
     pub answer_so_far: String,
     /// How many parts of it are in the outbox.
     pub parts: u32,
+    /// Where all words are known: what they cost, and what was made to go with them.
+    pub sealed: Option<(Usage, Option<MediaId>)>,
 }

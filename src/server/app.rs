@@ -20,7 +20,7 @@ use crate::{
         profiles::{Lookups, Profiles},
         stops::Stops,
         summaries::Summaries,
-        turn::Turns,
+        turn::{Speaking, Turns},
     },
     clock::Clock,
     config::Config,
@@ -139,7 +139,8 @@ fn turns(
 ) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
     let Shared { store, clock, metrics, stops, model, lately, guard } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
-    let meter = Arc::new(Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics)));
+    let meter = Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics));
+    let meter = Arc::new(meter.with_painter(painter(config, clock)?).with_speaker(speaker(config, clock)?));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(
         store.clone(),
@@ -152,6 +153,7 @@ fn turns(
     )
     .with_pictures(wecom.clone(), &config.pictures)
     .with_hearing(hearing(config, wecom.clone(), clock)?)
+    .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
     .with_continuations(config.llm.max_continuations)
     .with_texts_in_the_log(config.log.message_text);
     let (store, clock, memory) = (store.clone(), clock.clone(), turns.memory());
@@ -161,6 +163,26 @@ fn turns(
         false => (None, None),
     };
     Ok((turns.with_summaries(wishes).with_profiles(profiles), summaries, lookups))
+}
+
+/// What speaks answers, where a model for it is set.
+fn speaker(config: &Config, clock: &Clock) -> anyhow::Result<Option<llm::speech::Speaker>> {
+    let Config { llm, voice, .. } = config;
+    if voice.speech_model.is_none() {
+        return Ok(None);
+    }
+    let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
+    Ok(llm::speech::Speaker::new(http, voice, llm, clock.clone()))
+}
+
+/// What makes pictures, where a model for it is set.
+fn painter(config: &Config, clock: &Clock) -> anyhow::Result<Option<llm::images::Painter>> {
+    let Config { llm, images, .. } = config;
+    if images.model.is_none() {
+        return Ok(None);
+    }
+    let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
+    Ok(llm::images::Painter::new(http, images, llm, clock.clone()))
 }
 
 /// What hears voice messages, where a model for it is set.

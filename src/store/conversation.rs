@@ -34,8 +34,14 @@ pub struct TurnRecord {
 impl TurnRecord {
     /// Writes the turn that answers inbox row `cause`, anew or over its earlier state.
     pub(super) fn write(&self, conn: &Connection, cause: i64, now: Timestamp) -> Result<(), rusqlite::Error> {
+        // Until a turn ends, there is no reason for its end: the column holds what was made.
+        let made = match &self.state {
+            TurnState::Sealed { made, .. } => made.map(|made| made.to_string()),
+            _ => None,
+        };
         let (state, reason, usage, ended) = match &self.state {
             TurnState::Running => ("running", None, None, false),
+            TurnState::Sealed { usage, .. } => ("sealed", made.as_deref(), Some(*usage), false),
             TurnState::Answered { usage } => ("answered", None, Some(*usage), true),
             TurnState::Failed { reason, usage } => ("failed", Some(reason.as_str()), Some(*usage), true),
             TurnState::Stopped { usage } => ("stopped", None, Some(*usage), true),
@@ -128,20 +134,26 @@ impl Store {
             .db
             .read(move |conn| {
                 conn.prepare_cached(
-                    "SELECT id, question, pictures, COALESCE(through, cause), answer, parts FROM turn
-                     WHERE cause = ?1 AND state = 'running'",
+                    "SELECT id, question, pictures, COALESCE(through, cause), answer, parts,
+                            state = 'sealed', reason, COALESCE(input_tokens, 0), COALESCE(output_tokens, 0),
+                            COALESCE(estimated, 0)
+                     FROM turn WHERE cause = ?1 AND state IN ('running', 'sealed')",
                 )?
                 .query_row([cause], |row| {
                     let pictures = pictures_of(row.get_ref(2)?.as_str()?);
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, pictures, row.get(3)?, row.get(4)?, row.get(5)?))
+                    let is_sealed: bool = row.get(6)?;
+                    let made: Option<String> = row.get(7)?;
+                    let usage = Usage { input: row.get(8)?, output: row.get(9)?, estimated: row.get(10)? };
+                    let sealed = is_sealed.then(|| (usage, made.and_then(|made| MediaId::parse(&made).ok())));
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, pictures, row.get(3)?, row.get(4)?, row.get(5)?, sealed))
                 })
                 .optional()
             })
             .await?;
         found
-            .map(|(id, question, pictures, through, answer_so_far, parts)| {
+            .map(|(id, question, pictures, through, answer_so_far, parts, sealed)| {
                 let id = TurnId::parse(&id).map_err(|error| Error::Corrupt(error.to_string()))?;
-                Ok(Unfinished { id, question, pictures, through, answer_so_far, parts })
+                Ok(Unfinished { id, question, pictures, through, answer_so_far, parts, sealed })
             })
             .transpose()
     }
@@ -192,7 +204,7 @@ pub(super) fn find(conn: &Connection, lane: &Lane, bytes: usize) -> Result<Optio
     let summary = summaries::find(conn, id)?;
     let mut newest = conn.prepare_cached(
         "SELECT question, answer, pictures FROM turn
-         WHERE conversation = ?1 AND cause > ?2 AND state <> 'running' AND answer <> ''
+         WHERE conversation = ?1 AND cause > ?2 AND state NOT IN ('running', 'sealed') AND answer <> ''
            AND NOT EXISTS (SELECT 1 FROM turn later WHERE later.cause = turn.replaced_by AND later.answer <> '')
          ORDER BY cause DESC",
     )?;

@@ -137,7 +137,7 @@ impl Store {
                 let last: Option<(i64, i64, String, String)> = conn
                     .prepare_cached(
                         "SELECT t.cause, c.id, t.question, t.pictures FROM conversation c JOIN turn t ON t.conversation = c.id
-                         WHERE c.lane = ?1 AND c.closed_at IS NULL AND t.state <> 'running' AND t.cause < ?2
+                         WHERE c.lane = ?1 AND c.closed_at IS NULL AND t.state NOT IN ('running', 'sealed') AND t.cause < ?2
                            AND (t.question <> '' OR t.pictures <> '') ORDER BY t.cause DESC LIMIT 1",
                     )?
                     .query_row(params![lane.as_str(), seq], |row| {

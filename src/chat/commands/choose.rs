@@ -71,7 +71,7 @@ impl Turns {
     }
 
     pub(super) async fn choose_voice(&self, claim: &Inbound, argument: &str) {
-        let now = self.preferences(claim).await.voice_answers.unwrap_or(true);
+        let now = self.preferences(claim).await.voice_answers.unwrap_or_else(|| self.speaks_unasked());
         let on = match switch(argument) {
             Some(on) => on,
             None => return self.reply(claim, Words::HowToVoice { now: self.speaks.then_some(now) }).await,

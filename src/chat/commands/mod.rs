@@ -36,6 +36,8 @@ impl Turns {
             Command::Stop if self.stops.finish(&claim.lane, claim.seq) => self.say(claim, Text::Stopped).await,
             Command::Stop => self.say(claim, Text::NothingToStop).await,
             Command::Retry => self.retry(claim).await,
+            Command::Image if self.draws() => Box::pin(self.draw(claim, argument)).await,
+            Command::Image => self.reply(claim, Words::NoPictures).await,
             Command::Model => self.choose_model(claim, argument).await,
             Command::Persona => self.choose_persona(claim, argument).await,
             Command::Lang => self.choose_language(claim, argument).await,

@@ -38,6 +38,8 @@ pub(super) enum Words<'a> {
     /// The command needs something behind its name.
     Lacks(Command),
     NothingToRetry,
+    /// Nobody makes pictures here.
+    NoPictures,
     /// The models that can be chosen.
     Models {
         aliases: &'a [Arc<str>],
@@ -82,6 +84,7 @@ impl Words<'_> {
     fn chinese(self) -> String {
         match self {
             Self::Lacks(command) => format!("请在命令后面写上内容：{}", command.row().form(Language::Chinese)),
+            Self::NoPictures => "这里还没有开启画图。需要的话，请联系管理员。".to_owned(),
             Self::NothingToRetry => "这次对话里还没有可以重问的问题。".to_owned(),
             Self::Models { aliases, current, unknown } => {
                 let head = unknown.map(|name| format!("没有叫“{name}”的模型。")).unwrap_or_default();
@@ -167,6 +170,7 @@ impl Words<'_> {
             Self::Lacks(command) => {
                 format!("Please write what you mean behind it: {}", command.row().form(Language::English))
             }
+            Self::NoPictures => "Pictures are not switched on here. Please ask your administrator.".to_owned(),
             Self::NothingToRetry => "There is no question in this conversation that could be asked again.".to_owned(),
             Self::Models { aliases, current, unknown } => {
                 let head = unknown.map(|name| format!("There is no model “{name}”. ")).unwrap_or_default();

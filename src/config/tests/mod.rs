@@ -99,7 +99,7 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, tls, apps, llm, chat, pictures, voice, safety, storage, alerts, log, platform } =
+    let Config { server, tls, apps, llm, chat, pictures, voice, images, safety, storage, alerts, log, platform } =
         good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
     assert_eq!((apps.first.wecom.agent_id, apps.first.wecom.proxy), (AgentId::new(1_000_002), None));
@@ -110,6 +110,10 @@ fn the_defaults_are_the_examples() {
     assert_eq!((pictures.question, pictures.max_bytes, pictures.shown_again), (Duration::from_secs(6), 20 << 20, 3));
     assert_eq!(chat.join, Duration::from_millis(1500));
     assert_eq!((voice.transcription_model, voice.show_transcript), (None, true));
+    assert_eq!(
+        (images.model, images.base_url, images.size, images.timeout),
+        (None, None, None, Duration::from_secs(180))
+    );
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));

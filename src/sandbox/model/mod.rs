@@ -5,6 +5,7 @@
 //! shows what it was asked. Knows the wire, not who calls.
 
 pub mod answer;
+pub mod made;
 mod wire;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
+use self::made::Made;
 use super::{Error, Served, journal::Journal, serve};
 use crate::clock::Clock;
 
@@ -207,6 +209,12 @@ struct State {
     transcripts: VecDeque<Transcript>,
     /// How large the forms with recordings were.
     heard: Vec<usize>,
+    pictures: VecDeque<Made>,
+    /// The bodies of the calls for pictures.
+    painted: Vec<Value>,
+    speeches: VecDeque<Made>,
+    /// The bodies of the calls for speech.
+    spoken: Vec<Value>,
 }
 
 impl fmt::Debug for State {
@@ -285,6 +293,26 @@ impl DemoModel {
         self.desk.state().heard.clone()
     }
 
+    /// Makes this of the next wish for a picture about which it was told nothing yet.
+    pub fn push_picture(&self, made: Made) {
+        self.desk.state().pictures.push_back(made);
+    }
+
+    /// The body of each wish for a picture, in the order of arrival.
+    pub fn painted(&self) -> Vec<Value> {
+        self.desk.state().painted.clone()
+    }
+
+    /// Makes this of the next text to be spoken about which it was told nothing yet.
+    pub fn push_speech(&self, made: Made) {
+        self.desk.state().speeches.push_back(made);
+    }
+
+    /// The body of each wish for speech, in the order of arrival.
+    pub fn spoken(&self) -> Vec<Value> {
+        self.desk.state().spoken.clone()
+    }
+
     /// Every request, in the order of arrival.
     pub fn requests(&self) -> Vec<ModelRequest> {
         self.desk.state().requests.clone()
@@ -320,6 +348,14 @@ impl Desk {
         let mut state = self.state();
         state.heard.push(bytes);
         (state.transcripts.pop_front().unwrap_or_else(|| Transcript::Text(DEAF.to_owned())), bytes)
+    }
+
+    /// Writes a call down and decides what is made of it.
+    fn make(&self, of: impl FnOnce(&mut State) -> (&mut VecDeque<Made>, &mut Vec<Value>), body: Value) -> Made {
+        let mut state = self.state();
+        let (queue, calls) = of(&mut state);
+        calls.push(body);
+        queue.pop_front().unwrap_or(Made::Demo)
     }
 
     /// Writes the request down and decides what is replied to it, with the delay between two words.

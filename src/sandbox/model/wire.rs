@@ -13,7 +13,11 @@ use axum::{
 use futures_util::{future, stream};
 use serde_json::{Value, json};
 
-use super::{Desk, Gate, ModelReply, ModelRequest, NAME, Transcript, answer::answer};
+use super::{
+    Desk, Gate, ModelReply, ModelRequest, NAME, Transcript,
+    answer::answer,
+    made::{images, speech},
+};
 use crate::{
     clock::Timestamp,
     sandbox::{
@@ -26,6 +30,8 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(completions))
+        .route("/v1/images/generations", post(images))
+        .route("/v1/audio/speech", post(speech))
         // A recording in the form is as large as its minute.
         .route("/v1/audio/transcriptions", post(transcriptions).layer(DefaultBodyLimit::max(64 * 1024 * 1024)))
         .with_state(desk)

@@ -19,6 +19,7 @@ async fn the_help_names_every_command_in_chinese() {
          /new（/新对话）开始新对话，之前的内容不再参考\n\
          /stop（/停止）停止正在写的回答\n\
          /retry（/重试）把上一个问题再问一遍\n\
+         /image 画面（/画）画一张图\n\
          /model [名称或序号]（/模型）查看或选择模型\n\
          /persona [名称或序号]（/角色）查看或选择角色\n\
          /lang [中文|英文]（/语言）提示语用中文或英文\n\
@@ -44,6 +45,7 @@ async fn the_help_names_every_command_in_english() {
          /new: begins a new conversation and forgets the one before\n\
          /stop: stops the answer that is being written\n\
          /retry: asks your last question again\n\
+         /image WHAT: draws a picture\n\
          /model [name or number]: shows the models, or chooses one\n\
          /persona [name or number]: shows the parts I can play, or chooses one\n\
          /lang [zh|en]: the language of my own sentences\n\
