@@ -89,6 +89,7 @@ fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp
     )?;
     for sql in [
         "DELETE FROM turn WHERE conversation IN (SELECT id FROM conversation WHERE lane = ?1 AND closed_at IS NULL)",
+        "DELETE FROM summary WHERE conversation IN (SELECT id FROM conversation WHERE lane = ?1 AND closed_at IS NULL)",
         "DELETE FROM conversation WHERE lane = ?1 AND closed_at IS NULL",
         "DELETE FROM outbox WHERE lane = ?1 AND state = 'waiting'",
         "DELETE FROM inbox_lane WHERE lane = ?1",

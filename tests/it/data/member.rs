@@ -68,7 +68,11 @@ async fn with_everything() -> (Company, Gate) {
     let conn = company.database();
     let lane: String =
         conn.query_row("SELECT lane FROM inbox WHERE lane LIKE '%erased'", [], |row| row.get(0)).unwrap();
-    conn.execute("INSERT INTO fact (lane, text, at) VALUES (?1, '秘密爱好', 1790000000000)", [lane]).unwrap();
+    conn.execute("INSERT INTO fact (lane, text, at) VALUES (?1, '秘密爱好', 1790000000000)", [&lane]).unwrap();
+    conn.execute("INSERT INTO profile VALUES (?1, '秘密姓名', '秘密部门', NULL, 1790000000000)", [&lane]).unwrap();
+    let summaries =
+        "INSERT INTO summary SELECT id, 1, '秘密摘要', 1790000000000, 1, 1, 0 FROM conversation WHERE lane = ?1";
+    assert_eq!(conn.execute(summaries, [&lane]).unwrap(), 2, "of the open one and the closed one");
     (company, gate)
 }
 
@@ -87,6 +91,8 @@ async fn a_member_is_shown_everything_that_is_stored_of_them() {
     assert!(turn["asked_at"].as_str().unwrap().starts_with("20"), "{turn}");
     assert_eq!(application["received"][1]["event"]["kind"]["content"], "秘密问题0");
     assert_eq!(application["facts"][0]["text"], "秘密爱好");
+    assert_eq!(application["profile"]["name"], "秘密姓名");
+    assert_eq!(application["conversations"][1]["summary"]["text"], "秘密摘要");
     let states: Vec<_> = application["messages"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
     assert!(states.contains(&Some("dead")) && states.contains(&Some("waiting")) && states.contains(&Some("sent")));
     assert!(!String::from_utf8_lossy(&output.stdout).contains("同事"), "nobody else's");
