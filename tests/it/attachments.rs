@@ -90,6 +90,16 @@ fn put(app: &App, kind: &str, name: &str, bytes: &[u8], is_kept: bool) {
     tx.commit().unwrap();
 }
 
+/// Waits until the answer is written to its end: what a crash then finds is only what is to be sent.
+async fn written(app: &App) {
+    within(async {
+        while app.count("SELECT COUNT(*) FROM inbox WHERE state = 'open'") > 0 {
+            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+        }
+    })
+    .await;
+}
+
 /// Lets the daemon see what another process wrote: it looks every second.
 async fn noticed(app: &App) {
     while app.count("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'") > 0 {
@@ -222,6 +232,7 @@ async fn a_file_whose_answer_was_lost_is_shown_once_also_after_a_crash() {
     app.wecom.trouble(|trouble| trouble.lose_next_file_by(Breakage::Hang));
     app.say("zhangsan", "写段代码").await;
     of_kind(&app, "zhangsan", "file", 1).await;
+    written(&app).await;
     app.drop_everything().await;
     app.launch().await;
     of_kind(&app, "zhangsan", "text", 3).await;
@@ -244,6 +255,7 @@ async fn a_crash_in_the_middle_of_an_upload_loses_nothing_and_sends_once() {
         }
     })
     .await;
+    written(&app).await;
     app.drop_everything().await;
     app.launch().await;
     of_kind(&app, "zhangsan", "text", 3).await;

@@ -74,13 +74,21 @@ impl Shaper {
         self.keep(claim, pieces).await
     }
 
+    /// Makes parts of the pieces. Words alone are parts at once: a turn carries nothing along for files that it has not.
     async fn keep(&self, claim: &Inbound, pieces: Vec<Piece>) -> Result<Vec<ReplyPart>, LeaseLost> {
+        if pieces.iter().any(|piece| matches!(piece, Piece::File(_))) {
+            return Box::pin(self.keep_files(claim, pieces)).await;
+        }
+        let words = |piece| if let Piece::Words(part) = piece { Some(part) } else { None };
+        Ok(pieces.into_iter().filter_map(words).collect())
+    }
+
+    async fn keep_files(&self, claim: &Inbound, pieces: Vec<Piece>) -> Result<Vec<ReplyPart>, LeaseLost> {
         let mut parts = Vec::with_capacity(pieces.len());
         for piece in pieces {
             parts.push(match piece {
                 Piece::Words(part) => part,
-                // Rare, and larger than the rest: a turn does not carry it along.
-                Piece::File(file) => Box::pin(self.keep_file(claim, file)).await?,
+                Piece::File(file) => self.keep_file(claim, file).await?,
             });
         }
         Ok(parts)

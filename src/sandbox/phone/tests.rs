@@ -53,7 +53,7 @@ async fn only_a_page_of_this_address_may_call() -> Result {
 #[tokio::test]
 async fn the_page_may_load_nothing_from_elsewhere() -> Result {
     let (phone, _, http) = phone().await?;
-    for path in ["", "app.js", "console.js", "console.css", "words.js", "style.css"] {
+    for path in ["", "app.js", "bubbles.js", "console.js", "console.css", "words.js", "style.css"] {
         let answer = http.get(format!("{}{path}", phone.url())).send().await?;
         assert_eq!(answer.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
         let text = answer.text().await?.replace("http://www.w3.org/2000/svg", "");
@@ -87,5 +87,48 @@ async fn what_happens_is_pushed_and_switches_reach_wecom() -> Result {
         seen.push_str(std::str::from_utf8(&events.next().await.ok_or("ended")??)?);
     }
     assert!(seen.contains("\"content\":\"你好\""), "{seen}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_are_shown_as_what_they_are_and_cards_can_be_pressed() -> Result {
+    let (phone, emulator, http) = phone().await?;
+    let api = format!("{}/cgi-bin", emulator.api_base());
+    let EmulatorSettings { corp_id, secret, .. } = emulator.settings();
+    let query = [("corpid", corp_id.as_str()), ("corpsecret", secret.expose())];
+    let token: Value = http.get(format!("{api}/gettoken")).query(&query).send().await?.json().await?;
+    let token = token["access_token"].as_str().ok_or("no token")?;
+    let amr = crate::media::voice::Recording { sample_rate: 8000, samples: vec![9; 8000] }.to_amr()?;
+    let page = b"<script>alert(1)</script>".to_vec();
+    let shown = [
+        ("image", "a.png", b"\x89PNG\r\n\x1a\n...".to_vec(), "image/png", "\u{FFFD}PNG"),
+        ("voice", "a.amr", amr, "audio/wav", "RIFF"),
+        ("file", "页.html", page, "application/octet-stream", "<script>"),
+    ];
+    for (kind, name, bytes, content_type, begins) in shown {
+        let part = reqwest::multipart::Part::bytes(bytes).file_name(name);
+        let form = reqwest::multipart::Form::new().part("media", part).percent_encode_noop();
+        let upload = http.post(format!("{api}/media/upload")).query(&[("access_token", token), ("type", kind)]);
+        let uploaded: Value = upload.multipart(form).send().await?.json().await?;
+        let id = uploaded["media_id"].as_str().ok_or_else(|| uploaded.to_string())?;
+        let message = json!({"touser": "ann", "agentid": 7, "msgtype": kind, kind: {"media_id": id}});
+        let send = http.post(format!("{api}/message/send")).query(&[("access_token", token)]);
+        let sent: Value = send.json(&message).send().await?.json().await?;
+        assert_eq!(sent["errcode"], 0, "{sent}");
+        let line = emulator.lines_after(0).pop().ok_or("no line")?;
+        assert_eq!(line.file.map(|file| (file.media_id, file.name)), Some((id.to_owned(), name.to_owned())));
+
+        let answer = http.get(format!("{}api/media/{id}", phone.url())).send().await?;
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], content_type);
+        assert_eq!(answer.headers().contains_key(header::CONTENT_DISPOSITION), kind == "file", "a page is never shown");
+        assert!(String::from_utf8_lossy(&answer.bytes().await?).starts_with(begins));
+    }
+    assert_eq!(http.get(format!("{}api/media/none", phone.url())).send().await?.status(), 404);
+
+    let press = json!({"member": "ann", "task_id": "t1", "key": "stop", "chosen": [["q", ["1"]]]});
+    let pressed: Value = http.post(format!("{}api/press", phone.url())).json(&press).send().await?.json().await?;
+    assert_eq!(pressed["accepted"], false, "nobody listens");
+    let steps = serde_json::to_string(&emulator.journal().after(0))?;
+    assert!(steps.contains("template_card_event") && steps.contains("<OptionId>"), "{steps}");
     Ok(())
 }

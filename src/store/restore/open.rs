@@ -50,13 +50,34 @@ pub(super) fn settle(
         WhatIsOpen::Hold => true,
     };
     let tx = conn.unchecked_transaction()?;
-    let mut held = Vec::new();
     if hold {
         tx.execute(
             "UPDATE outbox SET state = 'dead', reason = ?1, ended_at = ?2 WHERE state = 'waiting'",
             params![ANSWER_HELD, now.as_millis()],
         )?;
         hold_questions(&tx, now)?;
+    } else if what_is_open == WhatIsOpen::Answer {
+        // As `dead-letters retry` does: however long it was unsure, it is sent.
+        tx.execute(
+            "UPDATE outbox SET attempts = 0, unsure_since = NULL, created_at = ?1 WHERE state = 'waiting'",
+            [now.as_millis()],
+        )?;
+    } else {
+        // An upload that was made since is not known here, so WeCom would not know the message again.
+        tx.execute(
+            "UPDATE outbox SET state = 'dead', reason = ?1, ended_at = ?2
+             WHERE state = 'waiting' AND format IN ('image', 'voice', 'file')",
+            params![ANSWER_HELD, now.as_millis()],
+        )?;
+        // From the moment of the backup on somebody may have sent it, and what was under way then, before.
+        tx.execute(
+            "UPDATE outbox SET unsure_since = COALESCE(unsure_since,
+                 CASE WHEN lane IN (SELECT lane FROM outbox_lane WHERE lease IS NOT NULL) THEN attempted_at END, ?1)
+             WHERE state = 'waiting'",
+            [since.as_millis()],
+        )?;
+    }
+    let held = {
         let mut select = tx.prepare(
             "SELECT seq, member, created_at, format = ?2 FROM outbox WHERE state = 'dead' AND ended_at = ?1
                AND reason IN (?3, ?4) ORDER BY seq",
@@ -69,22 +90,8 @@ pub(super) fn settle(
                 is_question: row.get(3)?,
             })
         })?;
-        held.extend(rows.collect::<Result<Vec<_>, _>>()?);
-    } else if what_is_open == WhatIsOpen::Answer {
-        // As `dead-letters retry` does: however long it was unsure, it is sent.
-        tx.execute(
-            "UPDATE outbox SET attempts = 0, unsure_since = NULL, created_at = ?1 WHERE state = 'waiting'",
-            [now.as_millis()],
-        )?;
-    } else {
-        // From the moment of the backup on somebody may have sent it, and what was under way then, before.
-        tx.execute(
-            "UPDATE outbox SET unsure_since = COALESCE(unsure_since,
-                 CASE WHEN lane IN (SELECT lane FROM outbox_lane WHERE lease IS NOT NULL) THEN attempted_at END, ?1)
-             WHERE state = 'waiting'",
-            [since.as_millis()],
-        )?;
-    }
+        rows.collect::<Result<Vec<_>, _>>()?
+    };
     tx.execute_batch(
         "DELETE FROM inbox_lane;
          INSERT INTO inbox_lane (lane, depth, ready_at)

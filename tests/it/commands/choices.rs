@@ -59,7 +59,7 @@ async fn language_and_form_are_each_members_own() {
     assert_eq!(ask(&app, "zhangsan", "/语言 中文").await, "好的，以后用中文提示你。");
 
     assert_eq!(ask(&app, "zhangsan", "喂").await, "好");
-    assert!(ask(&app, "zhangsan", "/markdown").await.starts_with("目前：纯文本。"));
+    assert!(ask(&app, "zhangsan", "/markdown").await.starts_with("目前：自动。"));
     assert!(ask(&app, "zhangsan", "/markdown on").await.starts_with("好的，回答会带格式。"));
     assert_eq!(ask(&app, "zhangsan", "喂").await, "**好**");
     assert_eq!(ask(&app, "lisi", "喂").await, "好");

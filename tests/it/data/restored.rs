@@ -8,14 +8,17 @@ use qimate::{
     model::{
         conversation::{Exchange, TurnState},
         event::{DedupKey, Event, EventKind},
+        file_name::FileName,
         id::{AgentId, CorpId, MemberId, TurnId},
-        reply::{Format, ReplyPart},
+        media::MediaId,
+        outbound::Said,
+        reply::{Attachment, AttachmentKind, Format, ReplyPart},
     },
     store::{
         Store,
         backup::backup,
         conversation::TurnRecord,
-        inbox::Disposition,
+        inbox::{Disposition, Ending},
         restore::{Restored, WhatIsOpen, restore},
         runs::LastRun,
     },
@@ -87,6 +90,30 @@ async fn a_question_whose_answer_was_partly_refused_is_held_like_any_other() {
     assert!(store.claim_inbound(1, T0 + HOUR).await.unwrap().claims.is_empty());
     assert_eq!(store.retry_dead_letters(None, T0 + HOUR).await.unwrap(), 3);
     assert_eq!(store.claim_inbound(1, T0 + HOUR).await.unwrap().claims.len(), 1, "asked to, it goes on");
+}
+
+#[tokio::test]
+async fn a_file_that_waited_is_held_for_its_upload_may_have_been_sent_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, copy) = (settings(&dir.path().join("data")), dir.path().join("copy.db"));
+    let store = Store::open(&settings, T0).unwrap();
+    ask(&store, "ann").await;
+    let claim = store.claim_inbound(1, T0).await.unwrap().claims.pop().unwrap();
+    let file = ReplyPart::Attachment(Attachment {
+        kind: AttachmentKind::File,
+        media: MediaId::of(b"123456"),
+        name: FileName::make("表格", "csv"),
+    });
+    store.finish(&claim, Ending::Says(vec![part("文件在下面"), file]), T0).await.unwrap().unwrap();
+    backup(&settings, &copy, false, T0).unwrap();
+    drop(store);
+
+    let Restored { held, .. } = restored(&settings, &copy, WhatIsOpen::ByAge, T0 + Duration::from_secs(60));
+    assert_eq!(held.iter().map(|one| (one.member.as_str(), one.is_question)).collect::<Vec<_>>(), [("ann", false)]);
+    let store = Store::open(&settings, T0).unwrap();
+    assert!(store.dead_letters().await.unwrap()[0].reason.contains("may have been delivered since"));
+    let words = store.claim_outbound(1, T0 + HOUR).await.unwrap().claims.pop().unwrap();
+    assert!(matches!(words.message.said(), Said::Words { .. }), "words are known again by what they say");
 }
 
 #[tokio::test]
