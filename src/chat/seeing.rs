@@ -84,21 +84,21 @@ impl Seeing {
     /// # Errors
     /// [`Unseen`]; [`LeaseLost`] when the member was erased meanwhile.
     pub(super) async fn see(&self, claim: &Inbound, media_id: &str) -> Result<Result<MediaId, LeaseLost>, Unseen> {
-        let (file, size) = {
+        let (file, need) = {
             // They are never closed.
             let _seat = self.seats.acquire().await.map_err(|_| Unseen::Broken)?;
-            self.fetch(media_id).await?
+            let (file, size) = self.fetch(media_id).await?;
+            let file = Arc::new(file);
+            let head = Arc::clone(&file);
+            (file, blocking(move || picture::memory(open(&head)?, size)).await?)
         };
-        let file = Arc::new(file);
-        let head = Arc::clone(&file);
-        let need = blocking(move || picture::memory(open(&head)?, size)).await?;
         let need = u32::try_from(need.div_ceil(KIB)).unwrap_or(u32::MAX);
         let picture = {
             let _memory = self.memory.acquire_many(need).await.map_err(|_| Unseen::Broken)?;
             blocking(move || picture::prepare(open(&file)?)).await?
         };
         let Picture { media_type, bytes, width, height } = picture;
-        debug!(inbox.seq = claim.seq, size, bytes = bytes.len(), width, height, "prepared a picture");
+        debug!(inbox.seq = claim.seq, bytes = bytes.len(), width, height, "prepared a picture");
         let bytes = Bytes::from(bytes);
         let keep = || self.store.keep_media(claim, media_type, bytes.clone(), self.clock.now());
         Ok(persist(&self.clock, keep).await)

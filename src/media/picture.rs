@@ -14,8 +14,8 @@ use image::{
 pub const LONGEST_SIDE: u32 = 1568;
 /// The largest side that is decoded at all: what a phone's camera makes, and some more.
 const MOST_SIDE: u32 = 16_384;
-/// Memory that decoding one picture may take: 37 megapixels as most cameras write them.
-pub const MOST_MEMORY: u64 = 112 * 1024 * 1024;
+/// Memory that decoding one picture may take: 30 megapixels as most cameras write them.
+pub const MOST_MEMORY: u64 = 96 * 1024 * 1024;
 /// What scaling down and encoding anew take beside it.
 const SMALL_COPY: u64 = LONGEST_SIDE as u64 * LONGEST_SIDE as u64 * 4;
 const JPEG_QUALITY: u8 = 85;
@@ -65,17 +65,20 @@ impl From<ImageError> for Unusable {
 /// # Errors
 /// [`Unusable::TooLarge`] when it is more than [`MOST_MEMORY`], otherwise as [`prepare`].
 pub fn memory<R: BufRead + Seek>(mut file: R, size: u64) -> Result<u64, Unusable> {
-    let progressive = is_progressive(&mut file).unwrap_or(false);
+    let frame = jpeg_frame(&mut file);
     file.rewind().map_err(|_| Unusable::Broken)?;
-    let (decoder, format) = decoder(file)?;
-    let pixels = decoder.total_bytes();
-    let decoding = match format {
-        // The whole file is read, and a progressive one keeps its coefficients of two bytes until the last scan.
-        ImageFormat::Jpeg if progressive => pixels.saturating_mul(3).saturating_add(size),
-        ImageFormat::Jpeg => pixels.saturating_add(size),
-        ImageFormat::Png => pixels,
-        // A canvas beside the picture.
-        _ => pixels.saturating_mul(2).saturating_add(size),
+    let decoding = match frame {
+        // Its decoder would read the whole file to say so. It holds the file, and a progressive one keeps its
+        // coefficients of two bytes until the last scan.
+        Some(Frame { pixels, progressive }) => {
+            pixels.saturating_mul(if progressive { 3 } else { 1 }).saturating_add(size)
+        }
+        None => {
+            let (decoder, format) = decoder(file)?;
+            let pixels = decoder.total_bytes();
+            // The others have a canvas beside the picture.
+            if format == ImageFormat::Png { pixels } else { pixels.saturating_mul(2).saturating_add(size) }
+        }
     };
     let all = decoding.saturating_add(SMALL_COPY);
     if all > MOST_MEMORY { Err(Unusable::TooLarge) } else { Ok(all) }
@@ -114,8 +117,16 @@ fn decoder<'f, R: BufRead + Seek + 'f>(file: R) -> Result<(impl ImageDecoder + '
     Ok((reader.into_decoder()?, format))
 }
 
-/// Whether a JPEG comes in several scans. Goes from segment to segment up to the one that says it; `None`: it is no JPEG.
-fn is_progressive<R: Read + Seek>(file: &mut R) -> Option<bool> {
+/// What the head of a JPEG says.
+struct Frame {
+    /// Bytes of the decoded picture.
+    pixels: u64,
+    /// It comes in several scans.
+    progressive: bool,
+}
+
+/// Goes from segment to segment of a JPEG up to the one that says how large it is; `None`: it is none, or says nothing.
+fn jpeg_frame<R: Read + Seek>(file: &mut R) -> Option<Frame> {
     let mut two = [0; 2];
     file.read_exact(&mut two).ok()?;
     if two != [0xff, 0xd8] {
@@ -123,13 +134,20 @@ fn is_progressive<R: Read + Seek>(file: &mut R) -> Option<bool> {
     }
     loop {
         file.read_exact(&mut two).ok()?;
-        match two {
-            [0xff, 0xc2] => return Some(true),
-            [0xff, 0xc0 | 0xc1 | 0xda] => return Some(false),
-            [0xff, _] => {}
-            _ => return None,
-        }
+        let [0xff, marker] = two else { return None };
         file.read_exact(&mut two).ok()?;
+        if matches!(marker, 0xc0..=0xc2) {
+            // Bits in a sample, height, width, components.
+            let mut head = [0; 6];
+            file.read_exact(&mut head).ok()?;
+            let [_, high, low, wide, narrow, components] = head;
+            let (height, width) = (u16::from_be_bytes([high, low]), u16::from_be_bytes([wide, narrow]));
+            let pixels = u64::from(height) * u64::from(width) * u64::from(components);
+            return Some(Frame { pixels, progressive: marker == 0xc2 });
+        }
+        if marker == 0xda {
+            return None;
+        }
         file.seek(SeekFrom::Current(i64::from(u16::from_be_bytes(two)) - 2)).ok()?;
     }
 }

@@ -139,6 +139,9 @@ impl Stage {
                 set("QIMATE_LLM__BASE_URL", &demo.base_url());
                 set("QIMATE_LLM__API_KEY", "demo");
                 set("QIMATE_LLM__MODEL", model::NAME);
+                // It can say how large a picture is, and has a sentence for what is spoken.
+                set("QIMATE_LLM__VISION", "true");
+                set("QIMATE_VOICE__TRANSCRIPTION_MODEL", model::NAME);
             }
             (None, Some(real)) => {
                 set("QIMATE_LLM__API_KEY", real.api_key.expose());

@@ -8,12 +8,13 @@
 mod console;
 mod events;
 mod files;
+mod sent;
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -82,6 +83,8 @@ impl Phone {
             .route("/api/console/visible", post(console::visible))
             .route("/api/events", get(events::events))
             .route("/api/say", post(say))
+            .route("/api/send", post(sent::file).layer(DefaultBodyLimit::max(sent::LARGEST)))
+            .route("/api/share", post(sent::shared))
             .route("/api/enter", post(enter))
             .route("/api/trouble", post(trouble))
             .route("/api/daemon", post(daemon))

@@ -6,7 +6,10 @@ use std::{fs, io::Cursor, time::Duration};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use qimate::{config::Config, sandbox::model::ModelReply};
 
-use crate::harness::{App, within};
+use crate::{
+    company::Company,
+    harness::{App, within, within_seconds},
+};
 
 const MEMBER: &str = "zhangsan";
 
@@ -241,4 +244,42 @@ async fn stop_stops_while_a_picture_is_fetched() {
     assert_eq!(app.texts(MEMBER, 1).await, ["好的，已停止。"]);
     app.settled().await;
     assert_eq!(app.count("SELECT COUNT(*) FROM turn WHERE state = 'stopped'"), 1);
+}
+
+/// What the process holds of the machine's memory.
+#[cfg(target_os = "linux")]
+fn resident_mib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// Two hundred members send five megabytes each at once; some of the pictures are what a camera of twelve megapixels
+/// makes. The process is the real one, and what is looked at is the most that it ever held.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_pictures_at_once_fit_into_two_hundred_megabytes() {
+    const MEMBERS: usize = 200;
+    let mut company =
+        Company::open(&[("QIMATE_LLM__VISION", "true"), ("QIMATE_PICTURES__QUESTION_SECONDS", "0")]).await;
+    company.model.set_script(|_| answer("收到。"));
+    company.start().await;
+    let padded = |mut file: Vec<u8>| {
+        file.resize(5 * 1024 * 1024, 0);
+        file
+    };
+    let camera = padded(picture(4000, 3000, ImageFormat::Jpeg));
+    let small = padded(picture(320, 240, ImageFormat::Jpeg));
+    let mut showing = tokio::task::JoinSet::new();
+    for n in 0..MEMBERS {
+        let (wecom, file) = (company.wecom.clone(), if n % 50 == 0 { camera.clone() } else { small.clone() });
+        showing.spawn(async move { wecom.show(&format!("member{n}"), Some(file)).await.accepted() });
+    }
+    assert!(within_seconds(120, showing.join_all()).await.into_iter().all(|accepted| accepted));
+    within_seconds(300, company.wecom.wait_delivered(|all| all.len() >= MEMBERS)).await;
+    let most = resident_mib(company.pid());
+    println!("memory: at most {most} MiB with {MEMBERS} pictures of 5 MiB at once");
+    assert!(most < 200, "{most} MiB");
+    assert!(company.wecom.delivered().iter().all(|one| one.content.starts_with("收到。")));
+    assert_eq!(company.model.requests().len(), MEMBERS);
 }

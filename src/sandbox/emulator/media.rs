@@ -17,6 +17,7 @@ use super::{
     api::{Caller, Parameters},
     callback::Receipt,
     message::Refusal,
+    upload::{ShownFile, UploadedFile},
 };
 use crate::{
     clock::Timestamp,
@@ -46,7 +47,7 @@ impl Emulator {
     pub async fn speak(&self, member: &str, recording: Option<Vec<u8>>) -> Receipt {
         let media_id = self.keep(recording, "voice.amr");
         let fields = format!("<MediaId>{}</MediaId><Format>{}</Format>", cdata(&media_id), cdata("amr"));
-        self.send_file(member, "voice", &media_id, &fields, ["发来语音", "speaks"]).await
+        self.send_kind(member, "voice", &media_id, &fields, ["发来语音", "speaks"]).await
     }
 
     /// `member` sends a picture. `file` is what `media/get` gives for it; `None`: WeCom has it no longer.
@@ -54,7 +55,7 @@ impl Emulator {
         let media_id = self.keep(file, "picture.jpg");
         let pic_url = format!("{}/picture/{media_id}", self.api_base());
         let fields = format!("<PicUrl>{}</PicUrl><MediaId>{}</MediaId>", cdata(&pic_url), cdata(&media_id));
-        self.send_file(member, "image", &media_id, &fields, ["发来图片", "sends a picture"]).await
+        self.send_kind(member, "image", &media_id, &fields, ["发来图片", "sends a picture"]).await
     }
 
     /// `member` sends a place.
@@ -64,7 +65,7 @@ impl Emulator {
              <Label>{}</Label><AppType><![CDATA[wxwork]]></AppType>",
             cdata(label)
         );
-        self.send_file(member, "location", label, &fields, ["发来位置", "sends a place"]).await
+        self.send_kind(member, "location", label, &fields, ["发来位置", "sends a place"]).await
     }
 
     /// `member` shares a link.
@@ -75,7 +76,7 @@ impl Emulator {
             cdata(description),
             cdata(url)
         );
-        self.send_file(member, "link", title, &fields, ["分享链接", "shares a link"]).await
+        self.send_kind(member, "link", title, &fields, ["分享链接", "shares a link"]).await
     }
 
     /// Refuses the next call of `media/get` that has no refusal yet with this errcode.
@@ -103,11 +104,26 @@ impl Emulator {
         media_id
     }
 
-    async fn send_file(&self, member: &str, kind: &str, shown: &str, fields: &str, words: [&str; 2]) -> Receipt {
+    /// A file that a member sent, for the page that shows it.
+    pub fn sent(&self, media_id: &str) -> Option<UploadedFile> {
+        let file = self.cloud.state().media.get(media_id).cloned()?;
+        let SentFile { content: bytes, name, expires_at } = file;
+        let kind = if name.ends_with(".amr") { "voice" } else { "image" };
+        Some(UploadedFile { kind: kind.to_owned(), name, bytes, at: expires_at - KEPT })
+    }
+
+    async fn send_kind(&self, member: &str, kind: &str, shown: &str, fields: &str, words: [&str; 2]) -> Receipt {
         let now = self.cloud.clock.now();
         let msg_id = {
             let mut state = self.cloud.state();
-            state.line(member.to_owned(), true, kind, shown, now);
+            let file = state.media.get(shown).map(|SentFile { content, name, .. }| ShownFile {
+                media_id: shown.to_owned(),
+                name: name.clone(),
+                bytes: content.len(),
+            });
+            // An id says nothing to people.
+            let shown = if matches!(kind, "image" | "voice") { "" } else { shown };
+            state.line_with(member.to_owned(), true, kind, shown, now, file);
             state.next_msg_id()
         };
         self.cloud.announce();

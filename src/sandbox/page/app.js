@@ -315,6 +315,30 @@ async function say(text) {
   }
 }
 
+// A picture or a recording (.amr) goes as it is; the daemon fetches it from WeCom.
+async function sendFile(file) {
+  const member = me;
+  owe(member);
+  try {
+    const kind = file.name.toLowerCase().endsWith('.amr') ? 'voice' : 'image';
+    const answer = await fetch(`/api/send?${new URLSearchParams({ member, kind })}`, { method: 'POST', body: file });
+    const receipt = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(receipt.error ?? `HTTP ${answer.status}`);
+    if (!receipt.accepted) {
+      release(member.toLowerCase());
+      toast(word('notTaken'));
+    }
+  } catch (error) {
+    release(member.toLowerCase());
+    toast(word('failed') + error.message);
+  }
+}
+$('attach').addEventListener('change', () => {
+  const [file] = $('attach').files;
+  $('attach').value = '';
+  if (file) sendFile(file);
+});
+
 const field = $('text');
 function fitField() {
   field.style.height = 'auto';

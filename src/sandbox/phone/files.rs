@@ -12,10 +12,12 @@ use serde_json::json;
 use super::{Answer, Shared, parse_member, refuse};
 use crate::{media::voice, sandbox::emulator::upload::UploadedFile};
 
-/// A file that the application sent. Voice comes as WAV: browsers do not play AMR. Whatever else could be a page is
+/// A file that the application or a member sent. Voice comes as WAV: browsers do not play AMR. Whatever else could be a page is
 /// offered to be saved, never shown.
 pub(super) async fn media(State(desk): Shared, Path(id): Path<String>) -> Response {
-    let Some(UploadedFile { kind, name, bytes, .. }) = desk.parts.emulator.uploaded(&id) else {
+    let Some(UploadedFile { kind, name, bytes, .. }) =
+        desk.parts.emulator.uploaded(&id).or_else(|| desk.parts.emulator.sent(&id))
+    else {
         return refuse(StatusCode::NOT_FOUND, "there is no such file").into_response();
     };
     let nosniff: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
