@@ -3,11 +3,17 @@
 //! Whoever wants words from a model reserves first, streams under the reservation, and gets a [`Charge`] that must be
 //! saved. There are no limits yet; when they come they live here, and callers already handle [`QuotaExceeded`].
 
+mod filter;
+pub mod tally;
+
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
+use tracing::{debug, info};
+
+use self::{filter::Filter, tally::Tally};
 use crate::{
     clock::Timestamp,
     llm::{
@@ -15,9 +21,10 @@ use crate::{
         cleared::ClearedRequest,
         client::ChatRequest,
         images::{Painted, Painter},
+        moderation::{Moderator, Verdict},
         router::{Answer, Router, Wish},
         speech::Speaker,
-        stream::{Delta, Finish},
+        stream::Delta,
         tokens::{self, TokenCounter},
     },
     metrics::Metrics,
@@ -26,10 +33,14 @@ use crate::{
         id::{AgentId, CorpId, MemberId},
     },
     safety::{
-        guard::{Cleared, Guard, Hit, Hits, Withheld},
-        restore::Restorer,
+        guard::{Cleared, Findings, Guard, Hit, Hits, Withheld},
+        rules::Action,
     },
 };
+
+/// To the model, and from it, in what is counted.
+const IN: &str = "in";
+const OUT: &str = "out";
 
 /// On whose account a model is asked.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +70,27 @@ pub struct Meter {
     router: Router,
     counter: TokenCounter,
     metrics: Arc<Metrics>,
-    guard: Arc<Guard>,
+    house: House,
     painter: Option<Painter>,
     speaker: Option<Speaker>,
 }
 
+/// The rules that hold for everything that is sent to a model or comes from it.
+#[derive(Clone)]
+pub struct House {
+    /// What texts go through.
+    pub guard: Arc<Guard>,
+    /// Who is asked beside; `None`: nobody.
+    pub moderator: Option<Moderator>,
+    /// What operators are told of.
+    pub tally: Arc<Tally>,
+}
+
 impl Meter {
-    /// Asks by `router` and sends nothing that has not been through `guard`; estimates with `counter` what an upstream
-    /// does not tell.
-    pub const fn new(router: Router, counter: TokenCounter, guard: Arc<Guard>, metrics: Arc<Metrics>) -> Self {
-        Self { router, counter, metrics, guard, painter: None, speaker: None }
+    /// Asks by `router` and sends nothing that has not been through the guard of `house`; estimates with `counter` what an
+    /// upstream does not tell.
+    pub const fn new(router: Router, counter: TokenCounter, house: House, metrics: Arc<Metrics>) -> Self {
+        Self { router, counter, metrics, house, painter: None, speaker: None }
     }
 
     /// Has pictures made by `painter`, where there is one.
@@ -94,19 +116,57 @@ impl Meter {
     /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
     ///
     /// # Errors
-    /// [`llm::error::Error::Withheld`]: it must not be sent.
-    pub fn clear<'t>(&self, text: &'t str) -> Result<Cleared<'t>, llm::error::Error> {
-        let (cleared, hits) = self.guard.clear(text).map_err(|Withheld(hits)| {
-            self.count(&hits);
-            llm::error::Error::Withheld
-        })?;
-        self.count(&hits);
+    /// [`llm::error::Error::Withheld`]: it must not be sent. Others where it must be moderated and could not be.
+    pub async fn clear<'t>(&self, text: &'t str) -> Result<Cleared<'t>, llm::error::Error> {
+        let (cleared, hits) = self.house.guard.clear(text).map_err(|Withheld(hits)| self.refuse(&hits))?;
+        self.count(&hits, IN);
+        self.moderate(&cleared, IN).await?;
         Ok(cleared)
     }
 
-    fn count(&self, hits: &Hits) {
+    /// Whether a piece of an answer may be shown, in a moderator's eyes; without one everything may.
+    ///
+    /// # Errors
+    /// As [`Meter::clear`].
+    pub async fn may_show(&self, piece: &str) -> Result<(), llm::error::Error> {
+        match self.house.moderator {
+            // What was put back into it does not leave again.
+            Some(_) => {
+                let cleared = self.house.guard.mask(piece);
+                // Boxed: few have a moderator, and every turn would hold its future.
+                Box::pin(self.moderate(&cleared, OUT)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn moderate(&self, text: &Cleared<'_>, direction: &'static str) -> Result<(), llm::error::Error> {
+        let Some(moderator) = &self.house.moderator else { return Ok(()) };
+        let (action, verdict) = match moderator.judge(text).await {
+            Ok(Verdict::Passes) => return Ok(()),
+            Ok(Verdict::Flagged) => ("refuse", Err(llm::error::Error::Withheld)),
+            Ok(Verdict::Unseen) => ("failed", Ok(())),
+            Err(error) => ("failed", Err(error)),
+        };
+        self.metrics.safety_hit("moderation", direction, action, 1);
+        if action == "refuse" {
+            info!(direction, "the moderation endpoint refuses a text");
+        }
+        verdict
+    }
+
+    fn refuse(&self, hits: &Hits) -> llm::error::Error {
+        self.count(hits, IN);
+        llm::error::Error::Withheld
+    }
+
+    fn count(&self, hits: &Hits, direction: &'static str) {
         for Hit { rule, action, times } in hits.iter() {
-            self.metrics.safety_hit(rule, "in", action, times);
+            self.metrics.safety_hit(rule, direction, action, times);
+            debug!(rule, direction, action, times, "a rule of [safety] fitted");
+            if action == Action::Alert.name() {
+                self.house.tally.add(u64::from(times));
+            }
         }
     }
 
@@ -158,15 +218,18 @@ impl<'a> Reservation<'a> {
     pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
         let sees = request.messages.iter().any(|message| !message.pictures.is_empty());
         let wish = Wish { alias: self.alias, affinity: self.affinity, input_tokens: self.input_estimate, sees };
-        let cleared = ClearedRequest::through(&self.meter.guard, request);
-        let (request, masks, hits) = cleared.map_err(|Withheld(hits)| {
-            self.meter.count(&hits);
-            llm::error::Error::Withheld
-        })?;
-        self.meter.count(&hits);
-        let stream = self.meter.router.stream(wish, &request).await?;
-        let restorer = (!masks.is_empty()).then(|| Box::new(Restorer::new(masks)));
-        Ok(Metered { stream, reservation: self, usage: None, written: String::new(), restorer, next: None })
+        let meter = self.meter;
+        let cleared = ClearedRequest::through(&meter.house.guard, request);
+        let (request, Findings { masks, hits, fresh }) = cleared.map_err(|Withheld(hits)| meter.refuse(&hits))?;
+        meter.count(&hits, IN);
+        if meter.house.moderator.is_some() {
+            // Boxed: few have a moderator, and every turn would hold its future.
+            Box::pin(meter.moderate(&fresh, IN)).await?;
+        }
+        drop(fresh);
+        let stream = meter.router.stream(wish, &request).await?;
+        let filter = Filter::new(masks, &meter.house.guard);
+        Ok(Metered { stream, reservation: self, usage: None, written: String::new(), filter })
     }
 }
 
@@ -183,7 +246,7 @@ impl Reservation<'_> {
                 problem: "is not set",
             });
         };
-        let cleared = meter.clear(text)?;
+        let cleared = Box::pin(meter.clear(text)).await?;
         meter.metrics.model_called();
         let sound = speaker.speak(cleared.as_str()).await;
         let sound = sound.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
@@ -200,7 +263,7 @@ impl Reservation<'_> {
         let Some(painter) = &meter.painter else {
             return Err(llm::error::Error::Misconfigured { key: "images.model".to_owned(), problem: "is not set" });
         };
-        let cleared = meter.clear(wish)?;
+        let cleared = Box::pin(meter.clear(wish)).await?;
         meter.metrics.model_called();
         let painted = painter.paint(cleared.as_str()).await;
         let (painted, usage) = painted.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
@@ -219,10 +282,8 @@ pub struct Metered<'a> {
     usage: Option<Usage>,
     /// What the model wrote, before it was restored.
     written: String,
-    /// Puts back what was masked; `None` where nothing was.
-    restorer: Option<Box<Restorer>>,
-    /// What comes behind what was held back.
-    next: Option<Box<Result<Delta, llm::error::Error>>>,
+    /// What stands between the model and the member; `None`: nothing.
+    filter: Option<Box<Filter>>,
 }
 
 impl Metered<'_> {
@@ -231,37 +292,20 @@ impl Metered<'_> {
     /// # Errors
     /// [`llm::error::Error`] when the answer broke off.
     pub async fn next(&mut self) -> Option<Result<Delta, llm::error::Error>> {
-        if let Some(next) = self.next.take() {
-            return Some(*next);
-        }
         loop {
+            if let Some(kept) = self.filter.as_mut().and_then(|filter| filter.kept()) {
+                return kept;
+            }
             let next = self.read().await;
-            let Some(restorer) = &mut self.restorer else { return next };
-            let mut next = next;
-            if let Some(Ok(Delta::Finish(Finish { calls: Some(calls), .. }))) = &mut next {
-                calls.thought = restorer.whole(&calls.thought);
-                for call in &mut calls.calls {
-                    call.arguments = restorer.json(&call.arguments);
-                }
-            }
-            // A thought stands beside the text: it ends nothing that is held back of that.
-            if let Some(Ok(Delta::Thought(thought))) = next {
-                return Some(Ok(Delta::Thought(restorer.whole(&thought))));
-            }
-            let restored = match &next {
-                Some(Ok(Delta::Text(text))) => restorer.push(text),
-                _ => restorer.finish(),
-            };
-            let is_text = matches!(next, Some(Ok(Delta::Text(_))));
-            match (restored.is_empty(), is_text) {
-                (true, true) => {}
-                (true, false) => return next,
-                (false, true) => return Some(Ok(Delta::Text(restored))),
-                (false, false) => {
-                    self.next = next.map(Box::new);
-                    return Some(Ok(Delta::Text(restored)));
-                }
-            }
+            let Some(filter) = &mut self.filter else { return next };
+            filter.take(next);
+        }
+    }
+
+    /// The answer goes on behind `before`, which was shown already.
+    pub fn continues(&mut self, before: &str) {
+        if let Some(filter) = &mut self.filter {
+            filter.continues(before);
         }
     }
 
@@ -286,6 +330,9 @@ impl Metered<'_> {
             estimated: true,
         };
         let usage = self.usage.unwrap_or_else(estimate);
+        if let Some(filter) = &self.filter {
+            self.reservation.meter.count(&filter.hits(), OUT);
+        }
         self.reservation.meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
         Charge::saved(usage)
     }

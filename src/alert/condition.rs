@@ -33,13 +33,17 @@ pub enum Condition {
     DatabaseUnwritable,
     /// Messages could not be delivered.
     DeadLetters,
+    /// The certificate ends soon, or has ended, and nobody renewed it.
+    CertificateEnding,
+    /// Rules of `[safety]` fitted that operators want to hear of.
+    SafetyRules,
     /// The process ended without being told to.
     Crashed,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::WecomRefused,
         Self::WecomAddress,
         Self::WecomUnreachable,
@@ -55,6 +59,8 @@ impl Condition {
         Self::DatabaseSize,
         Self::DatabaseUnwritable,
         Self::DeadLetters,
+        Self::CertificateEnding,
+        Self::SafetyRules,
         Self::Crashed,
     ];
 
@@ -76,6 +82,8 @@ impl Condition {
             Self::DatabaseSize => "database_size",
             Self::DatabaseUnwritable => "database_unwritable",
             Self::DeadLetters => "dead_letters",
+            Self::CertificateEnding => "certificate_ending",
+            Self::SafetyRules => "safety_rules",
             Self::Crashed => "crashed",
         }
     }

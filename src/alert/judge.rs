@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     condition::Condition,
-    observation::{Answer, Block, Database, End, Observation, SetAside, Size, Wecom},
+    observation::{Answer, Block, Certificate, Database, End, Observation, SetAside, Size, Wecom},
 };
 use crate::{clock::Timestamp, config};
 
@@ -34,6 +34,8 @@ const ROOM_PERCENT: u64 = 85;
 const UNWRITABLE: Duration = Duration::from_secs(10);
 /// How long a message that was given up is news.
 pub const DEAD_LETTER_NEWS: Duration = Duration::from_secs(60 * 60);
+/// So long before a certificate's end it is an alert: ACME renews a month before, and people need a week.
+const CERTIFICATE_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long a process must have run after a crash to be called well: one that crashes again and again is one alert.
 const STEADY: Duration = Duration::from_secs(10 * 60);
 
@@ -109,6 +111,18 @@ pub enum Finding {
         /// How many within [`DEAD_LETTER_NEWS`].
         count: u64,
     },
+    /// See [`Condition::CertificateEnding`].
+    CertificateEnding {
+        /// Whole days until then; `None`: it has ended.
+        days: Option<u64>,
+        /// Whether it should renew itself.
+        renews_itself: bool,
+    },
+    /// See [`Condition::SafetyRules`].
+    SafetyRules {
+        /// How often within an hour.
+        count: u64,
+    },
     /// See [`Condition::Crashed`].
     Crashed,
 }
@@ -165,6 +179,11 @@ pub fn judge(seen: &Observation, settings: &config::Alerts, raised: &BTreeSet<Co
             Condition::DatabaseSize => size(seen),
             Condition::DatabaseUnwritable => database(seen),
             Condition::DeadLetters => dead_letters(seen),
+            Condition::CertificateEnding => certificate(seen),
+            Condition::SafetyRules => match seen.safety {
+                Some(hits) => Wrong { since: hits.newest_at, finding: Finding::SafetyRules { count: hits.count } },
+                None => Well,
+            },
             Condition::Crashed => crashed(seen),
         };
         verdicts.push((condition, verdict));
@@ -299,6 +318,19 @@ fn dead_letters(seen: &Observation) -> Verdict {
         Some(letters) => Wrong { since: letters.newest_at, finding: Finding::DeadLetters { count: letters.count } },
         None => Well,
     }
+}
+
+/// Whoever renews does so when a third of the time is left; a certificate for a few days has only that.
+fn certificate(seen: &Observation) -> Verdict {
+    let Some(Certificate { begins_at, ends_at, renews_itself }) = seen.certificate else { return Well };
+    let soon = CERTIFICATE_SOON.min(ends_at.since(begins_at) / 4);
+    let left = ends_at.since(seen.now);
+    if left > soon {
+        return Well;
+    }
+    let day = 24 * 3600;
+    let days = (seen.now < ends_at).then(|| left.as_secs() / day);
+    Wrong { since: seen.now, finding: Finding::CertificateEnding { days, renews_itself } }
 }
 
 fn crashed(seen: &Observation) -> Verdict {

@@ -30,6 +30,10 @@ pub struct Observation {
     /// Messages to members that were given up within [`DEAD_LETTER_NEWS`](super::judge::DEAD_LETTER_NEWS) and are still
     /// there; `None`: none.
     pub dead_letters: Option<DeadLetters>,
+    /// The certificate that is served; `None`: there is none, or somebody else looks after it.
+    pub certificate: Option<Certificate>,
+    /// Rules that fitted within the last hour and that operators want to hear of; `None`: none.
+    pub safety: Option<SafetyHits>,
 }
 
 /// Whether messages get through to WeCom.
@@ -152,5 +156,25 @@ pub struct DeadLetters {
     /// How many.
     pub count: u64,
     /// When the last was given up.
+    pub newest_at: Timestamp,
+}
+
+/// The certificate that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Since when it is good.
+    pub begins_at: Timestamp,
+    /// Until when it is good.
+    pub ends_at: Timestamp,
+    /// Whether it should renew itself.
+    pub renews_itself: bool,
+}
+
+/// Rules of `[safety]` that fitted lately, at least once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SafetyHits {
+    /// How often.
+    pub count: u64,
+    /// The last time.
     pub newest_at: Timestamp,
 }

@@ -59,6 +59,13 @@ fn chinese_detail(finding: &Finding) -> String {
         }
         Finding::DatabaseUnwritable { error } => format!("数据库无法写入，新消息收不下来：{}", quote(error)),
         Finding::DeadLetters { count } => format!("最近一小时有 {count} 条消息无法送达。"),
+        Finding::CertificateEnding { days: Some(days), .. } => format!("HTTPS 证书还有 {days} 天到期，仍未续期。"),
+        Finding::CertificateEnding { days: None, .. } => {
+            "HTTPS 证书已过期，企业微信的回调可能已经无法送达。".to_owned()
+        }
+        Finding::SafetyRules { count } => {
+            format!("最近一小时有 {count} 处内容命中了 [safety] 中设为告警的规则，已放行。")
+        }
         Finding::Crashed => "企伴上次没有正常停止（崩溃、被强制结束或断电），现已重新启动。".to_owned(),
     }
 }
@@ -100,6 +107,16 @@ fn chinese_remedy(finding: &Finding) -> String {
         Finding::DatabaseUnwritable { .. } => "请检查磁盘空间、storage.data_dir 的权限和挂载。".to_owned(),
         Finding::DeadLetters { .. } => {
             "用 qimate dead-letters list 查看原因；处理后可用 qimate dead-letters retry 重新发送。".to_owned()
+        }
+        Finding::CertificateEnding { renews_itself: true, .. } => {
+            "自动续期（ACME）一直没有成功：日志中搜索 certificate 可看到原因，多为 443 端口从外网不可达或域名解析有误。"
+                .to_owned()
+        }
+        Finding::CertificateEnding { .. } => {
+            "请更新 tls.certificate 和 tls.private_key 指向的文件，无需重启。".to_owned()
+        }
+        Finding::SafetyRules { .. } => {
+            "命中的内容不记录；/metrics 的 qimate_safety_hits_total 有分类计数，规则在 [safety]。".to_owned()
         }
         Finding::Crashed => "已收到的消息不会丢失。请查看重启前的日志，以及系统是否因内存不足结束了进程。".to_owned(),
     }
@@ -164,6 +181,15 @@ fn english_detail(finding: &Finding) -> String {
             format!("The database cannot be written, so no message can be accepted: {}", quote(error))
         }
         Finding::DeadLetters { count } => format!("{count} messages of the last hour could not be delivered."),
+        Finding::CertificateEnding { days: Some(days), .. } => {
+            format!("The HTTPS certificate ends in {days} days and was not renewed.")
+        }
+        Finding::CertificateEnding { days: None, .. } => {
+            "The HTTPS certificate has ended; WeCom's callbacks may no longer arrive.".to_owned()
+        }
+        Finding::SafetyRules { count } => {
+            format!("Rules of [safety] with the action alert fitted {count} times within an hour; all of it passed.")
+        }
         Finding::Crashed => {
             "Qimate was not stopped in good order (crash, kill or power cut) and has been started again.".to_owned()
         }
@@ -230,6 +256,18 @@ fn english_remedy(finding: &Finding) -> String {
         Finding::DeadLetters { .. } => {
             "`qimate dead-letters list` shows why; `qimate dead-letters retry` sends them again.".to_owned()
         }
+        Finding::CertificateEnding { renews_itself: true, .. } => {
+            "ACME has not renewed it: search the log for \"certificate\"; mostly port 443 cannot be reached from outside, \
+             or the domain's address is wrong."
+                .to_owned()
+        }
+        Finding::CertificateEnding { .. } => {
+            "Renew the files that tls.certificate and tls.private_key name; no restart is needed.".to_owned()
+        }
+        Finding::SafetyRules { .. } => {
+            "What it was is not kept; qimate_safety_hits_total in /metrics has counts by kind, and [safety] the rules."
+                .to_owned()
+        }
         Finding::Crashed => {
             "No accepted message is lost. Look at the log before the start, and whether memory ran out.".to_owned()
         }
@@ -254,6 +292,8 @@ pub(super) const fn well(condition: Condition, language: Language) -> &'static s
             Condition::DatabaseSize => "数据库大小已低于上限。",
             Condition::DatabaseUnwritable => "数据库已恢复写入。",
             Condition::DeadLetters => "最近没有新的无法送达的消息。",
+            Condition::CertificateEnding => "HTTPS 证书已续期。",
+            Condition::SafetyRules => "最近一小时没有内容再命中设为告警的规则。",
             Condition::Crashed => "企伴重启后已稳定运行十分钟。",
         },
         Language::English => match condition {
@@ -271,6 +311,8 @@ pub(super) const fn well(condition: Condition, language: Language) -> &'static s
             Condition::DatabaseSize => "The database has enough room again.",
             Condition::DatabaseUnwritable => "The database can be written again.",
             Condition::DeadLetters => "No more messages failed lately.",
+            Condition::CertificateEnding => "The HTTPS certificate has been renewed.",
+            Condition::SafetyRules => "No rule of [safety] with the action alert fitted within the last hour.",
             Condition::Crashed => "Qimate has run for ten minutes since.",
         },
     }

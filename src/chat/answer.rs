@@ -184,6 +184,10 @@ impl Answerer {
                 }
                 Err(outcome) => break outcome,
             };
+            let shown = if live.pending().is_empty() { &turn.exchange.answer } else { live.pending() };
+            if !shown.is_empty() {
+                stream.continues(shown);
+            }
             let mut went_on = false;
             let outcome = loop {
                 // Only the wait for the model is given up when the member says stop: a commit is always seen through.
@@ -216,7 +220,9 @@ impl Answerer {
                     self.lately.first_delta(asked_at);
                     begun = true;
                     let quote = thoughts.take().and_then(|thoughts| thoughts.quote(look.format, look.language));
-                    if let Some(quote) = quote {
+                    let said = quote.as_ref().and_then(ReplyPart::words).map_or("", |words| words.content());
+                    let may_be_shown = self.may_show(said).await.is_ok();
+                    if let Some(quote) = quote.filter(|_| may_be_shown) {
                         if self.append(claim, &mut turn, vec![quote]).await.is_err() {
                             break Outcome::Stopped;
                         }
@@ -225,9 +231,9 @@ impl Answerer {
                     }
                 }
                 went_on |= !text.trim().is_empty();
-                if self.show(claim, &mut turn, &mut live, &mut slow, look, &text).await.is_err() {
-                    // Whatever else the model writes would reach nobody.
-                    break Outcome::Stopped;
+                if let Err(end) = self.show(claim, &mut turn, &mut live, &mut slow, look, &text).await {
+                    live = Live::resume(self.settings.progressive, 0);
+                    break end;
                 }
                 if let Some(end) = end {
                     break end;
@@ -243,7 +249,13 @@ impl Answerer {
         if let Some(rows) = joined {
             return Err(Joined { turn, rows, charge });
         }
-        let rest = live.finish();
+        let (rest, outcome) = match live.finish() {
+            rest if rest.trim().is_empty() => (rest, outcome),
+            rest => match self.may_show(&rest).await {
+                Ok(()) => (rest, outcome),
+                Err(end) => (String::new(), end),
+            },
+        };
         let wrote_nothing = turn.parts == before && rest.trim().is_empty();
         let outcome = match outcome {
             Outcome::Complete if wrote_nothing => Outcome::Empty,
@@ -321,12 +333,14 @@ impl Answerer {
         slow: &mut SlowNotice<'_>,
         look: Look,
         text: &str,
-    ) -> Result<(), LeaseLost> {
+    ) -> Result<(), Outcome> {
         if self.shaper.is_long(turn.parts) {
             live.hold();
         }
         for chunk in live.push(text) {
-            self.commit(claim, turn, chunk, look).await?;
+            self.may_show(&chunk).await?;
+            // Where the lease is lost, whatever else the model writes would reach nobody.
+            self.commit(claim, turn, chunk, look).await.map_err(|_| Outcome::Stopped)?;
             slow.said_something();
         }
         Ok(())
@@ -347,6 +361,11 @@ impl Answerer {
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
         self.meter.reserve(payer, None, input).await
+    }
+
+    /// Whether a piece of the answer may be shown. What comes behind one that may not is not shown either.
+    async fn may_show(&self, piece: &str) -> Result<(), Outcome> {
+        self.meter.may_show(piece).await.map_err(Outcome::behind)
     }
 
     /// Runs `work` as long as the member does not stop it, and says that it takes a while when it does. `None`: stopped.
@@ -413,6 +432,7 @@ const fn outcome_of(reason: &FinishReason) -> Outcome {
     match reason {
         FinishReason::Length => Outcome::TooLong,
         FinishReason::ContentFilter => Outcome::Filtered,
+        FinishReason::Withheld => Outcome::Withheld,
         FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_) => Outcome::Complete,
     }
 }

@@ -18,6 +18,8 @@ pub enum Outcome {
     Filtered,
     /// The rules of this house keep the question from the model.
     Refused,
+    /// The rules of this house hold back the rest of the answer.
+    Withheld,
     /// The member's model does not see pictures, or refuses these.
     Blind,
     /// A picture of the question is kept no longer.
@@ -37,6 +39,14 @@ impl Outcome {
         }
     }
 
+    /// Of an answer of which a piece may not be shown.
+    pub(super) fn behind(error: Error) -> Self {
+        match error {
+            Error::Withheld => Self::Withheld,
+            error => Self::Model(error),
+        }
+    }
+
     /// What the member must be told about it.
     pub const fn failure(&self) -> Option<Failure<'_>> {
         match self {
@@ -45,6 +55,7 @@ impl Outcome {
             Self::Empty => Some(Failure::Empty),
             Self::Filtered => Some(Failure::Filtered),
             Self::Refused => Some(Failure::Refused),
+            Self::Withheld => Some(Failure::Withheld),
             Self::Blind => Some(Failure::Blind),
             Self::Gone => Some(Failure::Unseen(&Unseen::Gone)),
             Self::Quota(quota) => Some(Failure::Quota(quota)),
@@ -60,7 +71,7 @@ impl Outcome {
             Self::Stopped => TurnResult::Stopped,
             Self::Empty => TurnResult::Empty,
             Self::Filtered => TurnResult::Filtered,
-            Self::Refused => TurnResult::Withheld,
+            Self::Refused | Self::Withheld => TurnResult::Withheld,
             Self::Blind | Self::Gone => TurnResult::Unseen,
             Self::Quota(_) => TurnResult::Quota,
             Self::Model(_) => TurnResult::Model,
@@ -71,7 +82,9 @@ impl Outcome {
     pub const fn end(&self) -> Option<End> {
         let error = match self {
             Self::Complete | Self::TooLong | Self::Filtered => return Some(End::Answered),
-            Self::Stopped | Self::Refused | Self::Blind | Self::Gone | Self::Quota(_) => return None,
+            Self::Stopped | Self::Refused | Self::Withheld | Self::Blind | Self::Gone | Self::Quota(_) => {
+                return None;
+            }
             Self::Empty => return Some(End::OtherwiseFailed),
             Self::Model(error) => error,
         };

@@ -86,6 +86,8 @@ pub enum Failure<'a> {
     Filtered,
     /// The rules of this house keep the question from the model.
     Refused,
+    /// The rules of this house hold back the rest of the answer.
+    Withheld,
     /// The allowance is used up.
     Quota(&'a QuotaExceeded),
     /// A voice message gave no words.
@@ -154,6 +156,7 @@ impl Text<'_> {
                 let sentence = match failure {
                     Failure::TooLong => "（回答达到了长度上限。发“继续”，我接着写。）".to_owned(),
                     Failure::Refused => chinese_cause(&llm::error::Error::Withheld).to_owned(),
+                    Failure::Withheld => "（回答里含有公司规定不能显示的内容，到这里为止。）".to_owned(),
                     Failure::Filtered => "这个问题的回答被模型服务商的内容审核拦下了，请换个说法再试。".to_owned(),
                     Failure::Empty => "抱歉，模型这次没有给出回答，请再问一次。".to_owned(),
                     Failure::Internal => "抱歉，我这边出了故障，没能回答。请再发一次。".to_owned(),
@@ -224,6 +227,9 @@ impl Text<'_> {
                 let sentence = match failure {
                     Failure::TooLong => "(The answer reached its length limit. Write “go on” for the rest.)".to_owned(),
                     Failure::Refused => english_cause(&llm::error::Error::Withheld).to_owned(),
+                    Failure::Withheld => {
+                        "(The answer ends here: it holds something that the company's rules do not show.)".to_owned()
+                    }
                     Failure::Filtered => {
                         "The model provider's content filter held this answer back. Please put it differently."
                             .to_owned()

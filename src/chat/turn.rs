@@ -452,6 +452,9 @@ fn state_of(outcome: &Outcome, charge: Charge) -> TurnState {
         Outcome::Refused => {
             TurnState::Failed { reason: "the rules of this house keep the question from the model".to_owned(), usage }
         }
+        Outcome::Withheld => {
+            TurnState::Failed { reason: "the rules of this house hold back the answer".to_owned(), usage }
+        }
         Outcome::Blind => TurnState::Failed { reason: "the model sees no pictures".to_owned(), usage },
         Outcome::Gone => TurnState::Failed { reason: "a picture is kept no longer".to_owned(), usage },
         Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },

@@ -46,13 +46,17 @@ pub enum Check {
     ModelName,
     /// Whether it answers.
     Answer,
+    /// Whether voice messages can be written down; only where a model for it is set.
+    Transcription,
+    /// Whether alerts reach their operators; only where some are set.
+    Operators,
     /// A message, end to end.
     Send,
 }
 
 impl Check {
     /// All of them, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Configuration,
         Self::CallbackKey,
         Self::DataDir,
@@ -72,6 +76,8 @@ impl Check {
         Self::ApiKey,
         Self::ModelName,
         Self::Answer,
+        Self::Transcription,
+        Self::Operators,
         Self::Send,
     ];
 
@@ -97,6 +103,8 @@ impl Check {
             Self::ApiKey => "model.key",
             Self::ModelName => "model.name",
             Self::Answer => "model.answer",
+            Self::Transcription => "voice.transcription",
+            Self::Operators => "alerts.operators",
             Self::Send => "send",
         }
     }
@@ -123,6 +131,8 @@ impl Check {
             Self::ApiKey => ("API key", "API key"),
             Self::ModelName => ("模型", "Model"),
             Self::Answer => ("模型应答", "Answer"),
+            Self::Transcription => ("语音转文字", "Transcription"),
+            Self::Operators => ("告警接收人", "Operators"),
             Self::Send => ("发送测试", "Test message"),
         };
         pick(language, zh, en)
@@ -269,6 +279,7 @@ impl Outcome {
                 let words = cause.words(language);
                 let (key, proxy) = match id {
                     Check::Model => ("llm.base_url", "llm.proxy"),
+                    Check::Transcription => ("voice.transcription_url", "llm.proxy"),
                     _ => ("wecom.api_base", "wecom.proxy"),
                 };
                 let filled =

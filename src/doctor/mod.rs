@@ -15,6 +15,7 @@ mod model;
 pub mod render;
 pub mod standing;
 pub mod surroundings;
+mod voice;
 mod wecom;
 
 use std::{net::SocketAddr, time::Duration};
@@ -32,7 +33,7 @@ use crate::{
     config::{Config, Faults, chat::Language},
     llm::{self, router::Sample},
     model::id::MemberId,
-    net::link::Way,
+    net::{self, link::Way},
     store::{self, Store, sightings::CallbackHistory},
     wecom::{
         client::Client,
@@ -153,11 +154,16 @@ impl Doctor {
         let history = History::of(database, dir_is_well).await;
         let sent_before = matches!(&history, History::Known(history) if history.sent_at.is_some());
 
-        let (wecom, callback, model) =
-            tokio::join!(self.ask_wecom(sent_before, send), self.ask_outside(&history), self.ask_model());
+        let (wecom, callback, model, voice) = tokio::join!(
+            self.ask_wecom(sent_before, send),
+            self.ask_outside(&history),
+            self.ask_model(),
+            self.ask_transcription()
+        );
         outcomes.extend(wecom);
         outcomes.extend(callback);
         outcomes.extend(model);
+        outcomes.extend(voice.map(|outcome| (Check::Transcription, outcome)));
         outcomes.sort_by_key(|(check, _)| *check);
         let findings = outcomes.into_iter().map(|(check, outcome)| outcome.told(check, language)).collect();
         Report { language, findings }
@@ -181,10 +187,18 @@ impl Doctor {
             Err(_) => Outcome::After(Check::Wecom),
         };
         let behind = if reached.is_err() { Check::Wecom } else { Check::Secret };
-        let called = if secret.is_well() {
-            wecom::agent(self.wecom.agent().await, sent_before, way)
+        let operators = &self.config.alerts.operators;
+        let (called, operators) = if secret.is_well() {
+            let asked = self.wecom.agent().await;
+            let reached = match &asked {
+                _ if operators.is_empty() => None,
+                Ok(agent) => Some(wecom::operators(&self.wecom, agent, operators).await),
+                Err(_) => Some(Outcome::After(Check::Agent)),
+            };
+            (wecom::agent(asked, sent_before, way), reached)
         } else {
-            wecom::Called { address: Outcome::After(behind), agent: Outcome::After(behind) }
+            let called = wecom::Called { address: Outcome::After(behind), agent: Outcome::After(behind) };
+            (called, (!operators.is_empty()).then_some(Outcome::After(behind)))
         };
         let sent = match send {
             SendTest::Never => None,
@@ -202,6 +216,7 @@ impl Doctor {
         outcomes.push((Check::Secret, secret));
         outcomes.push((Check::Address, called.address));
         outcomes.push((Check::Agent, called.agent));
+        outcomes.extend(operators.map(|outcome| (Check::Operators, outcome)));
         outcomes.extend(sent.map(|sent| (Check::Send, sent)));
         outcomes
     }
@@ -266,6 +281,15 @@ impl Doctor {
             address.set_ip(loopback);
         }
         matches!(tokio::time::timeout(LOCAL_LIMIT, TcpStream::connect(address)).await, Ok(Ok(_)))
+    }
+
+    /// `None` where no model for it is set.
+    async fn ask_transcription(&self) -> Option<Outcome> {
+        let Config { llm, voice, .. } = &self.config;
+        // A proxy that cannot be used is told with the model.
+        let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).ok()?;
+        let transcriber = llm::transcribe::Transcriber::new(http, voice, llm, self.clock.clone())?;
+        Some(voice::asked(&transcriber).await)
     }
 
     async fn ask_model(&self) -> Vec<(Check, Outcome)> {

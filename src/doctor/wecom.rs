@@ -121,7 +121,7 @@ fn not_trusted(address: Option<String>, sent_before: bool) -> Outcome {
 }
 
 fn application(agent: &Agent) -> Outcome {
-    let Agent { name, disabled, visible } = agent;
+    let Agent { name, disabled, visible, .. } = agent;
     let named = format!("「{name}」");
     if *disabled {
         return Outcome::ill(Cause::Wecom(Wecom::AgentDisabled), named);
@@ -142,6 +142,39 @@ fn application(agent: &Agent) -> Outcome {
         }
     }
     Outcome::well(format!("{named}，可见范围：{}", zh.join("、")), format!("{named}, visible to {}", en.join(", ")))
+}
+
+/// Whether alerts can reach `operators`.
+pub(super) async fn operators(client: &Client, agent: &Agent, operators: &[MemberId]) -> Outcome {
+    let only_named = agent.visible.departments + agent.visible.tags == 0;
+    let (mut unseen, mut unknown) = (Vec::new(), Vec::new());
+    for operator in operators {
+        if agent.members.iter().any(|member| *member == operator.as_str().to_lowercase()) {
+            continue;
+        }
+        if only_named {
+            unseen.push(operator.as_str());
+            continue;
+        }
+        // The lists of departments and tags do not say who is in them.
+        match client.sees(operator).await {
+            Ok(true) => {}
+            Ok(false) => unseen.push(operator.as_str()),
+            Err(_) => unknown.push(operator.as_str()),
+        }
+    }
+    if !unseen.is_empty() {
+        return Outcome::ill(Cause::Wecom(Wecom::NoRecipient), unseen.join("、"));
+    }
+    if !unknown.is_empty() {
+        let who = unknown.join("、");
+        return Outcome::nothing(
+            format!("看不出 {who} 能否收到：企业微信没有说"),
+            format!("cannot tell whether {who} can be written to: WeCom does not say"),
+        );
+    }
+    let names: Vec<_> = operators.iter().map(MemberId::as_str).collect();
+    Outcome::well(names.join("、"), names.join(", "))
 }
 
 /// A refusal by its errcode.

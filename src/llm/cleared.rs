@@ -6,10 +6,7 @@ use super::{
     client::{ChatRequest, Message, Role},
     tools::Tooling,
 };
-use crate::safety::{
-    guard::{ABOUT_PLACEHOLDERS, Cleared, Clearing, Guard, Hits, Origin, Withheld},
-    masks::Masks,
-};
+use crate::safety::guard::{ABOUT_PLACEHOLDERS, Cleared, Clearing, Findings, Guard, Origin, Withheld};
 
 /// A request whose every text has been through the guard: no other is sent. The same request has the same placeholders
 /// each time.
@@ -17,12 +14,11 @@ use crate::safety::{
 pub struct ClearedRequest<'r>(Cow<'r, ChatRequest>);
 
 impl<'r> ClearedRequest<'r> {
-    /// Clears `request` with `guard`: gives what puts the originals back, and what was found. New is what came since the
-    /// model wrote last.
+    /// Clears `request` with `guard`. New is what came since the model wrote last.
     ///
     /// # Errors
     /// [`Withheld`]: it must not be sent.
-    pub fn through(guard: &Guard, request: &'r ChatRequest) -> Result<(Self, Masks, Hits), Withheld> {
+    pub fn through(guard: &Guard, request: &'r ChatRequest) -> Result<(Self, Findings), Withheld> {
         let mut clearing = guard.begin();
         let messages = &request.messages;
         let rounds = request.tooling.as_ref().map_or(0, |tooling| tooling.rounds.len());
@@ -30,14 +26,17 @@ impl<'r> ClearedRequest<'r> {
         let mut changed: Vec<(usize, String)> = Vec::new();
         for (index, message) in messages.iter().enumerate() {
             // Once a tool was called, the question was looked at in the call before.
-            let is_new = rounds == 0 && index >= new_from && message.role != Role::System;
-            let origin = if is_new { Origin::New } else { Origin::Known };
+            let origin = match message.role {
+                Role::System | Role::Assistant => Origin::House,
+                Role::User if rounds == 0 && index >= new_from => Origin::New,
+                Role::User => Origin::Earlier,
+            };
             if let Cow::Owned(text) = clearing.clear(&message.content, origin).map(Cleared::into_inner)? {
                 changed.push((index, text));
             }
         }
         let tooling = clear_tooling(&mut clearing, request)?;
-        let (masks, hits) = clearing.finish();
+        let findings = clearing.finish();
         let mut cleared = Cow::Borrowed(request);
         if tooling.is_some() {
             cleared.to_mut().tooling = tooling;
@@ -48,10 +47,10 @@ impl<'r> ClearedRequest<'r> {
                 messages[index].content = text;
             }
         }
-        if !masks.is_empty() {
+        if !findings.masks.is_empty() {
             explain(&mut cleared.to_mut().messages);
         }
-        Ok((Self(cleared), masks, hits))
+        Ok((Self(cleared), findings))
     }
 
     /// What may be sent.
@@ -66,17 +65,17 @@ fn clear_tooling(clearing: &mut Clearing, request: &ChatRequest) -> Result<Optio
     let mut cleared = tooling.clone();
     let last = cleared.rounds.len() - 1;
     for (index, round) in cleared.rounds.iter_mut().enumerate() {
-        let origin = if index == last { Origin::New } else { Origin::Known };
+        let origin = if index == last { Origin::New } else { Origin::Earlier };
         let mut clear = |text: &mut String, origin| -> Result<(), Withheld> {
             if let Cow::Owned(changed) = clearing.clear(text, origin)?.into_inner() {
                 *text = changed;
             }
             Ok(())
         };
-        clear(&mut round.text, Origin::Known)?;
-        clear(&mut round.thought, Origin::Known)?;
+        clear(&mut round.text, Origin::House)?;
+        clear(&mut round.thought, Origin::House)?;
         for (call, result) in &mut round.results {
-            clear(&mut call.arguments, Origin::Known)?;
+            clear(&mut call.arguments, Origin::House)?;
             clear(result, origin)?;
         }
     }

@@ -11,6 +11,7 @@ pub mod cleared;
 pub mod client;
 pub mod error;
 pub mod images;
+pub mod moderation;
 pub mod router;
 pub mod speech;
 pub mod stream;

@@ -46,6 +46,8 @@ pub enum FinishReason {
     Length,
     /// The upstream left out the rest.
     ContentFilter,
+    /// The rules of this house hold back the rest. No upstream says so: the meter does.
+    Withheld,
     /// It wants tools to be called.
     ToolCalls,
     /// The upstream's own word, at most 300 bytes.

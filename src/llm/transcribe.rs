@@ -9,14 +9,20 @@ use bytes::Bytes;
 use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 
-use super::{client::beginning, error::Error, redact::Redactor};
-use crate::{clock::Clock, config, secret::Secret};
+use super::{
+    client::{ProbeFault, beginning},
+    error::Error,
+    redact::Redactor,
+};
+use crate::{clock::Clock, config, net::link::Way, secret::Secret};
 
 /// Writes down what is spoken. Clones share its connections.
 #[derive(Clone)]
 pub struct Transcriber {
     http: reqwest::Client,
     url: String,
+    way: Way,
+    connect_timeout: Duration,
     api_key: Option<Secret<String>>,
     model: String,
     language: Option<String>,
@@ -27,6 +33,8 @@ pub struct Transcriber {
 
 /// More than anybody says in ten minutes.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// What a site or console answers.
+const A_PAGE: &str = "a web page instead of a transcript";
 
 #[derive(Deserialize)]
 struct Transcript {
@@ -44,6 +52,8 @@ impl Transcriber {
         Some(Self {
             http,
             url: format!("{base_url}/audio/transcriptions"),
+            way: Way::new(base_url, llm.proxy.as_ref()),
+            connect_timeout: llm.connect_timeout,
             redactor: Redactor::new(&api_key),
             api_key,
             model,
@@ -59,6 +69,35 @@ impl Transcriber {
     /// [`Error`].
     pub async fn transcribe(&self, wav: Bytes) -> Result<String, Error> {
         self.clock.timeout(self.timeout, self.ask(wav)).await.unwrap_or(Err(Error::AnswerTimeout))
+    }
+
+    /// The way there, to be shown.
+    pub const fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// The model, as it is called there.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The longest that writing down may take.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How long `wav` takes to be written down, whatever is said in it.
+    ///
+    /// # Errors
+    /// [`ProbeFault`].
+    pub async fn probe(&self, wav: Bytes) -> Result<Duration, ProbeFault> {
+        self.way.try_first_hop(&self.clock, self.connect_timeout).await.map_err(ProbeFault::Link)?;
+        let asked_at = self.clock.now();
+        match self.transcribe(wav).await {
+            Ok(_) => Ok(self.clock.now().since(asked_at)),
+            Err(Error::Garbage { what: A_PAGE }) => Err(ProbeFault::Page),
+            Err(error) => Err(ProbeFault::of(error, 0, &self.way)),
+        }
     }
 
     async fn ask(&self, wav: Bytes) -> Result<String, Error> {
@@ -81,6 +120,7 @@ impl Transcriber {
         }
         match serde_json::from_slice::<Transcript>(&body) {
             Ok(transcript) => Ok(transcript.text.trim().to_owned()),
+            Err(_) if body.trim_ascii_start().starts_with(b"<") => Err(Error::Garbage { what: A_PAGE }),
             Err(_) => Err(Error::Garbage { what: "a transcript without text" }),
         }
     }
@@ -162,7 +202,8 @@ mod tests {
     async fn what_the_upstream_refuses_is_named() {
         for (status, body, expected) in [
             (401, "{}", "the upstream refuses the API key: {}"),
-            (200, "<html>", "the upstream does not speak the protocol: a transcript without text"),
+            (200, "<html>", "the upstream does not speak the protocol: a web page instead of a transcript"),
+            (200, "{}", "the upstream does not speak the protocol: a transcript without text"),
             (413, "", "the conversation is too long for the model"),
         ] {
             let (url, _) = upstream(status, body).await;

@@ -3,11 +3,13 @@
 //! Only here is [`Cleared`] text made, and what speaks to models takes nothing else: a new way to a model cannot forget
 //! the guard, since it does not compile without it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     masks::Masks,
     personal::{Kind, Kinds},
+    rules::Rules,
+    screen::Screen,
 };
 
 /// What the model must know when data were masked. Behind the house's own instructions.
@@ -20,6 +22,10 @@ pub const ABOUT_PLACEHOLDERS: &str = "对话中形如 ⟦手机1⟧ 的记号代
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     mask: Kinds,
+    /// `None`: there are none.
+    rules: Option<Arc<Rules>>,
+    /// Whether what comes from outside is kept for a moderator's look.
+    moderated: bool,
 }
 
 /// Text that has been through the guard.
@@ -41,22 +47,24 @@ impl<'t> Cleared<'t> {
 /// Where a text comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The house or the model wrote it, or it was looked at in an earlier call. Personal data are masked in it.
-    Known,
-    /// It comes from outside with this call: the question, what was heard, what a tool gave.
+    /// The house or the model wrote it: only data are masked.
+    House,
+    /// It comes from outside and was looked at in an earlier call: what the rules refuse or mask is masked, uncounted.
+    Earlier,
+    /// It comes from outside with this call: the question, what was heard, what a tool gave. All rules hold.
     New,
 }
 
-/// What was found in the texts of a request, without the texts.
+/// What was found, without the texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hits(Vec<Hit>);
 
-/// One rule that fitted.
+/// One kind of rule that fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// What kind of rule it is: a name of [`Kind`].
+    /// The kind: a name of [`Kind`], `word` or `pattern`.
     pub rule: &'static str,
-    /// What was done: `mask`.
+    /// What was done: `refuse`, `mask` or `alert`.
     pub action: &'static str,
     /// How often.
     pub times: u32,
@@ -69,20 +77,47 @@ impl Hits {
     }
 }
 
+impl FromIterator<Hit> for Hits {
+    fn from_iter<T: IntoIterator<Item = Hit>>(hits: T) -> Self {
+        Self(hits.into_iter().collect())
+    }
+}
+
 /// The rules refuse it: it must not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the rules of this house refuse it")]
 pub struct Withheld(pub Hits);
 
+/// What came of the texts of a request.
+pub struct Findings {
+    /// Puts back what was masked.
+    pub masks: Masks,
+    /// What was found in new texts.
+    pub hits: Hits,
+    /// The new texts, where somebody wants to look at them; otherwise empty.
+    pub fresh: Cleared<'static>,
+}
+
 impl Guard {
-    /// Masks data of these kinds.
-    pub const fn new(mask: Kinds) -> Self {
-        Self { mask }
+    /// Masks data of these kinds, and holds to `rules`.
+    pub fn new(mask: Kinds, rules: Arc<Rules>) -> Self {
+        Self { mask, rules: Some(rules).filter(|rules| !rules.is_empty()), moderated: false }
+    }
+
+    /// Keeps new texts for a moderator's look, if there is one.
+    pub fn moderated(self, moderated: bool) -> Self {
+        Self { moderated, ..self }
     }
 
     /// Begins with the texts of one request: their placeholders belong together.
     pub fn begin(&self) -> Clearing {
-        Clearing { masks: Masks::new(self.mask), new: [0; Kind::ALL.len()] }
+        Clearing {
+            masks: Masks::new(self.mask),
+            rules: self.rules.clone(),
+            data: [0; Kind::ALL.len()],
+            hits: Vec::new(),
+            fresh: self.moderated.then(String::new),
+        }
     }
 
     /// A text that is sent alone, such as what a picture should show. What is masked in it stays so.
@@ -92,7 +127,17 @@ impl Guard {
     pub fn clear<'t>(&self, text: &'t str) -> Result<(Cleared<'t>, Hits), Withheld> {
         let mut clearing = self.begin();
         let cleared = clearing.clear(text, Origin::New)?;
-        Ok((cleared, clearing.finish().1))
+        Ok((cleared, clearing.finish().hits))
+    }
+
+    /// Data of the kinds that are masked, masked: for what only looks at a text and never answers it.
+    pub fn mask<'t>(&self, text: &'t str) -> Cleared<'t> {
+        Cleared(Masks::new(self.mask).mask(text))
+    }
+
+    /// Looks at what a model writes; `None` where there are no rules.
+    pub fn screen(&self) -> Option<Screen> {
+        self.rules.clone().map(Screen::new)
     }
 }
 
@@ -100,8 +145,11 @@ impl Guard {
 #[derive(Debug)]
 pub struct Clearing {
     masks: Masks,
+    rules: Option<Arc<Rules>>,
     /// How many data of each kind came with new texts.
-    new: [u32; Kind::ALL.len()],
+    data: [u32; Kind::ALL.len()],
+    hits: Vec<Hit>,
+    fresh: Option<String>,
 }
 
 impl Clearing {
@@ -110,20 +158,46 @@ impl Clearing {
     /// # Errors
     /// [`Withheld`]: nothing of the request must be sent.
     pub fn clear<'t>(&mut self, text: &'t str, origin: Origin) -> Result<Cleared<'t>, Withheld> {
+        let screened = self.screen(text, origin)?;
         let before: Vec<u32> = self.masks.counts().map(|(_, count)| count).collect();
-        let cleared = Cleared(self.masks.mask(text));
+        let masked = match self.masks.mask(&screened) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(masked) => Some(masked),
+        };
+        let cleared = masked.map_or(screened, Cow::Owned);
         if origin == Origin::New {
             for ((kind, count), before) in self.masks.counts().zip(before) {
-                self.new[kind as usize] += count - before;
+                self.data[kind as usize] += count - before;
+            }
+            if let Some(fresh) = &mut self.fresh {
+                fresh.push_str(&cleared);
+                fresh.push('\n');
             }
         }
-        Ok(cleared)
+        Ok(Cleared(cleared))
     }
 
-    /// The placeholders, and what was found in new texts.
-    pub fn finish(self) -> (Masks, Hits) {
-        let hits =
-            Kind::ALL.into_iter().map(|kind| Hit { rule: kind.name(), action: "mask", times: self.new[kind as usize] });
-        (self.masks, Hits(hits.filter(|hit| hit.times > 0).collect()))
+    /// What came of them.
+    pub fn finish(self) -> Findings {
+        let masked = |kind: Kind| Hit { rule: kind.name(), action: "mask", times: self.data[kind as usize] };
+        let data = Kind::ALL.into_iter().map(masked).filter(|hit| hit.times > 0);
+        let hits = self.hits.iter().copied().chain(data).collect();
+        Findings { masks: self.masks, hits, fresh: Cleared(Cow::Owned(self.fresh.unwrap_or_default())) }
+    }
+
+    fn screen<'t>(&mut self, text: &'t str, origin: Origin) -> Result<Cow<'t, str>, Withheld> {
+        let Some(rules) = self.rules.clone() else { return Ok(Cow::Borrowed(text)) };
+        let mut screen = match origin {
+            Origin::House => return Ok(Cow::Borrowed(text)),
+            Origin::Earlier => Screen::lenient(rules),
+            Origin::New => Screen::new(rules),
+        };
+        let mut screened = screen.push(text);
+        screened.push_str(&screen.finish());
+        self.hits.extend(screen.hits().iter());
+        if screen.is_refused() {
+            return Err(Withheld(self.hits.iter().copied().collect()));
+        }
+        Ok(if screened == text { Cow::Borrowed(text) } else { Cow::Owned(screened) })
     }
 }

@@ -1,17 +1,19 @@
 //! Puts originals back into a text that comes in pieces.
 
+use std::sync::Arc;
+
 use super::masks::{MOST_INSIDE, Masks, OPEN, inside};
 
 /// Restores a stream. What may be the beginning of a placeholder waits for its end, and nothing else waits.
 #[derive(Debug)]
 pub struct Restorer {
-    masks: Masks,
+    masks: Arc<Masks>,
     held: String,
 }
 
 impl Restorer {
     /// With the masks of the request.
-    pub const fn new(masks: Masks) -> Self {
+    pub const fn new(masks: Arc<Masks>) -> Self {
         Self { masks, held: String::new() }
     }
 
@@ -27,16 +29,6 @@ impl Restorer {
     /// The rest; nothing follows.
     pub fn finish(&mut self) -> String {
         self.masks.restore(&std::mem::take(&mut self.held))
-    }
-
-    /// The originals in a text that is whole.
-    pub fn whole(&self, text: &str) -> String {
-        self.masks.restore(text)
-    }
-
-    /// The originals in JSON, within its strings: the arguments of a tool's call.
-    pub fn json(&self, text: &str) -> String {
-        self.masks.restore_json(text)
     }
 
     /// How many bytes at the end may be the beginning of a placeholder.
@@ -63,7 +55,7 @@ mod tests {
 
     #[test]
     fn only_what_may_be_a_placeholder_waits() {
-        let mut restorer = Restorer::new(masks());
+        let mut restorer = Restorer::new(Arc::new(masks()));
         for (delta, sure) in [
             ("打 ⟦手", "打 "),
             ("机1", ""),
@@ -87,7 +79,7 @@ mod tests {
         ) {
             let whole = masks().restore(&text);
             let chars: Vec<char> = text.chars().collect();
-            let mut restorer = Restorer::new(masks());
+            let mut restorer = Restorer::new(Arc::new(masks()));
             let mut read: String = chars.chunks(size).map(|delta| restorer.push(&String::from_iter(delta))).collect();
             read.push_str(&restorer.finish());
             prop_assert_eq!(read, whole);

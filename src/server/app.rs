@@ -25,10 +25,9 @@ use crate::{
     clock::Clock,
     config::Config,
     llm::{self, router::Router},
-    meter::Meter,
+    meter::{House, Meter},
     metrics::Metrics,
     net,
-    safety::guard::Guard,
     store::{Store, sightings::Sightings},
     web::Callback,
     wecom::{accepted::AcceptedKeys, client::Client},
@@ -46,7 +45,7 @@ pub(super) struct Shared {
     pub(super) model: Router,
     pub(super) lately: Arc<Lately>,
     /// What everything goes through that is sent to a model.
-    pub(super) guard: Arc<Guard>,
+    pub(super) house: House,
 }
 
 /// One application, ready to run.
@@ -137,9 +136,9 @@ fn turns(
     wecom: &Client,
     shared: &Shared,
 ) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
-    let Shared { store, clock, metrics, stops, model, lately, guard } = shared;
+    let Shared { store, clock, metrics, stops, model, lately, house } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
-    let meter = Meter::new(model.clone(), counter, Arc::clone(guard), Arc::clone(metrics));
+    let meter = Meter::new(model.clone(), counter, house.clone(), Arc::clone(metrics));
     let meter = Arc::new(meter.with_painter(painter(config, clock)?).with_speaker(speaker(config, clock)?));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(

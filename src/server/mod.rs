@@ -33,6 +33,8 @@ use crate::{
     clock::Clock,
     config::{Config, chat::Language},
     doctor::{Database, standing::Standing},
+    llm::moderation::Moderator,
+    meter::{House, tally::Tally},
     metrics::Metrics,
     net,
     safety::guard::Guard,
@@ -81,6 +83,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     for (lane, seq) in store.open_stops().await.context("cannot read the database")? {
         stops.request(&lane, seq);
     }
+    let tally = Arc::new(Tally::new(clock.clone()));
     let shared = Shared {
         store: store.clone(),
         clock: clock.clone(),
@@ -88,7 +91,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         stops,
         model: model.clone(),
         lately: Arc::clone(&lately),
-        guard: Arc::new(Guard::new(config.safety.mask)),
+        house: house(&config, &clock, &tally)?,
     };
     let wecom = doctor::client(&config.apps.first, &clock, &metrics)?;
     let mut apps = vec![App::wire(&config, &wecom, &shared)?];
@@ -119,7 +122,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     };
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
     let (storage, parts) = (config.storage.clone(), Arc::clone(&apps[0].delivery));
-    let watch = Watch::new(store.clone(), clock.clone(), storage, parts, lately, model, alerts);
+    let watch = Watch::new(store.clone(), clock.clone(), storage, parts, lately, model, alerts).with_tally(tally);
     let operations = match config.server.operations_listen {
         Some(address) => {
             listen_for_operators(address).await.map(|listener| (listener, web::operations_router(web.clone())))
@@ -129,10 +132,20 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let callbacks = apps.iter().map(|app| (app.path.as_str(), Arc::clone(&app.callback)));
     let router = web::router(web, callbacks, &config.server.domain_files);
     let tls = tls::prepare(&config, &clock).await?;
+    let watch = watch.with_certificate(tls.as_ref().map(|(_, keeper)| keeper.certified()));
     let scheme = if tls.is_some() { "https" } else { "http" };
     let paths = apps.iter().map(|app| app.path.as_str()).collect::<Vec<_>>().join(", ");
     info!(address = %listener.local_addr()?, scheme, path = %paths, "listening");
     Ok(Server { config, clock, store, listener, router, tls, operations, apps, watch, webhook, standing })
+}
+
+/// The rules for what is sent to models and comes from them.
+fn house(config: &Config, clock: &Clock, tally: &Arc<Tally>) -> anyhow::Result<House> {
+    let Config { safety, llm, .. } = config;
+    let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
+    let moderator = Moderator::new(http, safety, llm, clock.clone());
+    let guard = Guard::new(safety.mask, Arc::clone(&safety.rules)).moderated(moderator.is_some());
+    Ok(House { guard: Arc::new(guard), moderator, tally: Arc::clone(tally) })
 }
 
 /// The alerts, and what posts them where a webhook is set.

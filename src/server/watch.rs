@@ -5,16 +5,18 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::tls::Certified;
 use crate::{
     alert::{
         alerts::Alerts,
         judge::DEAD_LETTER_NEWS,
-        observation::{Database, DeadLetters, End, Observation, SetAside, Size, Wecom},
+        observation::{Database, DeadLetters, End, Observation, SafetyHits, SetAside, Size, Wecom},
     },
     chat::{delivery::Delivery, lately::Lately},
     clock::{Clock, Timestamp},
     config,
     llm::router::{self, Router, Trouble},
+    meter::tally::Tally,
     metrics::machine,
     store::{Store, figures::Vitals, runs::LastRun},
 };
@@ -34,6 +36,9 @@ pub(super) struct Watch {
     lately: Arc<Lately>,
     models: Router,
     alerts: Alerts,
+    tally: Arc<Tally>,
+    /// `None`: no certificate is served.
+    certificate: Option<Certified>,
     started_at: Timestamp,
     crashed: bool,
     database: Database,
@@ -52,6 +57,7 @@ impl Watch {
         alerts: Alerts,
     ) -> Self {
         let now = clock.now();
+        let tally = Arc::new(Tally::new(clock.clone()));
         Self {
             store,
             clock,
@@ -60,11 +66,23 @@ impl Watch {
             lately,
             models,
             alerts,
+            tally,
+            certificate: None,
             started_at: now,
             crashed: false,
             database: Database::Writable { since: now },
             vitals: Vitals::default(),
         }
+    }
+
+    /// Tells how often the rules counted by `tally` fitted.
+    pub(super) fn with_tally(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
+    }
+
+    /// Looks after this certificate too.
+    pub(super) fn with_certificate(self, certificate: Option<Certified>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// Works until `stop`.
@@ -112,6 +130,8 @@ impl Watch {
             disk_free: self.disk_free().await,
             size: self.storage.max_size_mib.map(|limit| Size { used, limit: limit.saturating_mul(mib) }),
             database: self.database.clone(),
+            certificate: self.certificate.as_ref().and_then(Certified::look),
+            safety: self.tally.lately().map(|hits| SafetyHits { count: hits.times, newest_at: hits.newest_at }),
             dead_letters: dead_letter_at.map(|newest_at| DeadLetters { count: dead_letters, newest_at }),
         };
         self.alerts.look(&seen).await;

@@ -21,6 +21,8 @@ pub struct Agent {
     pub disabled: bool,
     /// How many members, departments and tags may see it; nobody can write to it where all are zero.
     pub visible: Visible,
+    /// The members who are named one by one, in lower case.
+    pub members: Vec<String>,
 }
 
 /// How wide the visible range is.
@@ -121,6 +123,12 @@ impl Client {
         Ok(Agent {
             name: answer.name.chars().filter(|c| !c.is_control()).take(32).collect(),
             disabled: answer.close != 0,
+            members: answer
+                .allow_userinfos
+                .user
+                .iter()
+                .filter_map(|user| Some(user["userid"].as_str()?.to_lowercase()))
+                .collect(),
             visible: Visible {
                 members: answer.allow_userinfos.user.len(),
                 departments: answer.allow_partys.partyid.len(),

@@ -24,6 +24,7 @@ pub mod meaning;
 pub mod media;
 pub mod message;
 pub mod reach;
+pub mod seen;
 pub mod token;
 pub mod upload;
 

@@ -47,6 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     // The demo model says how large the pictures are that it was given.
     ("image", &["media", "sandbox"]),
     ("codec_core", &["media"]),
+    ("regex", &["safety"]),
     ("tiktoken_rs", &["llm"]),
     ("anyhow", &["main", "server", "sandbox"]),
 ];

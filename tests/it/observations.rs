@@ -6,7 +6,7 @@ use qimate::{
     alert::{
         alerts::{Alerts, Audience},
         condition::Condition,
-        observation::{Answer, Block, Database, DeadLetters, End, Observation, Size, Wecom},
+        observation::{Answer, Block, Certificate, Database, DeadLetters, End, Observation, SafetyHits, Size, Wecom},
         webhook::webhook,
     },
     clock::{Clock, Timestamp},
@@ -75,6 +75,8 @@ impl Desk {
             size: None,
             database: Database::Writable { since: before },
             dead_letters: None,
+            certificate: None,
+            safety: None,
         }
     }
 
@@ -112,6 +114,12 @@ impl Desk {
             Condition::DeadLetters => {
                 Observation { dead_letters: Some(DeadLetters { count: 2, newest_at: now }), ..quiet }
             }
+            Condition::CertificateEnding => {
+                let (begins_at, ends_at) = (now - 80 * 24 * 60 * MINUTE, now + 10 * 24 * 60 * MINUTE);
+                let certificate = Certificate { begins_at, ends_at, renews_itself: false };
+                Observation { certificate: Some(certificate), ..quiet }
+            }
+            Condition::SafetyRules => Observation { safety: Some(SafetyHits { count: 3, newest_at: now }), ..quiet },
             Condition::Crashed => Observation { crashed: true, started_at: now, ..quiet },
         }
     }

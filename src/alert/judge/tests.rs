@@ -1,7 +1,7 @@
 //! One line for each thing that can be seen, and what is to be thought of it.
 
 use super::*;
-use crate::alert::observation::DeadLetters;
+use crate::alert::observation::{DeadLetters, SafetyHits};
 
 const NOW: i64 = 1_790_000_000;
 
@@ -25,6 +25,8 @@ fn quiet() -> Observation {
         size: None,
         database: Database::Writable { since: ago(86_400) },
         dead_letters: None,
+        certificate: None,
+        safety: None,
     }
 }
 
@@ -95,6 +97,12 @@ fn each_condition_begins_and_ends_at_its_limits_and_stays_between_them() {
     };
     let writable = |seconds| Observation { database: Database::Writable { since: ago(seconds) }, ..quiet() };
     let run = |crashed, seconds| Observation { crashed, started_at: ago(seconds), ..quiet() };
+    let hits = SafetyHits { count: 2, newest_at: ago(60) };
+    let certificate = |days: i64, left: i64| Certificate {
+        begins_at: ago((days - left) * 86_400),
+        ends_at: ago(-left * 86_400),
+        renews_itself: true,
+    };
     let letters = DeadLetters { count: 2, newest_at: ago(60) };
     let many = |failed: usize, of: usize| {
         // Scattered, so that it is a share and not a row.
@@ -149,6 +157,13 @@ fn each_condition_begins_and_ends_at_its_limits_and_stays_between_them() {
         (failing(10), C::DatabaseUnwritable, Thought::Wrong),
         (writable(59), C::DatabaseUnwritable, Thought::Unclear),
         (writable(60), C::DatabaseUnwritable, Thought::Well),
+        (Observation { certificate: Some(certificate(90, 15)), ..quiet() }, C::CertificateEnding, Thought::Well),
+        (Observation { certificate: Some(certificate(90, 13)), ..quiet() }, C::CertificateEnding, Thought::Wrong),
+        (Observation { certificate: Some(certificate(90, -1)), ..quiet() }, C::CertificateEnding, Thought::Wrong),
+        // One for six days is renewed when two are left.
+        (Observation { certificate: Some(certificate(6, 3)), ..quiet() }, C::CertificateEnding, Thought::Well),
+        (Observation { certificate: Some(certificate(6, 1)), ..quiet() }, C::CertificateEnding, Thought::Wrong),
+        (Observation { safety: Some(hits), ..quiet() }, C::SafetyRules, Thought::Wrong),
         (Observation { dead_letters: Some(letters), ..quiet() }, C::DeadLetters, Thought::Wrong),
         (run(true, 0), C::Crashed, Thought::Wrong),
         (run(true, 600), C::Crashed, Thought::Well),

@@ -7,11 +7,12 @@ pub mod callback;
 pub mod link;
 pub mod model;
 pub mod setup;
+pub mod voice;
 pub mod wecom;
 
 use serde::{Serialize, Serializer};
 
-use self::{callback::Callback, model::Model, setup::Setup, wecom::Wecom};
+use self::{callback::Callback, model::Model, setup::Setup, voice::Voice, wecom::Wecom};
 use crate::{config::chat::Language, net::link::LinkFault};
 
 /// Why something is not well.
@@ -29,6 +30,8 @@ pub enum Cause {
     Callback(Callback),
     /// What the model's API says.
     Model(Model),
+    /// What the endpoint that writes down voice messages says.
+    Voice(Voice),
 }
 
 /// What is said about a cause. `{about}` stands for what was seen, `{key}` for the setting with the address, `{proxy}`
@@ -75,6 +78,7 @@ impl Cause {
             .chain(Wecom::ALL.iter().map(|cause| Self::Wecom(*cause)))
             .chain(Callback::ALL.iter().map(|cause| Self::Callback(*cause)))
             .chain(Model::ALL.iter().map(|cause| Self::Model(*cause)))
+            .chain(Voice::ALL.iter().map(|cause| Self::Voice(*cause)))
     }
 
     /// A word that never changes, for machines: `wecom.secret_wrong`.
@@ -86,6 +90,7 @@ impl Cause {
             Self::Wecom(cause) => ("wecom", format!("{cause:?}")),
             Self::Callback(cause) => ("callback", format!("{cause:?}")),
             Self::Model(cause) => ("model", format!("{cause:?}")),
+            Self::Voice(cause) => ("voice", format!("{cause:?}")),
         };
         let mut code = format!("{group}.");
         for (at, c) in name.char_indices() {
@@ -114,6 +119,7 @@ impl Cause {
             Self::Wecom(cause) => cause.texts(),
             Self::Callback(cause) => cause.texts(),
             Self::Model(cause) => cause.texts(),
+            Self::Voice(cause) => cause.texts(),
         };
         match language {
             Language::Chinese => texts.zh,

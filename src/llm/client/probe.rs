@@ -56,6 +56,29 @@ pub enum ProbeFault {
     NoStream,
 }
 
+impl ProbeFault {
+    /// Of an error with this status, on this way.
+    pub(in crate::llm) fn of(error: Error, status: u16, way: &Way) -> Self {
+        match error {
+            Error::Unauthorized { message } if status == 403 => Self::Forbidden(message),
+            Error::Unauthorized { message } => Self::KeyRefused(message),
+            Error::ModelNotFound { message } => Self::ModelNotFound(message),
+            Error::QuotaExhausted { message } => Self::QuotaExhausted(message),
+            Error::RateLimited { .. } => Self::RateLimited,
+            Error::Rejected { status: 404, .. } => Self::PathNotFound,
+            Error::Rejected { message, .. } => Self::Rejected(message),
+            Error::TooLong | Error::ContentFiltered | Error::Withheld | Error::Misconfigured { .. } => {
+                Self::Rejected(error.to_string())
+            }
+            Error::Upstream { message, status, .. } => Self::Upstream(format!("{status} {message}")),
+            Error::StreamError { message } => Self::Upstream(message),
+            Error::Unreachable(error) => Self::Link(way.fault_of(&error)),
+            Error::FirstDeltaTimeout | Error::GapTimeout | Error::AnswerTimeout => Self::TooSlow,
+            Error::Cut { .. } | Error::Garbage { .. } => Self::NoStream,
+        }
+    }
+}
+
 impl Client {
     /// The way to the upstream, to be shown.
     pub fn way(&self) -> Way {
@@ -130,22 +153,6 @@ impl Client {
     }
 
     fn fault(&self, error: Error, status: u16) -> ProbeFault {
-        match error {
-            Error::Unauthorized { message } if status == 403 => ProbeFault::Forbidden(message),
-            Error::Unauthorized { message } => ProbeFault::KeyRefused(message),
-            Error::ModelNotFound { message } => ProbeFault::ModelNotFound(message),
-            Error::QuotaExhausted { message } => ProbeFault::QuotaExhausted(message),
-            Error::RateLimited { .. } => ProbeFault::RateLimited,
-            Error::Rejected { status: 404, .. } => ProbeFault::PathNotFound,
-            Error::Rejected { message, .. } => ProbeFault::Rejected(message),
-            Error::TooLong | Error::ContentFiltered | Error::Withheld | Error::Misconfigured { .. } => {
-                ProbeFault::Rejected(error.to_string())
-            }
-            Error::Upstream { message, status, .. } => ProbeFault::Upstream(format!("{status} {message}")),
-            Error::StreamError { message } => ProbeFault::Upstream(message),
-            Error::Unreachable(error) => ProbeFault::Link(self.way().fault_of(&error)),
-            Error::FirstDeltaTimeout | Error::GapTimeout | Error::AnswerTimeout => ProbeFault::TooSlow,
-            Error::Cut { .. } | Error::Garbage { .. } => ProbeFault::NoStream,
-        }
+        ProbeFault::of(error, status, &self.way())
     }
 }

@@ -90,6 +90,7 @@ async fn answer(
             let of = parameters.get(wanted).ok_or(Refusal(41009))?;
             match state.contacts.refused {
                 Some(errcode) => Err(Refusal(errcode)),
+                None if wanted == "userid" && !state.sees(of) => Err(Refusal(60111)),
                 None => Ok(found(&state.contacts, of)),
             }
         })

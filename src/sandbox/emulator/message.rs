@@ -47,6 +47,7 @@ impl Refusal {
             50003 => "agent disabled",
             60011 => "no privilege to access/modify contact/party/agent",
             60020 => "not allow to access from your ip",
+            60111 => "userid not found",
             81013 => "user & party & tag all invalid",
             82001 => "all touser & toparty & totag empty",
             830002 => "file size exceeds limit, fetch it in ranges",

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{certificate::Certificate, date, resolver::Served};
+use super::{Certified, certificate::Certificate, date, resolver::Served};
 use crate::clock::Clock;
 
 /// How often the files are read. A change counts after one such time, and a broken one is told after two: whoever
@@ -32,6 +32,7 @@ pub(in crate::server) struct Files {
     private_key: PathBuf,
     clock: Clock,
     served: Arc<Served>,
+    certified: Certified,
     current: Certificate,
     /// What was in the files when they were last looked at.
     seen: Contents,
@@ -61,7 +62,10 @@ impl Files {
         let served = Arc::new(Served::default());
         served.replace(Arc::clone(&current.key));
         info!(names = %current.names, until = %date(current.not_after), "serving the certificate of tls.certificate");
-        let mut files = Self { certificate, private_key, clock, served, current, seen, told: Validity::Good };
+        let certified = Certified::new(false);
+        certified.now(&current);
+        let mut files =
+            Self { certificate, private_key, clock, served, certified, current, seen, told: Validity::Good };
         files.tell_validity();
         Ok(files)
     }
@@ -69,6 +73,11 @@ impl Files {
     /// What the next handshake gets.
     pub(super) fn served(&self) -> Arc<Served> {
         Arc::clone(&self.served)
+    }
+
+    /// For who watches its end.
+    pub(super) fn certified(&self) -> Certified {
+        self.certified.clone()
     }
 
     /// Reads the files again when they change. Files that cannot be used change nothing, and are told once.
@@ -104,6 +113,7 @@ impl Files {
     fn replace(&mut self, certificate: Certificate) {
         self.served.replace(Arc::clone(&certificate.key));
         info!(names = %certificate.names, until = %date(certificate.not_after), "serving a new certificate");
+        self.certified.now(&certificate);
         self.current = certificate;
         self.told = Validity::Good;
     }

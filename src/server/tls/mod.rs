@@ -13,7 +13,10 @@ mod certificate;
 mod files;
 mod resolver;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
 use rustls::{ServerConfig, server::ResolvesServerCert, version};
@@ -22,8 +25,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use self::files::Files;
+use self::{certificate::Certificate, files::Files};
 use crate::{
+    alert::observation,
     clock::{Clock, Timestamp},
     config::{Config, tls::Tls},
 };
@@ -110,7 +114,40 @@ pub(super) enum Keeper {
     Acme(Box<acme::Acme>),
 }
 
+/// The certificate that is served now, for who watches it. Clones look at the same.
+#[derive(Clone, Debug)]
+pub(super) struct Certified {
+    span: Arc<Mutex<Option<(Timestamp, Timestamp)>>>,
+    renews_itself: bool,
+}
+
+impl Certified {
+    fn new(renews_itself: bool) -> Self {
+        Self { span: Arc::default(), renews_itself }
+    }
+
+    fn now(&self, certificate: &Certificate) {
+        *self.span.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((certificate.not_before, certificate.not_after));
+    }
+
+    /// From when until when it is good; `None` before there is one.
+    pub(super) fn look(&self) -> Option<observation::Certificate> {
+        let (begins_at, ends_at) = (*self.span.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(observation::Certificate { begins_at, ends_at, renews_itself: self.renews_itself })
+    }
+}
+
 impl Keeper {
+    /// What is served.
+    pub(super) fn certified(&self) -> Certified {
+        match self {
+            Self::Files(files) => files.certified(),
+            #[cfg(feature = "acme")]
+            Self::Acme(acme) => acme.certified(),
+        }
+    }
+
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         match self {

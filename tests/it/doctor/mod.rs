@@ -11,7 +11,7 @@ use qimate::{
     config::{Config, Environment},
     doctor::{Database, Doctor, SendTest, render::Look, surroundings::Surroundings},
     llm, net,
-    sandbox::model::ModelReply,
+    sandbox::model::{ModelReply, Transcript},
     secret::Secret,
     store::Store,
     wecom,
@@ -415,4 +415,83 @@ async fn faults_of_the_model() {
         .await;
     golden.seeded("model.answer", "model.no_stream", async |p| p.model.push(ModelReply::Garbage)).await;
     golden.compare();
+}
+
+#[tokio::test]
+async fn faults_of_the_transcription() {
+    let mut golden = Golden::new("voice");
+    let check = "voice.transcription";
+    let hears = |p: &mut Patient| p.set("VOICE__TRANSCRIPTION_MODEL", "whisper-1");
+    for (status, body, cause) in [
+        (401, r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#, "voice.key_refused"),
+        (
+            404,
+            r#"{"error":{"message":"The model 'whisper-1' does not exist","code":"model_not_found"}}"#,
+            "voice.model_not_found",
+        ),
+        (404, r#"{"detail":"Not Found"}"#, "voice.path_not_found"),
+        (
+            429,
+            r#"{"error":{"message":"You exceeded your quota","code":"insufficient_quota"}}"#,
+            "voice.quota_exhausted",
+        ),
+        (429, r#"{"error":{"message":"slow down"}}"#, "voice.rate_limited"),
+        (400, r#"{"error":{"message":"unsupported language"}}"#, "voice.rejected"),
+        (500, r#"{"error":{"message":"out of memory"}}"#, "voice.upstream"),
+        (200, "<html><body>Welcome</body></html>", "voice.page"),
+        (200, "{}", "voice.no_transcript"),
+    ] {
+        golden
+            .seeded(check, cause, async |p| {
+                hears(p);
+                p.model.push_transcript(Transcript::Status(status, body.to_owned()));
+            })
+            .await;
+    }
+    golden
+        .seeded(check, "voice.too_slow", async |p| {
+            hears(p);
+            p.set("VOICE__TIMEOUT_SECONDS", "1");
+            p.model.push_transcript(Transcript::Hang);
+        })
+        .await;
+    golden
+        .seeded(check, "link.refused", async |p| {
+            hears(p);
+            p.set("VOICE__TRANSCRIPTION_URL", format!("http://{}/v1", nobody()));
+        })
+        .await;
+    golden.compare();
+}
+
+#[tokio::test]
+async fn a_transcription_that_works_is_told_so_and_one_that_is_not_set_is_not_asked() {
+    let mut patient = Patient::healthy().await;
+    let of_voice =
+        |findings: Vec<serde_json::Value>| findings.into_iter().find(|one| one["id"] == "voice.transcription");
+    assert_eq!(of_voice(patient.findings().await), None);
+    patient.set("VOICE__TRANSCRIPTION_MODEL", "whisper-1");
+    let finding = of_voice(patient.findings().await).unwrap();
+    assert_eq!(finding["status"], "ok");
+    assert!(finding["found"].as_str().unwrap().starts_with("whisper-1，"), "{finding}");
+    // A WAV of a second in 16 bits at 16 kHz, with its form.
+    assert!((32_000..34_000).contains(&patient.model.heard()[0]), "{:?}", patient.model.heard());
+}
+
+#[tokio::test]
+async fn operators_who_would_hear_of_nothing() {
+    let mut golden = Golden::new("operators");
+    golden
+        .seeded("alerts.operators", "wecom.no_recipient", async |p| {
+            p.set("ALERTS__OPERATORS", "zhangsan|boss");
+            p.wecom.trouble(|trouble| trouble.unknown_member("boss", true));
+        })
+        .await;
+    golden.compare();
+
+    let mut patient = Patient::healthy().await;
+    patient.set("ALERTS__OPERATORS", "zhangsan|boss");
+    let findings = patient.findings().await;
+    let finding = findings.iter().find(|one| one["id"] == "alerts.operators").unwrap();
+    assert_eq!((finding["status"].as_str(), finding["found"].as_str()), (Some("ok"), Some("zhangsan、boss")));
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use self::{challenges::Challenges, failure::Failure, saved::Saved};
-use super::{certificate::Certificate, date};
+use super::{Certified, certificate::Certificate, date};
 use crate::{clock::Clock, config};
 
 /// How long an order may take, from the first request to the certificate.
@@ -44,6 +44,7 @@ pub(in crate::server) struct Acme {
     saved: Saved,
     challenges: Arc<Challenges>,
     clock: Clock,
+    certified: Certified,
     current: Option<Certificate>,
 }
 
@@ -56,7 +57,8 @@ impl Acme {
         let client = http::client(settings.root.as_deref()).await?;
         let saved = Saved::open(data_dir.join("acme"), &settings).await?;
         let challenges = Arc::new(Challenges::new().context("cannot make a key")?);
-        let mut acme = Self { settings, client, saved, challenges, clock, current: None };
+        let mut acme =
+            Self { settings, client, saved, challenges, clock, certified: Certified::new(true), current: None };
         if let Some(certificate) = acme.saved.certificate().await {
             info!(names = %certificate.names, until = %date(certificate.not_after), "serving the certificate that was kept");
             acme.deploy(certificate);
@@ -72,6 +74,11 @@ impl Acme {
     /// What the next handshake gets.
     pub(super) fn served(&self) -> Arc<Challenges> {
         Arc::clone(&self.challenges)
+    }
+
+    /// For who watches its end.
+    pub(super) fn certified(&self) -> Certified {
+        self.certified.clone()
     }
 
     /// Fetches a certificate when there is none, and a new one when two thirds of its time are over.
@@ -128,6 +135,7 @@ impl Acme {
 
     fn deploy(&mut self, certificate: Certificate) {
         self.challenges.serve(Arc::clone(&certificate.key));
+        self.certified.now(&certificate);
         self.current = Some(certificate);
     }
 
