@@ -7,6 +7,7 @@ use tracing::debug;
 use super::{persist::persist, render::render, texts::Text, turn::Turns};
 use crate::{
     model::{
+        event::EventKind,
         preferences::Preferences,
         reply::{Format, ReplyPart},
     },
@@ -33,6 +34,14 @@ impl Turns {
     pub(super) async fn own_words(&self, claim: &Inbound, text: Text<'_>) -> Vec<ReplyPart> {
         let language = self.preferences(claim).await.language(self.settings.language);
         render(&text.render(language), Format::Text)
+    }
+
+    /// Says to a member to whom the bot does not listen that it does not. Opening the chat says nothing.
+    pub(super) async fn turn_away(&self, claim: &Inbound) {
+        match &claim.event.kind {
+            EventKind::EnterAgent | EventKind::Subscribe => self.finish(claim, Ending::Silent).await,
+            _ => self.say(claim, Text::Blocked).await,
+        }
     }
 
     /// What the member chose.

@@ -38,6 +38,16 @@ pub enum Command {
     Memory,
     /// Forget a fact.
     Forget,
+    /// Show how the instance is.
+    Status,
+    /// Listen to a member no more.
+    Block,
+    /// Listen to a member again.
+    Unblock,
+    /// Show who is not listened to.
+    Blocked,
+    /// Write to everybody.
+    Announce,
 }
 
 /// Who may.
@@ -85,6 +95,10 @@ impl Row {
 
     const fn with(self, argument: Argument) -> Self {
         Self { argument, ..self }
+    }
+
+    const fn by_operators(self) -> Self {
+        Self { who: Who::Operators, ..self }
     }
 
     /// How it is written, such as `/model [name or number]`.
@@ -147,6 +161,22 @@ pub const TABLE: &[Row] = &[
     Row::new(Command::Forget, &["/forget", "/忘记"], "忘掉其中一件或全部", "forgets one of it, or all")
         .with(Argument::Must("序号|全部", "NUMBER|all")),
     Row::new(Command::Help, &["/help", "/帮助"], "显示这段说明", "shows this"),
+    Row::new(Command::Status, &["/status", "/状态"], "运行状态", "how I am").by_operators(),
+    Row::new(Command::Block, &["/block", "/停用"], "停用一位成员", "lets me no longer listen to a member")
+        .with(Argument::Must("账号 [原因]", "USERID [reason]"))
+        .by_operators(),
+    Row::new(Command::Unblock, &["/unblock", "/恢复"], "恢复一位成员", "lets me listen to a member again")
+        .with(Argument::Must("账号", "USERID"))
+        .by_operators(),
+    Row::new(Command::Blocked, &["/blocked", "/停用名单"], "已停用的成员", "to whom I do not listen").by_operators(),
+    Row::new(
+        Command::Announce,
+        &["/announce", "/公告"],
+        "给所有人发公告，先预览",
+        "writes to everybody; shown to you first",
+    )
+    .with(Argument::Must("内容|发送|取消", "TEXT|send|cancel"))
+    .by_operators(),
 ];
 
 /// A message that is a command.

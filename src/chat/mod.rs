@@ -11,12 +11,15 @@ pub mod lately;
 pub mod dispatch;
 
 pub mod album;
+pub mod announcer;
 pub mod answer;
+mod blocks;
 mod cause;
 mod chosen;
 pub mod command;
 mod commands;
 pub mod context;
+mod ended;
 pub mod files;
 pub mod hearing;
 pub mod joining;

@@ -17,7 +17,12 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub enum Text<'a> {
     /// What can be done here.
-    Help,
+    Help {
+        /// Whether those of operators are among them.
+        operator: bool,
+    },
+    /// The operators do not want the bot to listen to this member.
+    Blocked,
     /// A word that looks like a command, and the one that is meant.
     Meant(&'static str),
     /// A new conversation began.
@@ -113,7 +118,15 @@ impl Text<'_> {
 
     fn chinese(self) -> String {
         match self {
-            Self::Help => format!("直接发消息，我就会回答。\n\n可用的命令：\n{}", help(Language::Chinese)),
+            Self::Help { operator } => {
+                let own = help(Who::Members, Language::Chinese);
+                let more = match operator {
+                    true => format!("\n\n管理员命令：\n{}", help(Who::Operators, Language::Chinese)),
+                    false => String::new(),
+                };
+                format!("直接发消息，我就会回答。\n\n可用的命令：\n{own}{more}")
+            }
+            Self::Blocked => "抱歉，管理员暂停了你对我的使用。如有疑问，请联系管理员。".to_owned(),
             Self::Meant(name) => format!("没有这个命令。你是不是想发 {name}？发 /help 查看全部命令。"),
             Self::NewConversation => "好的，已开始新对话，之前的内容不再参考。".to_owned(),
             Self::Stopped => "好的，已停止。".to_owned(),
@@ -176,7 +189,17 @@ impl Text<'_> {
 
     fn english(self) -> String {
         match self {
-            Self::Help => format!("Just write, and I will answer.\n\nCommands:\n{}", help(Language::English)),
+            Self::Help { operator } => {
+                let own = help(Who::Members, Language::English);
+                let more = match operator {
+                    true => format!("\n\nFor operators:\n{}", help(Who::Operators, Language::English)),
+                    false => String::new(),
+                };
+                format!("Just write, and I will answer.\n\nCommands:\n{own}{more}")
+            }
+            Self::Blocked => {
+                "Sorry, your administrator does not want me to answer you at the moment. Please ask them.".to_owned()
+            }
             Self::Meant(name) => format!("There is no such command. Did you mean {name}? /help shows them all."),
             Self::NewConversation => "A new conversation has begun; what was said before no longer counts.".to_owned(),
             Self::Stopped => "Stopped.".to_owned(),
@@ -252,9 +275,9 @@ impl Text<'_> {
     }
 }
 
-/// The commands that every member has, one a line.
-fn help(language: Language) -> String {
-    let rows = TABLE.iter().filter(|row| row.who == Who::Members);
+/// The commands of these, one a line.
+fn help(who: Who, language: Language) -> String {
+    let rows = TABLE.iter().filter(|row| row.who == who);
     rows.map(|row| row.line(language)).collect::<Vec<_>>().join("\n")
 }
 

@@ -14,8 +14,10 @@ use self::{gather::Bench, speaking::Rest};
 use super::{
     album::Album,
     answer::{self, Answerer},
+    blocks::Blocks,
     cause::chain,
     command::Command,
+    ended,
     hearing::Hearing,
     joining::{Joining, Last, Senses, Together},
     lately::Lately,
@@ -41,7 +43,7 @@ use crate::{
     model::{
         conversation::{Exchange, TurnState, Unfinished},
         event::EventKind,
-        id::TurnId,
+        id::{MemberId, TurnId},
         preferences::Preferences,
     },
     store::{
@@ -68,7 +70,7 @@ pub struct Turns {
     pub(super) stops: Stops,
     pub(super) memory: Memory,
     answerer: Answerer,
-    lately: Arc<Lately>,
+    pub(super) lately: Arc<Lately>,
     /// `None`: voice messages get a kind sentence.
     hearing: Option<Hearing>,
     /// `None`: what no longer fits is forgotten.
@@ -80,6 +82,12 @@ pub struct Turns {
     speaking: Option<Speaking>,
     /// Which models members can choose.
     pub(super) models: Models,
+    /// Who may do what operators do.
+    pub(super) operators: Vec<MemberId>,
+    /// To whom the bot does not listen.
+    pub(super) blocks: Blocks,
+    /// The clock's uptime at the start.
+    pub(super) began: Duration,
     /// Whether the bot can speak.
     pub(super) speaks: bool,
     /// Whether questions and answers are logged.
@@ -97,6 +105,7 @@ impl Turns {
         meter: Arc<Meter>,
         lately: Arc<Lately>,
     ) -> Self {
+        let (blocks, began) = (Blocks::new(store.clone()), clock.uptime());
         let models = Models::new(meter.router().clone());
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
@@ -118,6 +127,9 @@ impl Turns {
             joining,
             speaking: None,
             models,
+            operators: Vec::new(),
+            blocks,
+            began,
             speaks: false,
             log_texts: false,
         }
@@ -126,6 +138,11 @@ impl Turns {
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
     pub fn with_texts_in_the_log(self, log_texts: bool) -> Self {
         Self { log_texts, ..self }
+    }
+
+    /// Lets these members do what operators do.
+    pub fn with_operators(self, operators: Vec<MemberId>) -> Self {
+        Self { operators, ..self }
     }
 
     /// Hears voice messages with this, where there is one.
@@ -197,6 +214,9 @@ impl Turns {
     }
 
     async fn try_handle(&self, claim: &Inbound) {
+        if persist(&self.clock, || self.blocks.holds(claim)).await {
+            return self.turn_away(claim).await;
+        }
         if let Some(client) = claim.event.kind.client() {
             Box::pin(persist(&self.clock, || self.memory.saw(claim, client, self.clock.now()))).await;
         }
@@ -336,7 +356,7 @@ impl Turns {
         }
         drop(running);
         let Rest { first_part, parts, begins_here } = rest;
-        turn.state = state_of(&outcome, charge);
+        turn.state = ended::state_of(&outcome, charge);
         if let Some(end) = outcome.end() {
             self.lately.question_ended(end);
         }
@@ -365,26 +385,6 @@ impl Turns {
             self.lately.model_failed(error.kind(), chain(error));
         }
         self.lately.turn_ended(outcome.result(), claim.received_at);
-    }
-
-    fn log(&self, claim: &Inbound, turn: &TurnRecord, outcome: &Outcome) {
-        let ms = self.clock.now().since(claim.received_at).as_millis();
-        let (id, reference, member) = (turn.id, turn.id.reference(), &claim.event.from);
-        match &turn.state {
-            TurnState::Failed { reason, .. } => {
-                warn!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, %reason,
-                    "could not answer {member} after {ms} ms");
-            }
-            TurnState::Stopped { .. } => {
-                info!(turn.id = %id, inbox.seq = claim.seq, "{member} stopped the answer after {ms} ms");
-            }
-            TurnState::Answered { usage } => {
-                let cut = outcome.failure().is_some();
-                info!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, parts = turn.parts,
-                    tokens.input = usage.input, tokens.output = usage.output, cut, "answered {member} in {ms} ms");
-            }
-            TurnState::Running | TurnState::Sealed { .. } => {}
-        }
     }
 
     pub(super) async fn say(&self, claim: &Inbound, text: Text<'_>) {
@@ -437,27 +437,5 @@ impl Turns {
             error!(inbox.seq = claim.seq, %lost, "what was answered is not kept");
             self.memory.forget(&claim.lane).await;
         }
-    }
-}
-
-fn state_of(outcome: &Outcome, charge: Charge) -> TurnState {
-    let usage = charge.usage();
-    match outcome {
-        Outcome::Complete | Outcome::TooLong => TurnState::Answered { usage },
-        Outcome::Stopped => TurnState::Stopped { usage },
-        Outcome::Empty => TurnState::Failed { reason: "the model gave an empty answer".to_owned(), usage },
-        Outcome::Filtered => {
-            TurnState::Failed { reason: "the provider's content filter held the answer back".to_owned(), usage }
-        }
-        Outcome::Refused => {
-            TurnState::Failed { reason: "the rules of this house keep the question from the model".to_owned(), usage }
-        }
-        Outcome::Withheld => {
-            TurnState::Failed { reason: "the rules of this house hold back the answer".to_owned(), usage }
-        }
-        Outcome::Blind => TurnState::Failed { reason: "the model sees no pictures".to_owned(), usage },
-        Outcome::Gone => TurnState::Failed { reason: "a picture is kept no longer".to_owned(), usage },
-        Outcome::Quota(quota) => TurnState::Failed { reason: format!("quota exceeded: {quota}"), usage },
-        Outcome::Model(error) => TurnState::Failed { reason: chain(error), usage },
     }
 }

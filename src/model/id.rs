@@ -126,6 +126,12 @@ impl Lane {
         Self(key)
     }
 
+    /// The application's part of it, `corp/agent`: what the lanes of all its members begin with.
+    pub fn application(&self) -> &str {
+        let slash = self.0.match_indices('/').nth(1);
+        slash.map_or(&self.0, |(at, _)| &self.0[..at])
+    }
+
     /// The key under which the store orders.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -194,7 +200,9 @@ mod tests {
         let (a, b) = (MemberId::parse("ZhangSan").expect("id"), MemberId::parse("zhangsan").expect("id"));
         assert_eq!(a, b);
         let corp = CorpId::parse("ww1").expect("id");
-        assert_eq!(Lane::new(&corp, AgentId::new(7), &a), Lane::new(&corp, AgentId::new(7), &b));
+        let lane = Lane::new(&corp, AgentId::new(7), &a);
+        assert_eq!(lane, Lane::new(&corp, AgentId::new(7), &b));
+        assert_eq!(lane.application(), "ww1/7");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Server, listen};
 use crate::{
+    chat::announcer::Announcer,
     clock::Clock,
     config,
     store::{Store, sightings::Sightings},
@@ -106,6 +107,8 @@ impl Server {
             parts.spawn(listen::serve(listener, router, None, stop.soft.clone()));
         }
         parts.spawn(watch.run(stop.soft.clone()));
+        let announcer = Announcer::new(store.clone(), clock.clone(), config.chat.language);
+        parts.spawn(announcer.run(stop.soft.clone()));
         if let Some(webhook) = webhook {
             parts.spawn(webhook.run(stop.soft.clone()));
         }

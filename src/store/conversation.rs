@@ -235,6 +235,9 @@ pub(super) fn holds(conn: &Connection, lane: &Lane, lease: i64) -> Result<bool, 
 /// Gives the new conversation's name, and what is remembered of its member.
 fn open(conn: &Connection, lane: &Lane, now: Timestamp) -> Result<(i64, Vec<Fact>), rusqlite::Error> {
     close(conn, lane, now)?;
+    // Whoever has a conversation is one of those whom an announcement reaches.
+    conn.prepare_cached("INSERT INTO known_member (lane, first_at) VALUES (?1, ?2) ON CONFLICT (lane) DO NOTHING")?
+        .execute(params![lane.as_str(), now.as_millis()])?;
     conn.prepare_cached("INSERT INTO conversation (lane, opened_at, last_at) VALUES (?1, ?2, ?2)")?
         .execute(params![lane.as_str(), now.as_millis()])?;
     Ok((conn.last_insert_rowid(), facts::of_lane(conn, lane)?))

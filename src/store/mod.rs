@@ -6,11 +6,14 @@
 //! it; every writing function is one job of the writer (`Db::write`), so it is one transaction.
 
 pub mod alerts;
+pub mod announcements;
 pub mod backup;
+pub mod blocks;
 pub mod conversation;
 mod copy;
 pub mod db;
 pub mod dead_letters;
+mod ended;
 pub mod facts;
 pub mod figures;
 pub mod inbox;
@@ -127,6 +130,7 @@ pub struct Store {
 struct Signals {
     inbox: Notify,
     outbox: Notify,
+    announcements: Notify,
 }
 
 impl Store {
@@ -166,6 +170,11 @@ impl Store {
     /// Waits until the outbox may hold something to claim.
     pub async fn outbox_ready(&self) {
         self.signals.outbox.notified().await;
+    }
+
+    /// Waits until there may be an announcement to be sent.
+    pub async fn announcements_ready(&self) {
+        self.signals.announcements.notified().await;
     }
 
     /// Writes a page and takes it back.

@@ -50,7 +50,9 @@ const AGED: [Aged; 3] = [
 ];
 
 /// Tables with a row for each member or conversation: few enough to be looked through.
-const UNORDERED: [&str; 5] = [
+const UNORDERED: [&str; 6] = [
+    "DELETE FROM announcement WHERE id IN
+     (SELECT id FROM announcement WHERE id < ?1 AND state <> 'sending' AND shown_at < ?3 LIMIT ?2)",
     "DELETE FROM conversation WHERE id IN
      (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
       AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)

@@ -5,11 +5,14 @@
 mod choose;
 mod facts;
 mod figures;
+mod glance;
+mod lists;
+mod operator;
 mod words;
 
 use self::words::Words;
 use super::{
-    command::{Argument, Asked, Command},
+    command::{Argument, Asked, Command, Who},
     persist::persist,
     render::plain,
     texts::Text,
@@ -24,11 +27,14 @@ impl Turns {
     /// Does what a member asked for.
     pub(super) async fn command(&self, claim: &Inbound, asked: Asked<'_>) {
         let Asked { command, argument } = asked;
+        if command.row().who == Who::Operators && !self.is_operator(claim) {
+            return self.reply(claim, Words::ForOperators).await;
+        }
         if argument.is_empty() && matches!(command.row().argument, Argument::Must(..)) {
             return self.reply(claim, Words::Lacks(command)).await;
         }
         match command {
-            Command::Help => self.say(claim, Text::Help).await,
+            Command::Help => self.say(claim, Text::Help { operator: self.is_operator(claim) }).await,
             Command::New => {
                 persist(&self.clock, || self.memory.close(&claim.lane, self.clock.now())).await;
                 self.say(claim, Text::NewConversation).await;
@@ -49,6 +55,11 @@ impl Turns {
             Command::Remember => self.remember(claim, argument).await,
             Command::Memory => self.show_facts(claim).await,
             Command::Forget => self.forget(claim, argument).await,
+            Command::Status => self.show_status(claim).await,
+            Command::Block => self.block(claim, argument).await,
+            Command::Unblock => self.unblock(claim, argument).await,
+            Command::Blocked => self.show_blocked(claim).await,
+            Command::Announce => self.announce(claim, argument).await,
         }
     }
 
@@ -72,4 +83,9 @@ impl Turns {
     pub(super) async fn language(&self, claim: &Inbound) -> Language {
         self.preferences(claim).await.language(self.settings.language)
     }
+}
+
+/// What an operator is told when everybody has their announcement.
+pub(super) fn announced(sent: u64, language: Language) -> String {
+    Words::Announced(sent).render(language)
 }

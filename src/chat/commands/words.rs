@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use super::{
+    glance::Glance,
+    lists::{blocked_list, chinese_used, english_used, facts_list, history, list, of_personas},
+};
 use crate::{
     chat::command::Command,
     clock::zone::Local,
@@ -11,11 +15,8 @@ use crate::{
         language::Language,
         preferences::Output,
     },
-    store::usage::{Usage, Used},
+    store::{announcements::Stepped, usage::Usage},
 };
-
-/// How much of a question the history shows, in characters.
-const QUESTION: usize = 40;
 
 /// Something that was chosen.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,22 @@ pub(super) enum Words<'a> {
     Forgotten(usize),
     Facts(&'a [Fact]),
     FactRefused(Refused),
+    /// The command is for operators.
+    ForOperators,
+    Status(Glance<'a>),
+    /// It is no userid.
+    NoUser,
+    BlocksOperator,
+    IsBlocked(&'a str),
+    IsUnblocked(&'a str),
+    WasNotBlocked(&'a str),
+    /// Since when, who, why.
+    Blocked(&'a [(Local, String, String)]),
+    /// What everybody gets, of what the operator wrote.
+    Announcement(&'a str),
+    Stepped(&'a Stepped),
+    /// Everybody has it, so many.
+    Announced(u64),
 }
 
 impl Words<'_> {
@@ -162,6 +179,28 @@ impl Words<'_> {
                 Refused::NoSuch => "没有这一件。发 /memory 查看我记住的事。".to_owned(),
                 Refused::Several(count) => format!("有 {count} 件都符合。请发“/forget 序号”，序号见 /memory。"),
             },
+            Self::ForOperators => "这个命令只有管理员能用。需要的话，请联系管理员。".to_owned(),
+            Self::Status(glance) => glance.chinese(),
+            Self::NoUser => "这不是成员账号。账号见：通讯录 → 成员 → 账号。".to_owned(),
+            Self::BlocksOperator => "不能停用管理员。".to_owned(),
+            Self::IsBlocked(user) => format!("好的，已停用 {user}。发“/unblock {user}”恢复。"),
+            Self::IsUnblocked(user) => format!("好的，已恢复 {user}。"),
+            Self::WasNotBlocked(user) => format!("{user} 没有被停用。"),
+            Self::Blocked([]) => "没有停用任何人。".to_owned(),
+            Self::Blocked(blocked) => format!("已停用：\n{}", blocked_list(blocked, "：")),
+            Self::Announcement(text) => format!("【公告】\n{text}"),
+            Self::Stepped(stepped) => match stepped {
+                Stepped::Shown { recipients, text } => format!(
+                    "预览，将发给 {recipients} 人：\n\n{text}\n\n发“/announce 发送”确认，发“/announce 取消”放弃；10 分钟内有效。"
+                ),
+                Stepped::Sending { recipients } => {
+                    format!("开始发送，共 {recipients} 人。发“/announce 取消”可中止。")
+                }
+                Stepped::Cancelled { sent: 0 } => "已取消，没有人收到。".to_owned(),
+                Stepped::Cancelled { sent } => format!("已取消，其余的人不会收到；已有 {sent} 人收到。"),
+                Stepped::Nothing => "没有 10 分钟内预览过的公告。先发“/announce 内容”。".to_owned(),
+            },
+            Self::Announced(sent) => format!("公告已发给 {sent} 人。"),
         }
     }
 
@@ -260,70 +299,31 @@ impl Words<'_> {
                     format!("{count} of them fit. Please send “/forget” and its number; /memory shows them.")
                 }
             },
-        }
-    }
-}
-
-/// Numbered lines: name, description, and whether it is the current one.
-fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str, bool)>, mark: &str) -> String {
-    let line = |(number, (name, description, current)): (usize, (&str, &str, bool))| {
-        let mark = if current { mark } else { "" };
-        let dash = if description.is_empty() { "" } else { " – " };
-        format!("{}. {name}{mark}{dash}{description}", number + 1)
-    };
-    items.enumerate().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn of_personas<'a>(
-    personas: &'a [Persona],
-    current: Option<&'a str>,
-) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
-    personas.iter().map(move |one| (&*one.name, one.description.as_str(), Some(&*one.name) == current))
-}
-
-fn facts_list(facts: &[Fact]) -> String {
-    list(facts.iter().map(|fact| (fact.text.as_str(), "", false)), "")
-}
-
-fn history(asked: &[(Local, String)]) -> String {
-    let line = |(at, question): &(Local, String)| {
-        let question = question.split_whitespace().collect::<Vec<_>>().join(" ");
-        let cut = question.char_indices().nth(QUESTION).map(|(end, _)| format!("{}…", &question[..end]));
-        format!("{at} {}", cut.unwrap_or(question))
-    };
-    asked.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn chinese_used(used: Used) -> String {
-    format!("{} 个问题，输入 {} token，输出 {} token", used.questions, grouped(used.input), grouped(used.output))
-}
-
-fn english_used(used: Used) -> String {
-    let questions = if used.questions == 1 { "question" } else { "questions" };
-    format!("{} {questions}, {} tokens in, {} out", used.questions, grouped(used.input), grouped(used.output))
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), shown);
+            Self::ForOperators => "This command is for operators. Ask your administrator if you need it.".to_owned(),
+            Self::Status(glance) => glance.english(),
+            Self::NoUser => "This is no userid. It stands in the console under 通讯录 → 成员 → 账号.".to_owned(),
+            Self::BlocksOperator => "An operator cannot be blocked.".to_owned(),
+            Self::IsBlocked(user) => format!("{user} is blocked. “/unblock {user}” takes it back."),
+            Self::IsUnblocked(user) => format!("{user} is no longer blocked."),
+            Self::WasNotBlocked(user) => format!("{user} was not blocked."),
+            Self::Blocked([]) => "Nobody is blocked.".to_owned(),
+            Self::Blocked(blocked) => format!("Blocked:\n{}", blocked_list(blocked, ": ")),
+            Self::Announcement(text) => format!("[Announcement]\n{text}"),
+            Self::Stepped(stepped) => match stepped {
+                Stepped::Shown { recipients, text } => format!(
+                    "This would go to {recipients}:\n\n{text}\n\nSend “/announce send” within 10 minutes, or “/announce \
+                     cancel”."
+                ),
+                Stepped::Sending { recipients } => {
+                    format!("It is being sent to {recipients}. “/announce cancel” stops it.")
+                }
+                Stepped::Cancelled { sent: 0 } => "Cancelled; nobody has got it.".to_owned(),
+                Stepped::Cancelled { sent } => format!("Cancelled; {sent} have got it, the others will not."),
+                Stepped::Nothing => {
+                    "Nothing was shown to you in the last 10 minutes. Send “/announce” and a text first.".to_owned()
+                }
+            },
+            Self::Announced(sent) => format!("The announcement was sent to {sent}."),
         }
     }
 }

@@ -98,6 +98,9 @@ fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp
         "DELETE FROM fact WHERE lane = ?1",
         "DELETE FROM profile WHERE lane = ?1",
         "DELETE FROM member_preference WHERE lane = ?1",
+        "DELETE FROM blocked_member WHERE lane = ?1",
+        "DELETE FROM known_member WHERE lane = ?1",
+        "DELETE FROM announcement WHERE lane = ?1",
     ] {
         rows += tx.execute(sql, [lane])?;
     }

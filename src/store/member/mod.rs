@@ -41,6 +41,9 @@ fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::
         "profile",
         "member_preference",
         "media_use",
+        "blocked_member",
+        "known_member",
+        "announcement",
     ];
     let each: Vec<_> =
         tables.iter().map(|table| format!("SELECT lane FROM {table} WHERE {MEMBER_OF_LANE} = ?1")).collect();
@@ -91,6 +94,15 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
             .pop(),
             "facts": list(
                 "SELECT json_object('text', text, 'remembered_at', TIME(at)) FROM fact WHERE lane = ?1 ORDER BY id",
+            )?,
+            "known_since": list("SELECT json_quote(TIME(first_at)) FROM known_member WHERE lane = ?1")?.pop(),
+            "blocked": list(
+                "SELECT json_object('reason', reason, 'at', TIME(at)) FROM blocked_member WHERE lane = ?1",
+            )?
+            .pop(),
+            "announcements": list(
+                "SELECT json_object('text', text, 'state', state, 'shown_at', TIME(shown_at), 'sent', sent)
+                 FROM announcement WHERE lane = ?1 ORDER BY id",
             )?,
             "preferences": list(
                 "SELECT json_object('output', output, 'client', client, 'model', model, 'persona', persona,

@@ -41,6 +41,35 @@ CREATE TABLE member_preference (
     changed_at    BIGINT NOT NULL
 ) WITHOUT ROWID;
 
+-- To whom the bot does not listen.
+CREATE TABLE blocked_member (
+    lane   TEXT   PRIMARY KEY,
+    member TEXT   NOT NULL,                  -- as the operator wrote it
+    reason TEXT   NOT NULL,
+    at     BIGINT NOT NULL
+) WITHOUT ROWID;
+
+-- Who ever asked something: whom an announcement reaches. Stays until the member is erased.
+CREATE TABLE known_member (
+    lane     TEXT   PRIMARY KEY,
+    first_at BIGINT NOT NULL
+) WITHOUT ROWID;
+INSERT INTO known_member SELECT lane, MIN(opened_at) FROM conversation GROUP BY lane;
+
+-- What operators announce. Outbox rows of one answer no inbox row: their `cause` is -(2^40) - id, their `part` eight
+-- times the member's place and the piece of the text; below zero: what the operator is told at its end.
+CREATE TABLE announcement (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane     TEXT   NOT NULL,                -- the operator's
+    text     TEXT   NOT NULL,
+    state    TEXT   NOT NULL,                -- shown | sending | sent | cancelled
+    shown_at BIGINT NOT NULL,
+    reached  TEXT   NOT NULL DEFAULT '',     -- the last lane that has it; they are taken in their order
+    sent     BIGINT NOT NULL DEFAULT 0       -- how many have it
+);
+CREATE INDEX announcement_of_lane ON announcement (lane);
+CREATE INDEX announcement_sending ON announcement (id) WHERE state = 'sending';
+
 -- A member's conversations, open and closed: for what they look at.
 CREATE INDEX conversation_of_lane ON conversation (lane);
 -- inbox.seq of the command that asked the question again (/retry). Once that turn has an answer, this one is no longer

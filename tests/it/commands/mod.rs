@@ -3,6 +3,7 @@
 mod choices;
 mod help;
 mod looks;
+mod operators;
 mod preferences;
 mod retry;
 

@@ -1,0 +1,91 @@
+//! What operators do: look how it is, block members, announce.
+
+use super::{glance::Glance, words::Words};
+use crate::{
+    chat::{persist::persist, render::plain, turn::Turns},
+    model::id::MemberId,
+    store::{
+        LeaseLost,
+        announcements::{Step, Stepped},
+        inbox::Inbound,
+    },
+};
+
+/// How many blocked members are listed.
+const LISTED: usize = 50;
+
+impl Turns {
+    /// Whether the member of a message may do what operators do.
+    pub(super) fn is_operator(&self, claim: &Inbound) -> bool {
+        self.operators.contains(&claim.event.from)
+    }
+
+    pub(super) async fn show_status(&self, claim: &Inbound) {
+        let figures = persist(&self.clock, || self.store.figures()).await;
+        let glance = self.lately.glance();
+        let set_aside = self.models.set_aside();
+        let zone = &self.settings.time_zone;
+        let glance = Glance {
+            uptime: self.clock.uptime().saturating_sub(self.began),
+            waiting: figures.inbox.rows,
+            sending: figures.outbox.rows,
+            dead_letters: figures.dead_letters,
+            turns: &glance.turns,
+            model_error: glance.last_model_error.as_ref().map(|error| (zone.local(error.at), error.kind)),
+            set_aside: &set_aside,
+        };
+        self.reply(claim, Words::Status(glance)).await;
+    }
+
+    pub(super) async fn block(&self, claim: &Inbound, argument: &str) {
+        let (user, reason) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let member = match MemberId::parse(user) {
+            Ok(member) if !self.operators.contains(&member) => member,
+            Ok(_) => return self.reply(claim, Words::BlocksOperator).await,
+            Err(_) => return self.reply(claim, Words::NoUser).await,
+        };
+        let parts = plain(&Words::IsBlocked(user).render(self.language(claim).await));
+        let reason = reason.trim();
+        let ended =
+            persist(&self.clock, || self.store.block(claim, &member, reason, parts.clone(), self.clock.now())).await;
+        self.blocks.changed();
+        ended_or_lost(claim, ended);
+    }
+
+    pub(super) async fn unblock(&self, claim: &Inbound, argument: &str) {
+        let Ok(member) = MemberId::parse(argument) else { return self.reply(claim, Words::NoUser).await };
+        let (language, user) = (self.language(claim).await, argument.to_owned());
+        let words = move |was| {
+            let words = if was { Words::IsUnblocked(&user) } else { Words::WasNotBlocked(&user) };
+            plain(&words.render(language))
+        };
+        let ended = persist(&self.clock, || self.store.unblock(claim, &member, words.clone(), self.clock.now())).await;
+        self.blocks.changed();
+        ended_or_lost(claim, ended);
+    }
+
+    pub(super) async fn show_blocked(&self, claim: &Inbound) {
+        let blocked = persist(&self.clock, || self.store.blocked_members(&claim.lane, LISTED)).await;
+        let blocked: Vec<_> =
+            blocked.into_iter().map(|one| (self.settings.time_zone.local(one.at), one.member, one.reason)).collect();
+        self.reply(claim, Words::Blocked(&blocked)).await;
+    }
+
+    pub(super) async fn announce(&self, claim: &Inbound, argument: &str) {
+        let language = self.language(claim).await;
+        let step = match argument.to_lowercase().as_str() {
+            "send" | "发送" => Step::Send,
+            "cancel" | "取消" => Step::Cancel,
+            _ => Step::Show(Words::Announcement(argument).render(self.settings.language)),
+        };
+        let words = move |stepped: Stepped| plain(&Words::Stepped(&stepped).render(language));
+        let ended = persist(&self.clock, || self.store.step_announcement(claim, step.clone(), words, self.clock.now()));
+        ended_or_lost(claim, ended.await);
+    }
+}
+
+fn ended_or_lost(claim: &Inbound, ended: Result<(), LeaseLost>) {
+    if let Err(lost) = ended {
+        tracing::error!(inbox.seq = claim.seq, %lost, "what an operator asked for is not done");
+    }
+}

@@ -1,0 +1,217 @@
+//! Announcements of operators: seen first, then sent to every member of the application, some at a time.
+//!
+//! Members are taken in the order of their lanes, and how far an announcement has come is remembered in the transaction
+//! that puts it into the outbox: a restart neither repeats nor forgets it.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Error, LeaseLost, Store, inbox::Inbound, outbox};
+use crate::{
+    clock::Timestamp,
+    model::{
+        id::{AgentId, CorpId, Lane, MemberId},
+        reply::{Format, ReplyPart},
+    },
+};
+
+/// How long an announcement that was shown can be sent.
+pub const VALID: Duration = Duration::from_secs(10 * 60);
+/// Members who wait in the outbox from which on an announcement waits too: answers go first.
+const BUSY: i64 = 32;
+/// The causes of announcements in the outbox are below this, those of alerts above.
+const CAUSES: i64 = -(1 << 40);
+/// The most parts that one announcement has; `part` is the member's place times this, and the part.
+const MOST_PARTS: i64 = 8;
+
+/// What an operator does about an announcement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Show it, with this text.
+    Show(String),
+    /// Send what was shown.
+    Send,
+    /// Take back what was shown, or the rest of what is being sent.
+    Cancel,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// It was shown, and would go to so many.
+    Shown {
+        /// How many members.
+        recipients: u64,
+        /// What it says.
+        text: String,
+    },
+    /// It is being sent to so many.
+    Sending {
+        /// How many members.
+        recipients: u64,
+    },
+    /// It was taken back; so many had got it.
+    Cancelled {
+        /// How many members.
+        sent: u64,
+    },
+    /// There is nothing that was shown in time.
+    Nothing,
+}
+
+impl Store {
+    /// Ends the command of an operator with a step of their announcement and what is said about it.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing was written; the claim stands.
+    pub async fn step_announcement(
+        &self,
+        claim: &Inbound,
+        step: Step,
+        words: impl Fn(Stepped) -> Vec<ReplyPart> + Send + 'static,
+        now: Timestamp,
+    ) -> Result<Result<(), LeaseLost>, Error> {
+        let lane = claim.lane.clone();
+        self.end_with(claim, now, move |conn| Ok(words(take_step(conn, &lane, &step, now)?))).await
+    }
+
+    /// Puts an announcement that is being sent into the outbox for the next of its members, up to `limit`, unless answers
+    /// wait. Returns whether something is left to be sent, now or later.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing was written.
+    pub async fn announce_some(
+        &self,
+        limit: usize,
+        done: impl Fn(u64) -> Vec<ReplyPart> + Send + 'static,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let work = move |conn: &Connection| announce_some(conn, limit, &done, now);
+        self.db.write_then(work, self.wake_outbox()).await
+    }
+}
+
+fn take_step(conn: &Connection, lane: &Lane, step: &Step, now: Timestamp) -> Result<Stepped, rusqlite::Error> {
+    let set = |from: &str, to: &str| {
+        conn.prepare_cached("UPDATE announcement SET state = ?3 WHERE lane = ?1 AND state = ?2")?.execute([
+            lane.as_str(),
+            from,
+            to,
+        ])
+    };
+    match step {
+        Step::Show(text) => {
+            set("shown", "cancelled")?;
+            conn.prepare_cached("INSERT INTO announcement (lane, text, state, shown_at) VALUES (?1, ?2, 'shown', ?3)")?
+                .execute(params![lane.as_str(), text, now.as_millis()])?;
+            Ok(Stepped::Shown { recipients: recipients(conn, lane)?, text: text.clone() })
+        }
+        Step::Send => {
+            let valid = (now - VALID).as_millis();
+            let recipients = recipients(conn, lane)?;
+            let sends = conn
+                .prepare_cached(
+                    "UPDATE announcement SET state = 'sending' WHERE lane = ?1 AND state = 'shown' AND shown_at > ?2",
+                )?
+                .execute(params![lane.as_str(), valid])?;
+            Ok(if sends > 0 { Stepped::Sending { recipients } } else { Stepped::Nothing })
+        }
+        Step::Cancel => {
+            let sent: Option<i64> = conn
+                .prepare_cached("SELECT SUM(sent) FROM announcement WHERE lane = ?1 AND state IN ('shown', 'sending')")?
+                .query_row([lane.as_str()], |row| row.get(0))?;
+            set("shown", "cancelled")?;
+            set("sending", "cancelled")?;
+            Ok(sent.map_or(Stepped::Nothing, |sent| Stepped::Cancelled { sent: sent.unsigned_abs() }))
+        }
+    }
+}
+
+/// Members who wrote to the application of `lane` and are not blocked.
+const RECIPIENTS: &str = "FROM known_member k WHERE k.lane > ?1 AND k.lane < ?2
+     AND NOT EXISTS (SELECT 1 FROM blocked_member b WHERE b.lane = k.lane)";
+
+/// Where the lanes of an application begin and end.
+fn bounds(lane: &Lane) -> (String, String) {
+    let application = lane.application();
+    // What follows a slash.
+    (format!("{application}/"), format!("{application}0"))
+}
+
+fn recipients(conn: &Connection, lane: &Lane) -> Result<u64, rusqlite::Error> {
+    let (from, to) = bounds(lane);
+    let count: i64 =
+        conn.prepare_cached(&format!("SELECT COUNT(*) {RECIPIENTS}"))?.query_row([from, to], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+fn announce_some(
+    conn: &Connection,
+    limit: usize,
+    done: &impl Fn(u64) -> Vec<ReplyPart>,
+    now: Timestamp,
+) -> Result<bool, rusqlite::Error> {
+    let first: Option<(i64, String, String, String, i64)> = conn
+        .prepare_cached(
+            "SELECT id, lane, text, reached, sent FROM announcement WHERE state = 'sending' ORDER BY id LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .optional()?;
+    let Some((id, operator, text, reached, sent)) = first else { return Ok(false) };
+    let waiting: i64 = conn
+        .prepare_cached("SELECT COUNT(*) FROM (SELECT 1 FROM outbox_lane LIMIT ?1)")?
+        .query_row([BUSY], |row| row.get(0))?;
+    if waiting >= BUSY {
+        return Ok(true);
+    }
+    let operator = Lane::from_stored(operator);
+    let (from, to) = bounds(&operator);
+    let next: Vec<String> = conn
+        .prepare_cached(&format!("SELECT k.lane {RECIPIENTS} ORDER BY k.lane LIMIT ?3"))?
+        .query_map(params![reached.max(from), to, limit], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let cause = CAUSES - id;
+    let mut place = sent;
+    for lane in &next {
+        for (part, content) in (0..MOST_PARTS).zip(pieces(&text)) {
+            if let (Some(to), Ok(content)) = (recipient(lane), ReplyPart::new(Format::Text, content)) {
+                let number = place * MOST_PARTS + part;
+                outbox::insert_part(conn, &Lane::from_stored(lane.clone()), &to, cause, number, &content, now)?;
+            }
+        }
+        place += 1;
+    }
+    conn.prepare_cached("UPDATE announcement SET reached = COALESCE(?2, reached), sent = ?3 WHERE id = ?1")?
+        .execute(params![id, next.last(), place])?;
+    if next.len() < limit {
+        conn.prepare_cached("UPDATE announcement SET state = 'sent' WHERE id = ?1")?.execute([id])?;
+        if let Some(to) = recipient(operator.as_str()) {
+            for (part, content) in (1..).zip(done(place.unsigned_abs())) {
+                outbox::insert_part(conn, &operator, &to, cause, -part, &content, now)?;
+            }
+        }
+    }
+    let more = "SELECT 1 FROM announcement WHERE state = 'sending' LIMIT 1";
+    conn.prepare_cached(more)?.exists([])
+}
+
+/// To whom a lane belongs. WeCom compares userids without case, so that the key will do.
+fn recipient(lane: &str) -> Option<outbox::Recipient> {
+    let mut parts = lane.splitn(3, '/');
+    let corp = CorpId::parse(parts.next()?).ok()?;
+    let agent = AgentId::new(parts.next()?.parse().ok()?);
+    Some(outbox::Recipient::new(corp, agent, MemberId::parse(parts.next()?).ok()?))
+}
+
+/// The text in pieces that fit into a message.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(rest.floor_char_boundary(crate::model::reply::PART_LIMIT));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}
