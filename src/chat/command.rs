@@ -202,6 +202,14 @@ impl Command {
         (argument.is_empty() || !stands_alone).then_some(Asked { command: row.command, argument })
     }
 
+    /// The command that an entry of the application's menu stands for, by its key: `qimate:` and the name, such as
+    /// `qimate:new`. Only one that needs nothing behind its name.
+    pub fn of_key(key: &str) -> Option<Asked<'static>> {
+        let name = key.strip_prefix("qimate:")?;
+        let row = TABLE.iter().find(|row| row.names[0].strip_prefix('/') == Some(name))?;
+        (!matches!(row.argument, Argument::Must(..))).then_some(Asked { command: row.command, argument: "" })
+    }
+
     /// The command's name that somebody most likely meant who wrote one word with a slash before it. `None` where it
     /// looks like something else, such as a path.
     pub fn meant(message: &str) -> Option<&'static str> {
@@ -257,6 +265,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Command::parse(message), command, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_menu_entry_is_a_command_that_needs_nothing() {
+        let command = |key| Command::of_key(key).map(|asked| asked.command);
+        for (key, meant) in [
+            ("qimate:new", Some(Command::New)),
+            ("qimate:model", Some(Command::Model)),
+            ("qimate:remember", None),
+            ("qimate:/new", None),
+            ("qimate:", None),
+            ("new", None),
+        ] {
+            assert_eq!(command(key), meant, "{key}");
         }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{
     command::{Asked, Command},
+    commands,
     joining::Piece,
     notices::Backlog,
     stops::Stops,
@@ -83,13 +84,17 @@ impl Intake {
             | EventKind::Video { .. }
             | EventKind::Location { .. }
             | EventKind::Link { .. } => Disposition::Handle,
+            EventKind::Click { key } => match Command::of_key(key) {
+                Some(Asked { command: Command::Stop, .. }) => Disposition::HandleAndStop,
+                Some(_) => Disposition::Handle,
+                None => Disposition::Keep,
+            },
+            EventKind::CardClick { task_id, .. } if commands::is_ours(task_id) => Disposition::Handle,
+            EventKind::CardClick { .. } => Disposition::Keep,
             EventKind::EnterAgent | EventKind::Subscribe if self.welcomes => Disposition::Handle,
-            EventKind::EnterAgent
-            | EventKind::Subscribe
-            | EventKind::Unsubscribe
-            | EventKind::Click { .. }
-            | EventKind::CardClick { .. }
-            | EventKind::Unknown { .. } => Disposition::Keep,
+            EventKind::EnterAgent | EventKind::Subscribe | EventKind::Unsubscribe | EventKind::Unknown { .. } => {
+                Disposition::Keep
+            }
         }
     }
 }

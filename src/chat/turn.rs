@@ -7,7 +7,7 @@ mod speaking;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tracing::{Instrument, debug, error, error_span, info, warn};
+use tracing::{Instrument, debug, error, error_span};
 
 pub use self::{drawing::Undrawn, speaking::Speaking};
 use self::{gather::Bench, speaking::Rest};
@@ -82,6 +82,8 @@ pub struct Turns {
     speaking: Option<Speaking>,
     /// Which models members can choose.
     pub(super) models: Models,
+    /// What changes cards; `None`: choices are lists in text.
+    pub(super) wecom: Option<Client>,
     /// Who may do what operators do.
     pub(super) operators: Vec<MemberId>,
     /// To whom the bot does not listen.
@@ -127,6 +129,7 @@ impl Turns {
             joining,
             speaking: None,
             models,
+            wecom: None,
             operators: Vec::new(),
             blocks,
             began,
@@ -138,6 +141,11 @@ impl Turns {
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
     pub fn with_texts_in_the_log(self, log_texts: bool) -> Self {
         Self { log_texts, ..self }
+    }
+
+    /// Lets members choose by cards, which this client changes when they are pressed.
+    pub fn with_cards(self, wecom: Client) -> Self {
+        Self { wecom: Some(wecom), ..self }
     }
 
     /// Lets these members do what operators do.
@@ -240,6 +248,13 @@ impl Turns {
                 }
             }
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
+            EventKind::Click { key } => match Command::of_key(key) {
+                Some(asked) => self.command(claim, asked).await,
+                None => self.finish(claim, Ending::Silent).await,
+            },
+            EventKind::CardClick { key, task_id, response_code } => {
+                Box::pin(self.press(claim, key, task_id, response_code)).await;
+            }
             other => self.say(claim, Text::NotYet(other)).await,
         }
     }

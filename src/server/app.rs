@@ -153,6 +153,7 @@ fn turns(
     .with_pictures(wecom.clone(), &config.pictures)
     .with_hearing(hearing(config, wecom.clone(), clock)?)
     .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
+    .with_cards(wecom.clone())
     .with_operators(config.alerts.operators.clone())
     .with_continuations(config.llm.max_continuations)
     .with_texts_in_the_log(config.log.message_text);

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::{
-    Error, LeaseLost, Store,
-    inbox::{Inbound, end_row},
-    outbox,
-};
+use super::{Error, LeaseLost, Store, inbox::Inbound, lane::end_rows, outbox};
 use crate::{clock::Timestamp, model::reply::ReplyPart};
 
 impl Store {
@@ -24,7 +20,7 @@ impl Store {
         let to = outbox::Recipient::of(&claim.event);
         let signals = Arc::clone(&self.signals);
         let work = move |conn: &Connection| {
-            if !end_row(conn, &lane, lease, seq, "done", now)? {
+            if !end_rows(conn, &lane, lease, seq..=seq, "done", now)? {
                 return Ok(Err(LeaseLost));
             }
             let parts = change(conn)?;

@@ -14,6 +14,7 @@ pub mod accepted;
 pub mod agent;
 pub mod answer;
 pub mod callback;
+mod card;
 pub mod client;
 pub mod contact;
 pub mod crypto;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::words::{Choice, Words};
+use super::{
+    cards::{NONE, Subject},
+    words::{Choice, Words},
+};
 use crate::{
     chat::{persist::persist, turn::Turns},
     model::{
@@ -22,7 +25,11 @@ impl Turns {
         let current = chosen.model.clone().unwrap_or_else(|| self.models.usual());
         let found = match argument {
             "" => {
-                return self.reply(claim, Words::Models { aliases: &aliases, current: &current, unknown: None }).await;
+                let options: Vec<&str> = aliases.iter().map(|alias| &**alias).collect();
+                if !self.show_card(claim, Subject::Model, &options, &current).await {
+                    self.reply(claim, Words::Models { aliases: &aliases, current: &current, unknown: None }).await;
+                }
+                return;
             }
             argument if is_usual(argument) => None,
             argument => match find(&aliases, argument) {
@@ -47,7 +54,13 @@ impl Turns {
         let current = chosen.persona.as_deref();
         let names: Vec<Arc<str>> = personas.iter().map(|persona| Arc::clone(&persona.name)).collect();
         let found = match argument {
-            "" => return self.reply(claim, Words::Personas { personas, current, unknown: None }).await,
+            "" => {
+                let options: Vec<&str> = std::iter::once(NONE).chain(names.iter().map(|name| &**name)).collect();
+                if !self.show_card(claim, Subject::Persona, &options, current.unwrap_or(NONE)).await {
+                    self.reply(claim, Words::Personas { personas, current, unknown: None }).await;
+                }
+                return;
+            }
             argument if is_usual(argument) => None,
             argument => match find(&names, argument) {
                 Some(name) => Some(name),

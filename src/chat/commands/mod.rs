@@ -2,6 +2,7 @@
 //!
 //! A command is done before its row ends, so it may be done twice after a crash: each is such that this is no harm.
 
+mod cards;
 mod choose;
 mod facts;
 mod figures;
@@ -10,6 +11,7 @@ mod lists;
 mod operator;
 mod words;
 
+pub(super) use self::cards::is_ours;
 use self::words::Words;
 use super::{
     command::{Argument, Asked, Command, Who},

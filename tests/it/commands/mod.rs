@@ -1,5 +1,6 @@
 //! What members ask the bot itself to do, and what it remembers of their choices.
 
+mod cards;
 mod choices;
 mod help;
 mod looks;
@@ -56,4 +57,15 @@ async fn ask(app: &App, member: &str, text: &str) -> String {
     let before = app.wecom.messages_for(member).len();
     app.say(member, text).await;
     said(app, member, before + 1).await
+}
+
+/// Another process writes what the member chose.
+fn prefer(app: &App, member: &str, columns: &str) {
+    let lane = lane(member);
+    let set = format!(
+        "INSERT INTO member_preference (lane, client, changed_at) VALUES ('{lane}', 'unknown', 1)
+             ON CONFLICT (lane) DO NOTHING;
+         UPDATE member_preference SET {columns} WHERE lane = '{lane}'"
+    );
+    app.database().execute_batch(&set).unwrap();
 }

@@ -2,19 +2,7 @@
 
 use qimate::model::preferences::Output;
 
-use super::{app, lane, said};
-use crate::harness::App;
-
-/// Another process writes what the member chose.
-fn prefer(app: &App, member: &str, columns: &str) {
-    let lane = lane(member);
-    let set = format!(
-        "INSERT INTO member_preference (lane, client, changed_at) VALUES ('{lane}', 'unknown', 1)
-             ON CONFLICT (lane) DO NOTHING;
-         UPDATE member_preference SET {columns} WHERE lane = '{lane}'"
-    );
-    app.database().execute_batch(&set).unwrap();
-}
+use super::{app, lane, prefer, said};
 
 #[tokio::test]
 async fn a_choice_made_beside_the_daemon_holds_from_the_next_message_on_for_that_member_alone() {
