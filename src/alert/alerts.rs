@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::{
     condition::Condition,
-    judge::{Finding, Verdict, judge},
+    judge::{Finding, Verdict, judge, judge_other},
     observation::{Database, Observation, Wecom},
     texts,
     webhook::{Hook, Notice, State},
@@ -54,8 +55,10 @@ pub struct Alerts {
     sent_at: Vec<Timestamp>,
     /// How many were withheld since one last said so.
     withheld: u32,
-    /// Addresses of [`Condition::WecomAddress`] that were named while it is raised.
-    addresses: HashSet<String>,
+    /// Addresses of [`Condition::WecomAddress`] that were named while it is raised, with the application's name.
+    addresses: HashSet<(Option<Arc<str>>, String)>,
+    /// What the application is called that tells the operators, where there are several.
+    speaker: Option<Arc<str>>,
     /// Whether the store knows less than we do.
     unsaved: bool,
     /// Whether the store has yet to learn that those withheld were summed up.
@@ -66,8 +69,35 @@ pub struct Alerts {
 
 #[derive(Clone, Debug)]
 struct Alert {
-    condition: Condition,
+    subject: Subject,
     row: AlertRow,
+}
+
+/// What is wrong: a condition and, where it is of an application other than the one that tells the operators, which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Subject {
+    condition: Condition,
+    app: Option<Arc<str>>,
+}
+
+impl Subject {
+    /// As the store has it: `wecom_refused`, `wecom_refused:hr`.
+    fn stored(&self) -> String {
+        match &self.app {
+            None => self.condition.name().to_owned(),
+            Some(app) => format!("{}:{app}", self.condition.name()),
+        }
+    }
+
+    fn find(stored: &str) -> Option<Self> {
+        let (condition, app) = stored.split_once(':').map_or((stored, None), |(name, app)| (name, Some(app.into())));
+        Some(Self { condition: Condition::find(condition)?, app })
+    }
+
+    /// Whether the operators hear of it only when it is over. Of another application they can be told at once.
+    fn is_told_afterwards(&self) -> bool {
+        self.condition.is_told_afterwards() && !(self.app.is_some() && self.condition.concerns_wecom())
+    }
 }
 
 impl Alerts {
@@ -83,7 +113,7 @@ impl Alerts {
     ) -> Result<Self, store::Error> {
         let KeptAlerts { open, sent_at, withheld } = store.alerts(now - HOUR).await?;
         // What a newer version raised is its business, should it come back.
-        let known = |row: AlertRow| Condition::find(&row.condition).map(|condition| Alert { condition, row });
+        let known = |row: AlertRow| Subject::find(&row.condition).map(|subject| Alert { subject, row });
         Ok(Self {
             store,
             settings,
@@ -92,28 +122,40 @@ impl Alerts {
             sent_at,
             withheld,
             addresses: HashSet::new(),
+            speaker: None,
             unsaved: false,
             sums_up: false,
             complained: false,
         })
     }
 
-    /// The conditions that are wrong so far.
+    /// The conditions that are wrong so far, of other applications than the one that tells the operators left out.
     pub fn raised(&self) -> BTreeSet<Condition> {
-        self.open.iter().filter(|alert| alert.is_raised()).map(|alert| alert.condition).collect()
+        let raised = self.open.iter().filter(|alert| alert.is_raised() && alert.subject.app.is_none());
+        raised.map(|alert| alert.subject.condition).collect()
+    }
+
+    fn is_raised(&self, subject: &Subject) -> bool {
+        self.open.iter().any(|alert| alert.is_raised() && alert.subject == *subject)
     }
 
     /// Raises what is wrong and ends what is well, says so in the log and at the webhook, and brings to the operators
     /// what they have not heard.
     pub async fn look(&mut self, seen: &Observation) {
-        let raised = self.raised();
-        for (condition, verdict) in judge(seen, &self.settings, &raised) {
+        self.speaker.clone_from(&seen.app);
+        self.forget_other_apps(seen);
+        let of_all = judge(seen, &self.settings, &self.raised()).into_iter().map(|judged| (None, judged));
+        let of_others = seen.others.iter().flat_map(|(app, wecom)| {
+            judge_other(wecom, seen.now).into_iter().map(|judged| (Some(Arc::clone(app)), judged))
+        });
+        for (app, (condition, verdict)) in of_all.chain(of_others) {
+            let subject = Subject { condition, app };
             match verdict {
-                Verdict::Wrong { since, finding } if !raised.contains(&condition) => {
-                    self.raise(condition, &finding, since, seen.now);
+                Verdict::Wrong { since, finding } if !self.is_raised(&subject) => {
+                    self.raise(subject, &finding, since, seen.now);
                 }
-                Verdict::Wrong { finding, .. } => self.name_new_address(&finding, seen.now),
-                Verdict::Well if raised.contains(&condition) => self.resolve(condition, seen.now),
+                Verdict::Wrong { finding, .. } => self.name_new_address(&subject, &finding, seen.now),
+                Verdict::Well if self.is_raised(&subject) => self.resolve(&subject, seen.now),
                 Verdict::Well | Verdict::Unclear => {}
             }
         }
@@ -123,16 +165,27 @@ impl Alerts {
         }
     }
 
-    fn raise(&mut self, condition: Condition, finding: &Finding, since: Timestamp, now: Timestamp) {
-        self.addresses.extend(address_of(finding).map(str::to_owned));
-        let (detail, mut remedy, withheld) = self.announce(condition, finding, now);
+    /// Closes what was raised of an application that is not served any more: nothing will ever be seen of it.
+    fn forget_other_apps(&mut self, seen: &Observation) {
+        for alert in &mut self.open {
+            let is_gone = |app: &Arc<str>| seen.others.iter().all(|(other, _)| other != app);
+            if alert.subject.app.as_ref().is_some_and(is_gone) && alert.row.state != AlertState::Closed {
+                alert.row.state = AlertState::Closed;
+                self.unsaved = true;
+            }
+        }
+    }
+
+    fn raise(&mut self, subject: Subject, finding: &Finding, since: Timestamp, now: Timestamp) {
+        self.addresses.extend(address_of(finding).map(|address| (subject.app.clone(), address.to_owned())));
+        let (detail, mut remedy, withheld) = self.announce(&subject, finding, now);
         if withheld == Withheld::No && self.withheld > 0 {
             remedy.push_str(&texts::withheld(self.withheld, self.audience.language));
             self.sum_up();
         }
         let row = AlertRow {
             id: None,
-            condition: condition.name().to_owned(),
+            condition: subject.stored(),
             state: AlertState::Raised,
             withheld,
             since: since.min(now),
@@ -142,41 +195,38 @@ impl Alerts {
             remedy,
         };
         if withheld == Withheld::No {
-            self.post(State::Raised, condition, &row, now);
+            self.post(State::Raised, &subject, &row, now);
         }
-        self.open.push(Alert { condition, row });
+        self.open.push(Alert { subject, row });
         self.unsaved = true;
     }
 
     /// The address changes with each restart on some platforms: whoever has just entered one must learn of the next.
-    fn name_new_address(&mut self, finding: &Finding, now: Timestamp) {
+    fn name_new_address(&mut self, subject: &Subject, finding: &Finding, now: Timestamp) {
         let Some(address) = address_of(finding) else { return };
-        let is_first_after_start = self.addresses.is_empty();
-        if !self.addresses.insert(address.to_owned()) {
+        let is_first_after_start = self.addresses.iter().all(|(app, _)| *app != subject.app);
+        if !self.addresses.insert((subject.app.clone(), address.to_owned())) {
             return;
         }
         let language = self.audience.language;
-        let detail = texts::detail(finding, language);
-        let Some(at) = self.open.iter().position(|one| one.condition == Condition::WecomAddress && one.is_raised())
-        else {
-            return;
-        };
+        let detail = self.of_app(subject, texts::detail(finding, language), language);
+        let Some(at) = self.open.iter().position(|one| one.subject == *subject && one.is_raised()) else { return };
         if is_first_after_start && self.open[at].row.detail == detail {
             return;
         }
-        let (detail, remedy, withheld) = self.announce(Condition::WecomAddress, finding, now);
+        let (detail, remedy, withheld) = self.announce(subject, finding, now);
         let mut row = AlertRow { detail, remedy, ..self.open[at].row.clone() };
         if withheld == Withheld::No {
             // Whoever hears of it now is to hear that it ends, too.
             row.withheld = Withheld::No;
-            self.post(State::Raised, Condition::WecomAddress, &row, now);
+            self.post(State::Raised, subject, &row, now);
         }
         self.open[at].row = row;
         self.unsaved = true;
     }
 
     /// Logs that something is wrong and decides whether others are told.
-    fn announce(&mut self, condition: Condition, finding: &Finding, now: Timestamp) -> (String, String, Withheld) {
+    fn announce(&mut self, subject: &Subject, finding: &Finding, now: Timestamp) -> (String, String, Withheld) {
         // Those of a far future are of a clock that was set back since, and must not count until it is there again.
         self.sent_at.retain(|at| now.since(*at) < HOUR && at.since(now) < HOUR);
         let withheld = if self.sent_at.len() < self.settings.max_per_hour as usize {
@@ -187,14 +237,21 @@ impl Alerts {
             Withheld::Yes
         };
         error!(
-            condition = condition.name(),
+            condition = subject.condition.name(),
             withheld = withheld != Withheld::No,
             "alert: {} {}",
-            texts::detail(finding, Language::English),
+            self.of_app(subject, texts::detail(finding, Language::English), Language::English),
             texts::remedy(finding, Language::English)
         );
         let language = self.audience.language;
-        (texts::detail(finding, language), texts::remedy(finding, language), withheld)
+        let detail = self.of_app(subject, texts::detail(finding, language), language);
+        (detail, texts::remedy(finding, language), withheld)
+    }
+
+    /// Says of which application it is, where that is not clear.
+    fn of_app(&self, subject: &Subject, text: String, language: Language) -> String {
+        let of_speaker = self.speaker.as_ref().filter(|_| subject.condition.concerns_wecom());
+        texts::of_app(subject.app.as_ref().or(of_speaker).map(|app| &**app), text, language)
     }
 
     fn sum_up(&mut self) {
@@ -205,11 +262,12 @@ impl Alerts {
         }
     }
 
-    fn resolve(&mut self, condition: Condition, now: Timestamp) {
+    fn resolve(&mut self, subject: &Subject, now: Timestamp) {
+        let condition = subject.condition;
         if condition == Condition::WecomAddress {
-            self.addresses.clear();
+            self.addresses.retain(|(app, _)| *app != subject.app);
         }
-        let Some(alert) = self.open.iter_mut().find(|one| one.condition == condition && one.is_raised()) else {
+        let Some(alert) = self.open.iter_mut().find(|one| one.subject == *subject && one.is_raised()) else {
             return;
         };
         alert.row.resolved_at = Some(now);
@@ -223,20 +281,20 @@ impl Alerts {
             texts::well(condition, Language::English)
         );
         if alert.row.withheld == Withheld::No {
-            let row = AlertRow {
-                detail: texts::ending(condition, lasted, self.audience.language, false),
-                remedy: String::new(),
-                ..alert.row.clone()
-            };
-            self.post(State::Resolved, condition, &row, now);
+            let (row, language) = (alert.row.clone(), self.audience.language);
+            let detail = self.of_app(subject, texts::ending(condition, lasted, language, false), language);
+            let row = AlertRow { detail, remedy: String::new(), ..row };
+            self.post(State::Resolved, subject, &row, now);
         }
         self.unsaved = true;
     }
 
-    fn post(&self, state: State, condition: Condition, row: &AlertRow, at: Timestamp) {
+    fn post(&self, state: State, subject: &Subject, row: &AlertRow, at: Timestamp) {
         if let Some(hook) = &self.audience.hook {
             let (detail, remedy) = (row.detail.clone(), row.remedy.clone());
-            hook.post(Notice { condition: condition.name(), state, at, detail, remedy });
+            let of_speaker = self.speaker.as_ref().filter(|_| subject.condition.concerns_wecom());
+            let app = subject.app.as_ref().or(of_speaker).cloned();
+            hook.post(Notice { condition: subject.condition.name(), app, state, at, detail, remedy });
         }
     }
 
@@ -283,12 +341,12 @@ impl Alerts {
     fn message(&self, place: usize, alert: &Alert, now: Timestamp) -> Option<AlertMessage> {
         let (row, language) = (&alert.row, self.audience.language);
         let (text, ends) = match row.state {
-            AlertState::Raised if row.withheld == Withheld::No && !alert.condition.is_told_afterwards() => {
+            AlertState::Raised if row.withheld == Withheld::No && !alert.subject.is_told_afterwards() => {
                 (texts::raised(&row.detail, &row.remedy, now.since(row.since), language), false)
             }
             AlertState::Resolved => {
                 let lasted = row.resolved_at.unwrap_or(now).since(row.since);
-                (texts::resolved(alert.condition, &row.detail, lasted, language), true)
+                (texts::resolved(alert.subject.condition, &row.detail, lasted, language), true)
             }
             _ => return None,
         };

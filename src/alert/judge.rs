@@ -158,7 +158,7 @@ pub fn judge(seen: &Observation, settings: &config::Alerts, raised: &BTreeSet<Co
             Condition::WecomRefused
             | Condition::WecomAddress
             | Condition::WecomUnreachable
-            | Condition::WecomSlowDown => wecom(condition, seen),
+            | Condition::WecomSlowDown => wecom(condition, &seen.wecom, seen.now),
             Condition::ModelKey => key(seen, End::KeyRefused, |aside| Finding::ModelKey { aside }),
             Condition::ModelCredit => key(seen, End::NoCredit, |aside| Finding::ModelCredit { aside }),
             Condition::ModelSettings => key(seen, End::Misconfigured, |aside| Finding::ModelSettings { aside }),
@@ -171,7 +171,7 @@ pub fn judge(seen: &Observation, settings: &config::Alerts, raised: &BTreeSet<Co
                 waiting(seen.inbox_waiting_since, seen.now, settings.queue_age, Finding::InboxWaiting)
             }
             // What keeps everything from leaving has its own alert.
-            Condition::OutboxWaiting if matches!(seen.wecom, Wecom::Blocked { .. }) => Unclear,
+            Condition::OutboxWaiting if seen.is_blocked() => Unclear,
             Condition::OutboxWaiting => {
                 waiting(seen.outbox_waiting_since, seen.now, settings.queue_age, Finding::OutboxWaiting)
             }
@@ -191,10 +191,16 @@ pub fn judge(seen: &Observation, settings: &config::Alerts, raised: &BTreeSet<Co
     verdicts
 }
 
+/// Judges what concerns WeCom for one of the other applications.
+pub(super) fn judge_other(seen: &Wecom, now: Timestamp) -> Vec<(Condition, Verdict)> {
+    let of_wecom = Condition::ALL.into_iter().filter(|condition| condition.concerns_wecom());
+    of_wecom.map(|condition| (condition, wecom(condition, seen, now))).collect()
+}
+
 /// Nothing about WeCom is well before something gets through.
-fn wecom(condition: Condition, seen: &Observation) -> Verdict {
-    let (since, reason) = match &seen.wecom {
-        Wecom::Works { since } if seen.now.since(*since) >= CALM => return Well,
+fn wecom(condition: Condition, seen: &Wecom, now: Timestamp) -> Verdict {
+    let (since, reason) = match seen {
+        Wecom::Works { since } if now.since(*since) >= CALM => return Well,
         Wecom::Works { .. } => return Unclear,
         Wecom::Blocked { since, reason } => (*since, reason),
     };
@@ -209,7 +215,7 @@ fn wecom(condition: Condition, seen: &Observation) -> Verdict {
         (Condition::WecomSlowDown, Block::SlowDown) => (Finding::WecomSlowDown, SLOW_DOWN),
         _ => return Unclear,
     };
-    if seen.now.since(since) >= patience { Wrong { since, finding } } else { Unclear }
+    if now.since(since) >= patience { Wrong { since, finding } } else { Unclear }
 }
 
 /// Wrong while a key is set aside for it, also where others answer; otherwise as the answers say.

@@ -1,5 +1,7 @@
 //! What the watcher saw, in plain values: all that an alert is decided from.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 
 /// Everything at one moment. What cannot be found out is as it was found last.
@@ -11,8 +13,12 @@ pub struct Observation {
     pub started_at: Timestamp,
     /// Whether the process before ended without being told to.
     pub crashed: bool,
-    /// Whether messages get through to WeCom.
+    /// Whether messages of the application that tells the operators get through to WeCom.
     pub wecom: Wecom,
+    /// Where there are several applications: what that one is called, for a name is to be told then.
+    pub app: Option<Arc<str>>,
+    /// Whether messages of the others get through, by what each is called.
+    pub others: Vec<(Arc<str>, Wecom)>,
     /// How the last questions ended, oldest first.
     pub answers: Vec<Answer>,
     /// Keys of models that are set aside until somebody mends something, while others may still answer.
@@ -34,6 +40,14 @@ pub struct Observation {
     pub certificate: Option<Certificate>,
     /// Rules that fitted within the last hour and that operators want to hear of; `None`: none.
     pub safety: Option<SafetyHits>,
+}
+
+impl Observation {
+    /// Whether nothing gets through of any application.
+    pub(super) fn is_blocked(&self) -> bool {
+        let all = self.others.iter().map(|(_, wecom)| wecom).chain([&self.wecom]);
+        all.into_iter().all(|wecom| matches!(wecom, Wecom::Blocked { .. }))
+    }
 }
 
 /// Whether messages get through to WeCom.

@@ -374,3 +374,12 @@ fn span(duration: Duration, language: Language) -> String {
 fn quote(words: &str) -> &str {
     &words[..words.floor_char_boundary(QUOTE)]
 }
+
+/// The same, of one of several applications.
+pub(super) fn of_app(app: Option<&str>, text: String, language: Language) -> String {
+    match (app, language) {
+        (None, _) => text,
+        (Some(app), Language::Chinese) => format!("应用 {app}：{text}"),
+        (Some(app), Language::English) => format!("App {app}: {text}"),
+    }
+}

@@ -3,7 +3,7 @@
 //! Goes straight, through no proxy: a proxy is set for WeCom or for the model, and is among what may be failing. The
 //! address holds a token with many services, so it is in no log and no error.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
@@ -29,6 +29,8 @@ const QUEUE: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Notice {
     pub(super) condition: &'static str,
+    /// Which application, where there are several.
+    pub(super) app: Option<Arc<str>>,
     pub(super) state: State,
     pub(super) at: Timestamp,
     pub(super) detail: String,
@@ -47,6 +49,8 @@ pub(super) enum State {
 #[derive(Serialize)]
 struct Body<'a> {
     condition: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
     state: State,
     /// Epoch seconds, as in `X-Qimate-Timestamp`.
     at: i64,
@@ -111,9 +115,9 @@ impl Webhook {
     }
 
     async fn deliver(&self, notice: &Notice) {
-        let Notice { condition, state, at, detail, remedy } = notice;
+        let Notice { condition, app, state, at, detail, remedy } = notice;
         let instance = &self.instance;
-        let body = Body { condition, state: *state, at: at.as_secs(), detail, remedy, instance };
+        let body = Body { condition, app: app.as_deref(), state: *state, at: at.as_secs(), detail, remedy, instance };
         let Ok(body) = serde_json::to_vec(&body) else { return };
         let mut pauses = PAUSES.iter();
         loop {

@@ -26,7 +26,10 @@ use crate::{
     clock::{Clock, Timestamp},
     config::chat::Language,
     metrics::Metrics,
-    model::{id::TurnId, reply::Format},
+    model::{
+        id::{AppKey, TurnId},
+        reply::Format,
+    },
     store::{
         self, LeaseLost, Store,
         inbox::Claimed,
@@ -45,11 +48,12 @@ const UNKNOWN_ATTEMPTS: u32 = 6;
 /// Addresses that have been reported as not trusted: enough for a host whose address changes, and bounded.
 const REPORTED_ADDRESSES: usize = 64;
 
-/// Sends what waits in the outbox.
+/// Sends what one application has waiting in the outbox.
 #[derive(Debug)]
 pub struct Delivery {
     store: Store,
     clock: Clock,
+    app: AppKey,
     sender: Sender,
     hands: usize,
     language: Language,
@@ -59,11 +63,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Sends through `wecom`, at most `hands` messages at a time. Where WeCom takes no answer, that is said in
-    /// `language`.
+    /// Sends what waits for members of `app` through `wecom`, at most `hands` messages at a time. Where WeCom takes no
+    /// answer, that is said in `language`.
     pub fn new(
         store: Store,
         clock: Clock,
+        app: AppKey,
         wecom: Client,
         hands: usize,
         language: Language,
@@ -71,7 +76,7 @@ impl Delivery {
     ) -> Self {
         let way = Way::new(clock.clone(), Arc::clone(&metrics));
         let sender = Sender::new(store.clone(), clock.clone(), wecom);
-        Self { store, clock, sender, hands, language, reported: Mutex::default(), way, metrics }
+        Self { store, clock, app, sender, hands, language, reported: Mutex::default(), way, metrics }
     }
 
     /// Whether messages get through to WeCom, as far as the last attempts tell.
@@ -87,10 +92,10 @@ impl Delivery {
     /// Works until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let claim = |limit| self.claim(limit);
-        let clock_set = |set| self.store.move_outbox_times(set, self.clock.now());
+        let clock_set = |set| self.store.move_outbox_times(&self.app, set, self.clock.now());
         let ready = || async {
             tokio::select! {
-                () = self.store.outbox_ready() => {}
+                () = self.store.outbox_ready(&self.app) => {}
                 () = self.way.gate.opened() => {}
             }
         };
@@ -105,7 +110,7 @@ impl Delivery {
         if allowed == 0 {
             return Ok(Claimed { claims: Vec::new(), next_at: again_at });
         }
-        let claimed = self.store.claim_outbound(allowed, self.clock.now()).await;
+        let claimed = self.store.claim_outbound(&self.app, allowed, self.clock.now()).await;
         if claimed.as_ref().is_ok_and(|claimed| claimed.claims.is_empty()) || claimed.is_err() {
             self.way.gate.nothing_to_try();
         }

@@ -10,7 +10,7 @@ use super::{render::render, texts::Text};
 use crate::{
     clock::Clock,
     config,
-    model::{event::Event, reply::Format},
+    model::{event::Event, id::AppKey, reply::Format},
     store::Store,
 };
 
@@ -33,14 +33,22 @@ const BATCH: usize = 200;
 pub struct Notices {
     store: Store,
     clock: Clock,
+    app: AppKey,
     settings: config::Chat,
     backlog: mpsc::Receiver<Backlog>,
 }
 
 impl Notices {
-    /// Tells those that `backlog` names, and those who have waited for a worker longer than `settings.slow_notice`.
-    pub const fn new(store: Store, clock: Clock, settings: config::Chat, backlog: mpsc::Receiver<Backlog>) -> Self {
-        Self { store, clock, settings, backlog }
+    /// Tells those that `backlog` names, and members of `app` who have waited for a worker longer than
+    /// `settings.slow_notice`.
+    pub const fn new(
+        store: Store,
+        clock: Clock,
+        app: AppKey,
+        settings: config::Chat,
+        backlog: mpsc::Receiver<Backlog>,
+    ) -> Self {
+        Self { store, clock, app, settings, backlog }
     }
 
     /// Works until `stop`.
@@ -71,7 +79,7 @@ impl Notices {
 
     async fn tell_overdue(&self) {
         let Some(limit) = self.settings.slow_notice else { return };
-        match self.store.overdue(self.clock.now() - limit, BATCH).await {
+        match self.store.overdue(&self.app, self.clock.now() - limit, BATCH).await {
             Ok(waiting) => {
                 for (seq, event) in waiting {
                     self.tell(seq, &event, Text::Slow).await;

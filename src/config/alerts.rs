@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     fault::Wrong,
-    reader::{NOT_SET, Reader, Reported, key},
+    reader::{NOT_SET, Reader, Reported, any, key},
     url,
 };
 use crate::{model::id::MemberId, secret::Secret};
@@ -14,6 +14,8 @@ use crate::{model::id::MemberId, secret::Secret};
 pub struct Alerts {
     /// Members who get a WeCom message; may be empty.
     pub operators: Vec<MemberId>,
+    /// The name of the application that tells them; `None`: the first.
+    pub app: Option<String>,
     /// What gets a JSON POST. May hold a token in its path, as chat services' webhooks do.
     pub webhook_url: Option<Secret<String>>,
     /// What the webhook is signed with.
@@ -36,6 +38,7 @@ impl Alerts {
             let shown = if names.is_empty() { NOT_SET.to_owned() } else { names.join("|") };
             Ok((operators, shown))
         });
+        let app = reader.optional_text("alerts.app", any);
         let webhook_url = reader.optional_text("alerts.webhook_url", webhook);
         let webhook_secret = reader.optional_text("alerts.webhook_secret", |text| key(text, 16));
         let max_per_hour = reader.whole("alerts.max_per_hour", 1..=1000);
@@ -44,6 +47,7 @@ impl Alerts {
         let disk_free_mib = reader.whole("alerts.disk_free_mib", 1..=1_048_576);
         Ok(Self {
             operators: operators?,
+            app: app?,
             webhook_url: webhook_url?,
             webhook_secret: webhook_secret?,
             max_per_hour: max_per_hour?,

@@ -93,7 +93,7 @@ impl Draft {
     /// The file: what was answered and what the old file had. `comment` gives the line above a key.
     pub fn file(&self, head: &str, comment: impl Fn(&str) -> Option<&'static str>) -> NewFile {
         let mut file = NewFile::new(head);
-        for key in layers::keys_in_order() {
+        for key in layers::keys_in_order().into_iter().chain(self.settings.app_keys()) {
             let Some(Setting { value, origin }) = self.settings.get(&key) else { continue };
             let is_ours = self.answered.contains(&key) || matches!(origin, Origin::File { .. });
             if let (true, Some(value)) = (is_ours, written(value)) {

@@ -8,6 +8,7 @@ use toml::{
 };
 
 use super::{
+    app,
     fault::{Fault, Wrong},
     setting::{Origin, Setting, Value},
 };
@@ -37,8 +38,17 @@ pub(super) fn parse(name: &str, text: &str, faults: &mut Vec<Fault>) -> Option<V
             continue;
         };
         for (key, value) in in_file_order(content) {
-            let setting = Setting { value: typed(value.into_inner()), origin: origin(key.span()) };
-            settings.push((format!("{section}.{}", key.into_inner()), setting));
+            let (at, key) = (key.span(), format!("{section}.{}", key.into_inner()));
+            match value.into_inner() {
+                // Of an application: its keys one by one, each with its line.
+                DeValue::Table(content) if section == app::SECTION && !content.is_empty() => {
+                    for (of_app, value) in in_file_order(content) {
+                        let setting = Setting { value: typed(value.into_inner()), origin: origin(of_app.span()) };
+                        settings.push((format!("{key}.{}", of_app.into_inner()), setting));
+                    }
+                }
+                value => settings.push((key, Setting { value: typed(value), origin: origin(at) })),
+            }
         }
     }
     Some(settings)

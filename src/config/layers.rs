@@ -3,12 +3,13 @@
 //! Knows every key by its name, from the example, and no key's type.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use super::{
+    app,
     chat::Language,
     environment::Environment,
     fault::{Fault, Wrong},
@@ -35,6 +36,17 @@ impl Settings {
     /// The value of `key`, which is `None` only for a key that the example lacks.
     pub(super) fn get(&self, key: &str) -> Option<&Setting> {
         self.by_key.get(key)
+    }
+
+    /// The keys of applications that are set, in the order of their names.
+    pub(super) fn app_keys(&self) -> Vec<String> {
+        self.keys().filter(|key| app::name_in(key).is_some()).map(str::to_owned).collect()
+    }
+
+    /// The names of the applications of which anything is set, in their order.
+    pub(super) fn app_names(&self) -> Vec<String> {
+        let names: BTreeSet<_> = self.keys().filter_map(app::name_in).map(str::to_owned).collect();
+        names.into_iter().collect()
     }
 
     /// The language in which faults can be told, whatever else is wrong.
@@ -149,12 +161,25 @@ fn take_entries(settings: &mut Settings, entries: Option<Vec<(String, Setting)>>
             // not hide the names that people already have.
             Some(known) if known.value.is_empty() && setting.value.is_empty() => {}
             Some(known) => *known = setting,
-            None => faults.push(unknown_key(settings, &key).coming_from(&setting.origin)),
+            None if app::is_key(&key) => settings.set(&key, setting.value, setting.origin),
+            None => {
+                let fault = unknown_key(settings, &key).coming_from(&setting.origin);
+                // A name that no application can have is told once, not with each of its keys.
+                if app::is_of_bad_name(&key) && faults.iter().any(|told| told.place() == fault.place()) {
+                    continue;
+                }
+                faults.push(fault);
+            }
         }
     }
 }
 
 fn unknown_key(settings: &Settings, key: &str) -> Fault {
+    if let Some(wrong) = app::unknown_key(key) {
+        let place =
+            if app::is_of_bad_name(key) { key.rsplit_once('.').map_or(key, |(section, _)| section) } else { key };
+        return Fault::at(place, wrong);
+    }
     let remedy = match nearest(key, settings.keys()) {
         Some(meant) => [format!("是不是 {meant}？"), format!("did you mean {meant}?")],
         None => ["全部设置见 config.example.toml", "config.example.toml lists every key"].map(str::to_owned),
@@ -163,7 +188,8 @@ fn unknown_key(settings: &Settings, key: &str) -> Fault {
 }
 
 fn take_variables(settings: &mut Settings, environment: &Environment, faults: &mut Vec<Fault>) {
-    let keys: Vec<String> = settings.keys().map(str::to_owned).collect();
+    let keys: BTreeSet<String> = settings.keys().map(str::to_owned).chain(variable::app_keys(environment)).collect();
+    let keys: Vec<String> = keys.into_iter().collect();
     for key in &keys {
         if let Some((variable, value)) = variable::find(environment, key) {
             take(settings, key, value, Origin::Named(variable), faults);

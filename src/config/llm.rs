@@ -1,6 +1,6 @@
 //! `[llm]`: the model.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -28,6 +28,10 @@ pub struct Llm {
     pub vision: Option<bool>,
     /// The places that offer models. Empty: the three above are the only one, and it offers `model`.
     pub upstreams: Vec<Upstream>,
+    /// The aliases that members may choose among; empty: all that are offered. Of an application alone.
+    pub allowed: Vec<Arc<str>>,
+    /// Without `upstreams`: models beside `model` that applications ask for.
+    pub more_models: Vec<String>,
     /// What the model is told before every conversation. Empty: nothing.
     pub system_prompt: String,
     /// Sampling temperature; `None` leaves it to the upstream.
@@ -60,14 +64,17 @@ impl Llm {
         if !self.upstreams.is_empty() {
             return self.upstreams.clone();
         }
+        let mut models = vec![self.only_model()];
+        for name in self.summary_model.iter().chain(&self.more_models) {
+            if models.iter().all(|model| model.name != *name) {
+                models.push(OfferedModel::plain(name));
+            }
+        }
         vec![Upstream {
             name: "default".into(),
             base_url: self.base_url.clone(),
             api_keys: self.api_key.iter().cloned().collect(),
-            models: [self.only_model()]
-                .into_iter()
-                .chain(self.summary_model.as_deref().map(OfferedModel::plain))
-                .collect(),
+            models,
             weight: 1,
             max_concurrent: None,
             requests_per_minute: None,
@@ -84,7 +91,7 @@ impl Llm {
         let Some(model) = model.filter(|model| *model != self.model) else { return };
         if self.upstreams.is_empty() {
             self.summary_model = Some(model.to_owned());
-        } else if !self.upstreams.iter().flat_map(|upstream| &upstream.models).any(|one| *one.alias == *model) {
+        } else if !self.offers(model) {
             let wrong = Wrong::new(
                 ["没有任何上游提供", "is offered by no upstream"],
                 ["应为 llm.upstreams 中某个模型的别名", "expected the alias of one of llm.upstreams' models"],
@@ -96,6 +103,11 @@ impl Llm {
     fn only_model(&self) -> OfferedModel {
         let model = OfferedModel::plain(&self.model);
         OfferedModel { vision: self.vision.unwrap_or(model.vision), ..model }
+    }
+
+    /// Whether one of the upstreams that are listed offers a model of this alias.
+    pub(super) fn offers(&self, alias: &str) -> bool {
+        self.upstreams.iter().flat_map(|upstream| &upstream.models).any(|offered| *offered.alias == *alias)
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
@@ -145,6 +157,8 @@ impl Llm {
             summary_model: None,
             vision: vision?,
             upstreams: upstreams?,
+            allowed: Vec::new(),
+            more_models: Vec::new(),
             system_prompt: system_prompt?.unwrap_or_default(),
             temperature: temperature?,
             reasoning_effort: reasoning_effort?,

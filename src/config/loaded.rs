@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Alerts, App, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Pictures, Platform, Safety, Server,
-    Storage, Tls, Voice, Wecom, layers,
+    Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Pictures, Platform, Safety, Server,
+    Storage, Tls, Voice, app, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -21,7 +21,7 @@ pub struct Loaded {
 /// One line of [`Loaded::describe`].
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub(super) key: &'static str,
+    pub(super) key: String,
     pub(super) origin: Origin,
     /// What may be shown of the value.
     pub(super) shown: String,
@@ -69,23 +69,27 @@ impl Config {
     pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Result<Self, Reported> {
         let server = Server::read(reader);
         let tls = Tls::read(reader);
-        let wecom = Wecom::read(reader);
+        let single = app::single(reader);
         let mut llm = Llm::read(reader);
         let chat = Chat::read(reader);
         if let (Ok(llm), Ok(chat)) = (&mut llm, &chat) {
             llm.offer_for_summaries(chat.summary_model.as_deref(), reader);
         }
+        let apps = Apps::read(reader, single, server.as_ref().ok(), llm.as_mut().ok());
         let pictures = Pictures::read(reader);
         let voice = Voice::read(reader);
         let images = Images::read(reader);
         let safety = Safety::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
+        if let (Ok(alerts), Ok(apps)) = (&alerts, &apps) {
+            apps.look_for_speaker(reader, alerts);
+        }
         let log = Log::read(reader);
         Ok(Self {
             server: server?,
             tls: tls?,
-            apps: Apps { first: App::single(wecom?), more: Vec::new() },
+            apps: apps?,
             llm: llm?,
             chat: chat?,
             pictures: pictures?,
@@ -105,7 +109,7 @@ impl Loaded {
     /// The value stands last, for it may be long.
     pub fn describe(&self) -> String {
         let rows: Vec<_> =
-            self.rows.iter().map(|row| (row.key, row.origin.to_string(), one_line(&row.shown))).collect();
+            self.rows.iter().map(|row| (&row.key, row.origin.to_string(), one_line(&row.shown))).collect();
         let key_width = rows.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
         let origin_width = rows.iter().map(|(_, origin, _)| origin.chars().count()).max().unwrap_or_default();
         rows.iter().map(|(key, origin, value)| format!("{key:key_width$}  {origin:origin_width$}  {value}\n")).collect()
@@ -128,8 +132,8 @@ impl Loaded {
 
     /// The keys that were read, in the order of the table.
     #[cfg(test)]
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
-        self.rows.iter().map(|row| row.key)
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|row| row.key.as_str())
     }
 }
 

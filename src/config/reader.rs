@@ -6,10 +6,11 @@
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use super::{
+    app,
     fault::{Fault, Wrong},
     layers::Settings,
     loaded::Row,
-    setting::Value,
+    setting::{Origin, Setting, Value},
     url,
     variable::variable_of,
 };
@@ -27,12 +28,66 @@ pub(super) struct Reader<'a> {
     settings: &'a Settings,
     faults: Vec<Fault>,
     rows: Vec<Row>,
+    /// Whose settings are read; `None`: those for all.
+    app: Option<String>,
 }
+
+/// Where the value of a key stands.
+struct Found<'a> {
+    place: String,
+    setting: &'a Setting,
+    /// Whether it is not this application's own: what there is to tell of it is told where it stands.
+    inherited: bool,
+}
+
+/// What an application does not set and does not inherit.
+static UNSET: Setting = Setting { value: Value::Text(String::new()), origin: Origin::Default };
 
 impl<'a> Reader<'a> {
     /// Goes on with the faults that were found on the way to `settings`.
     pub(super) fn new(settings: &'a Settings, faults: Vec<Fault>) -> Self {
-        Self { settings, faults, rows: Vec::new() }
+        Self { settings, faults, rows: Vec::new(), app: None }
+    }
+
+    /// Reads for the application of this name: its own settings where it has them, otherwise those for all.
+    pub(super) fn for_app<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.app = Some(name.to_owned());
+        let value = read(self);
+        self.app = None;
+        value
+    }
+
+    /// The names of the applications that have sections of their own, in their order.
+    pub(super) fn app_names(&self) -> Vec<String> {
+        self.settings.app_names()
+    }
+
+    /// Whether anything stands for `key`.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.settings.get(key).is_some_and(|setting| !setting.value.is_empty())
+    }
+
+    /// The place of `key` for whom it is read, and what stands there.
+    fn find(&self, key: &'static str) -> Option<Found<'a>> {
+        if let Some((name, own)) = self.app.as_ref().and_then(|name| Some((name, app::Key::of(key)?))) {
+            let place = format!("{}.{name}.{}", app::SECTION, own.own);
+            if let Some(setting) = self.settings.get(&place) {
+                return Some(Found { place, setting, inherited: false });
+            }
+            if !own.inherited {
+                return Some(Found { place, setting: &UNSET, inherited: true });
+            }
+        }
+        let setting = self.settings.get(key)?;
+        Some(Found { place: key.to_owned(), setting, inherited: self.app.is_some() })
+    }
+
+    /// Where `key` is set for whom it is read.
+    fn place(&self, key: &str) -> String {
+        match (&self.app, app::Key::of(key)) {
+            (Some(name), Some(own)) => format!("{}.{name}.{}", app::SECTION, own.own),
+            _ => key.to_owned(),
+        }
     }
 
     /// All faults, and every value that was taken, as it may be shown.
@@ -47,7 +102,7 @@ impl<'a> Reader<'a> {
         hint: [&str; 2],
         parse: impl FnOnce(&Value) -> Result<T, Wrong>,
     ) -> Result<T, Reported> {
-        if self.settings.get(key).is_some_and(|setting| setting.value.is_empty()) {
+        if self.find(key).is_some_and(|found| found.setting.value.is_empty()) {
             return Err(self.missing(key, hint));
         }
         self.take(key, |value| parse(value).map(shown))
@@ -56,20 +111,21 @@ impl<'a> Reader<'a> {
     /// Reports that `key` is not set and must be. Silent while the file cannot be read: it may well be in there.
     pub(super) fn missing(&mut self, key: &'static str, hint: [&str; 2]) -> Reported {
         if self.settings.complete {
-            let section = key.split('.').next().unwrap_or(key);
-            let (variable, [zh, en]) = (variable_of(key), hint);
+            let key = self.place(key);
+            let section = key.rsplit_once('.').map_or(&*key, |(section, _)| section);
+            let (variable, [zh, en]) = (variable_of(&key), hint);
             let remedy = [
                 format!("在配置文件的 [{section}] 或环境变量 {variable} 里填写：{zh}"),
                 format!("set it in [{section}] or as {variable} to {en}"),
             ];
-            self.faults.push(Fault::at(key, Wrong::new(["没有填写", "is missing"], remedy)));
+            self.faults.push(Fault::at(&key, Wrong::new(["没有填写", "is missing"], remedy)));
         }
         Reported
     }
 
     /// Reports that `key` contradicts another one.
     pub(super) fn contradiction(&mut self, key: &'static str, wrong: Wrong) -> Reported {
-        self.faults.push(Fault::at(key, wrong));
+        self.faults.push(Fault::at(self.place(key), wrong));
         Reported
     }
 
@@ -183,7 +239,7 @@ impl<'a> Reader<'a> {
         key: &'static str,
         parse: impl FnOnce(&Value) -> Result<(T, String), Wrong>,
     ) -> Result<T, Reported> {
-        let Some(setting) = self.settings.get(key) else {
+        let Some(Found { place, setting, inherited }) = self.find(key) else {
             self.faults.push(Fault::at(
                 key,
                 Wrong::new(
@@ -197,12 +253,15 @@ impl<'a> Reader<'a> {
             return Err(Reported);
         }
         match parse(&setting.value) {
+            // Said once, where it stands.
+            Ok((value, _)) if inherited => Ok(value),
+            Err(_) if inherited => Err(Reported),
             Ok((value, shown)) => {
-                self.rows.push(Row { key, origin: setting.origin.clone(), shown });
+                self.rows.push(Row { key: place, origin: setting.origin.clone(), shown });
                 Ok(value)
             }
             Err(wrong) => {
-                self.faults.push(Fault::at(key, wrong).coming_from(&setting.origin));
+                self.faults.push(Fault::at(place, wrong).coming_from(&setting.origin));
                 Err(Reported)
             }
         }

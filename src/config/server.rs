@@ -55,7 +55,7 @@ impl Server {
 }
 
 /// Paths that the server answers itself.
-const RESERVED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/status"];
+const RESERVED: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/status", "/upstreams/clear"];
 
 fn address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| {
@@ -67,7 +67,7 @@ fn address(text: &str) -> Result<SocketAddr, Wrong> {
 }
 
 /// Letters that mean themselves in a URL and in a route, so that the path in WeCom's console is this one.
-fn path(text: &str) -> Result<String, Wrong> {
+pub(super) fn path(text: &str) -> Result<String, Wrong> {
     const RIGHT: [&str; 2] = ["例如 /wxcomapp", "expected such as /wxcomapp"];
     let Some(segments) = text.strip_prefix('/') else {
         return Err(Wrong::new(["不是以 / 开头", "does not begin with /"], RIGHT));

@@ -5,6 +5,7 @@
 use std::{fs, path::Path};
 
 use super::{
+    app,
     environment::Environment,
     fault::{Fault, Wrong},
     file,
@@ -59,6 +60,17 @@ fn value_in_file(path: &Path) -> Result<String, Wrong> {
     }
 }
 
+/// The keys of applications that the environment sets: `apps.hr.secret` for `QIMATE_APPS__HR__SECRET`.
+pub(super) fn app_keys(environment: &Environment) -> impl Iterator<Item = String> {
+    environment.names().filter_map(|name| {
+        let key = name.strip_prefix(PREFIX)?;
+        let key = key.strip_suffix(FILE_SUFFIX).unwrap_or(key).replace("__", ".").to_ascii_lowercase();
+        // Back again: small letters in the variable's name are not ours.
+        let is_ours = app::is_key(&key) && name.trim_end_matches(FILE_SUFFIX) == variable_of(&key);
+        (is_ours && environment.get(name).is_some()).then_some(key)
+    })
+}
+
 /// Reports the variables that are meant for us and set nothing.
 pub(super) fn report_unknown(environment: &Environment, keys: &[String], faults: &mut Vec<Fault>) {
     let known: Vec<String> = keys
@@ -84,8 +96,13 @@ pub(super) fn report_unknown(environment: &Environment, keys: &[String], faults:
         if is_service_link(rest, value.unwrap_or_default()) {
             continue;
         }
+        let of_app = upper_app(rest).map(|app| {
+            let of_key = |key: &app::Key| format!("{PREFIX}{app}__{}", key.own.to_ascii_uppercase());
+            app::KEYS.iter().map(of_key).collect::<Vec<_>>()
+        });
+        let known = known.iter().chain(of_app.iter().flatten());
         // Without the common beginning, which makes every name like every other.
-        let remedy = match nearest(rest, known.iter().filter_map(|known| known.strip_prefix(PREFIX))) {
+        let remedy = match nearest(rest, known.filter_map(|known| known.strip_prefix(PREFIX))) {
             Some(meant) => [format!("是不是 {PREFIX}{meant}？"), format!("did you mean {PREFIX}{meant}?")],
             None => [
                 "应为 QIMATE_节__项，节和项见 config.example.toml",
@@ -95,6 +112,13 @@ pub(super) fn report_unknown(environment: &Environment, keys: &[String], faults:
         };
         faults.push(Fault::at(name, Wrong::new(["没有这个变量", "is not a known variable"], remedy)));
     }
+}
+
+/// `APPS__HR` of `APPS__HR__SECRT`, where an application can have that name.
+fn upper_app(rest: &str) -> Option<&str> {
+    let (app, _) = rest.rsplit_once("__")?;
+    let name = app.strip_prefix("APPS__")?;
+    app::is_name(&name.to_ascii_lowercase()).then_some(app)
 }
 
 /// Whether Kubernetes made the variable: for a service called `qimate-server` it sets `QIMATE_SERVER_PORT`,

@@ -41,6 +41,17 @@ pub struct Wecom {
 }
 
 impl Wecom {
+    /// Looks at what the section says for all applications where it has none of its own.
+    pub(super) fn read_for_all(reader: &mut Reader<'_>) -> Result<(), Reported> {
+        let corp_id = reader.optional_text("wecom.corp_id", corp_id);
+        let api_base = reader.text("wecom.api_base", api_base);
+        let proxy = reader.proxy("wecom.proxy");
+        let timeout = reader.whole("wecom.timeout_seconds", 1..=3600_u64);
+        let max_concurrent_sends = reader.whole("wecom.max_concurrent_sends", 1..=1000);
+        let _: usize = max_concurrent_sends?;
+        corp_id.and(api_base).and(proxy).and(timeout).map(|_| ())
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let previous_callback_token = reader.optional_text("wecom.previous_callback_token", callback_token);
         let previous_encoding_aes_key = reader.optional_text("wecom.previous_encoding_aes_key", encoding_aes_key);

@@ -58,12 +58,13 @@ impl NewFile {
         let order = layers::keys_in_order();
         let place = |key: &str| order.iter().position(|known| known == key).unwrap_or(usize::MAX);
         let mut entries: Vec<&Entry> = self.entries.iter().collect();
+        // Those of applications behind the others, each application by itself: the order in which they came.
         entries.sort_by_key(|entry| place(&entry.key));
         let mut text = String::new();
         push_comment(&mut text, &self.head);
         let mut open_section = "";
         for Entry { key, comment, value } in entries {
-            let (section, name) = key.split_once('.').unwrap_or(("", key));
+            let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
             if section != open_section {
                 text.push_str(if text.is_empty() { "" } else { "\n" });
                 text.push_str(&format!("[{section}]\n"));

@@ -164,6 +164,9 @@ pub enum Status {
 pub struct Finding {
     /// Which check.
     pub id: Check,
+    /// Which application, where it is not the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// Which key of which upstream, with which model, where several are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
@@ -203,6 +206,8 @@ pub(super) enum Outcome {
     After(Check),
     /// There is nothing to check: why, in Chinese and in English.
     Nothing(String, String),
+    /// One of several applications: its name, the section that it is set in, and what was found of it.
+    OfApp(String, String, Box<Self>),
     /// One of several upstreams: which, in Chinese and in English, and what was found there.
     At(String, String, Box<Self>),
 }
@@ -220,6 +225,11 @@ impl Outcome {
         Self::Nothing(zh.into(), en.into())
     }
 
+    /// What was found of an application, which is set in `section`.
+    pub(super) fn of_app(whose: &str, section: String, outcome: Self) -> Self {
+        Self::OfApp(whose.to_owned(), section, Box::new(outcome))
+    }
+
     /// What was found of `model` with the key of this number at `upstream`.
     pub(super) fn at(upstream: &str, key: usize, model: &str, outcome: Self) -> Self {
         let zh = format!("{upstream} 的第 {key} 个 key（{model}）");
@@ -232,7 +242,7 @@ impl Outcome {
             Self::Well(..) => true,
             Self::Ill(cause, _) | Self::IllIn(cause, ..) => cause.is_advice(),
             Self::After(_) | Self::Nothing(..) => false,
-            Self::At(_, _, outcome) => outcome.is_well(),
+            Self::At(_, _, outcome) | Self::OfApp(_, _, outcome) => outcome.is_well(),
         }
     }
 
@@ -240,6 +250,7 @@ impl Outcome {
     pub(super) fn told(self, id: Check, language: Language) -> Finding {
         let plain = |status, found| Finding {
             id,
+            app: None,
             upstream: None,
             status,
             code: None,
@@ -274,6 +285,24 @@ impl Outcome {
                     ..found
                 }
             }
+            Self::OfApp(whose, section, outcome) => {
+                let found = outcome.told(id, language);
+                // The causes speak of the single form's settings.
+                let own = |text: String| match section.as_str() {
+                    "wecom" => text,
+                    section => text
+                        .replace("wecom.", &format!("{section}."))
+                        .replace("server.callback_path", &format!("{section}.callback_path")),
+                };
+                let colon = pick(language, "：", ": ");
+                Finding {
+                    found: format!("{whose}{colon}{}", own(found.found)),
+                    cause: own(found.cause),
+                    remedy: own(found.remedy),
+                    app: Some(whose),
+                    ..found
+                }
+            }
             Self::IllIn(cause, zh, en) => Self::Ill(cause, pick(language, zh, en)).told(id, language),
             Self::Ill(cause, about) => {
                 let words = cause.words(language);
@@ -286,6 +315,7 @@ impl Outcome {
                     |text: &str| text.replace("{key}", key).replace("{proxy}", proxy).replace("{about}", &about);
                 Finding {
                     id,
+                    app: None,
                     upstream: None,
                     status: if cause.is_advice() { Status::Advice } else { Status::Problem },
                     code: Some(cause),

@@ -7,6 +7,7 @@
 //!
 //! To add a check, add it to [`finding::Check`], give it a function beside its like, and a line in [`Doctor::examine`].
 
+mod app;
 mod callback;
 pub mod cause;
 pub mod finding;
@@ -18,34 +19,26 @@ pub mod surroundings;
 mod voice;
 mod wecom;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use futures_util::future::join_all;
-use tokio::net::TcpStream;
 
 use self::{
+    app::Examined,
     cause::{Cause, setup::Setup},
     finding::{Check, Finding, Outcome, Report, Status, pick},
     surroundings::Surroundings,
 };
 use crate::{
     clock::Clock,
-    config::{Config, Faults, chat::Language},
+    config::{self, Config, Faults, chat::Language},
     llm::{self, router::Sample},
     model::id::MemberId,
-    net::{self, link::Way},
-    store::{self, Store, sightings::CallbackHistory},
-    wecom::{
-        client::Client,
-        crypto::{CallbackToken, EncodingAesKey},
-        echo::{self, Keys},
-    },
+    net,
+    store::{self, Store},
+    wecom::client::Client,
 };
 
-/// How long our own callback may take to answer from outside: as long as WeCom waits for a callback.
-const ECHO_LIMIT: Duration = Duration::from_secs(5);
-/// How long a connection to this machine may take.
-const LOCAL_LIMIT: Duration = Duration::from_secs(1);
 /// As many models are asked at a time.
 const PROBES_AT_ONCE: usize = 8;
 
@@ -56,8 +49,9 @@ pub struct Doctor {
     pub config: Config,
     /// The time.
     pub clock: Clock,
-    /// WeCom's API; the daemon's own, where there is one, so that its access token is shared.
-    pub wecom: Client,
+    /// WeCom's API for each of the applications, in their order; the daemon's own, where there is one, so that its access
+    /// tokens are shared.
+    pub wecom: Vec<Client>,
     /// The model's API.
     pub model: llm::router::Router,
     /// For calling ourselves from outside: without any proxy.
@@ -102,6 +96,7 @@ pub fn misconfigured(faults: &Faults) -> Report {
             };
             Finding {
                 id: Check::Configuration,
+                app: None,
                 upstream: None,
                 status: Status::Problem,
                 code: Some(Cause::Setup(Setup::Configuration)),
@@ -119,7 +114,10 @@ pub fn misconfigured(faults: &Faults) -> Report {
 
 /// Where the value of a key is to be found.
 fn place_of(key: &str, language: Language) -> &'static str {
-    let (zh, en) = match key {
+    // Of an application: as that of `[wecom]`.
+    let of_app = key.strip_prefix("apps.").and_then(|rest| rest.split_once('.'));
+    let key = of_app.map_or_else(|| key.to_owned(), |(_, key)| format!("wecom.{key}"));
+    let (zh, en) = match &*key {
         "wecom.corp_id" => ("我的企业 → 企业信息 → 企业ID", "我的企业 → 企业信息 → 企业ID"),
         "wecom.agent_id" => ("应用管理 → 自建 → 您的应用 → AgentId", "应用管理 → 自建 → the app → AgentId"),
         "wecom.secret" => ("应用管理 → 自建 → 您的应用 → Secret", "应用管理 → 自建 → the app → Secret"),
@@ -143,7 +141,6 @@ impl Doctor {
         let language = config.chat.language;
         let mut outcomes = vec![
             (Check::Configuration, Outcome::well("没有错误", "no faults")),
-            (Check::CallbackKey, local::callback_key(&config.apps.first.wecom)),
             (Check::DataDir, local::data_dir(config)),
         ];
         let dir_is_well = outcomes.iter().all(|(check, outcome)| *check != Check::DataDir || outcome.is_well());
@@ -151,136 +148,24 @@ impl Doctor {
         outcomes.push((Check::Disk, behind_dir(local::disk(config))));
         outcomes.push((Check::Volume, behind_dir(local::volume(config, &self.surroundings))));
         outcomes.push((Check::Database, behind_dir(local::database(database))));
-        let history = History::of(database, dir_is_well).await;
-        let sent_before = matches!(&history, History::Known(history) if history.sent_at.is_some());
+        outcomes.extend(left_alone(database, config).await.map(|outcome| (Check::Database, outcome)));
 
-        let (wecom, callback, model, voice) = tokio::join!(
-            self.ask_wecom(sent_before, send),
-            self.ask_outside(&history),
-            self.ask_model(),
-            self.ask_transcription()
-        );
-        outcomes.extend(wecom);
-        outcomes.extend(callback);
+        let apps = config.apps.iter().zip(&self.wecom).map(|(app, wecom)| Examined {
+            doctor: self,
+            name: app.name.as_deref(),
+            whose: (app.name.is_some() || config.apps.are_several()).then(|| app.to_string()),
+            config: config.of(app),
+            wecom,
+        });
+        let apps: Vec<_> = apps.collect();
+        let asked = join_all(apps.iter().map(|app| app.examine(database, dir_is_well, send)));
+        let (asked, model, voice) = tokio::join!(asked, self.ask_model(), self.ask_transcription());
+        outcomes.extend(asked.into_iter().flatten());
         outcomes.extend(model);
         outcomes.extend(voice.map(|outcome| (Check::Transcription, outcome)));
         outcomes.sort_by_key(|(check, _)| *check);
         let findings = outcomes.into_iter().map(|(check, outcome)| outcome.told(check, language)).collect();
         Report { language, findings }
-    }
-
-    /// From reaching WeCom to a message, each only where the one before is well.
-    async fn ask_wecom(&self, sent_before: bool, send: &SendTest) -> Vec<(Check, Outcome)> {
-        let way = self.wecom.way();
-        let reached = self.wecom.reach().await;
-        let mut outcomes = vec![(Check::Wecom, wecom::reach(&reached, way))];
-        let clock = match &reached {
-            Ok(reached) => wecom::clock(reached.server_time, self.clock.now()),
-            Err(_) => Outcome::After(Check::Wecom),
-        };
-        outcomes.push((Check::Clock, clock));
-        let secret = match &reached {
-            Ok(_) => {
-                let checked = self.wecom.check_access_token().await;
-                wecom::secret(checked, self.config.apps.first.wecom.corp_id.as_str(), way)
-            }
-            Err(_) => Outcome::After(Check::Wecom),
-        };
-        let behind = if reached.is_err() { Check::Wecom } else { Check::Secret };
-        let operators = &self.config.alerts.operators;
-        let (called, operators) = if secret.is_well() {
-            let asked = self.wecom.agent().await;
-            let reached = match &asked {
-                _ if operators.is_empty() => None,
-                Ok(agent) => Some(wecom::operators(&self.wecom, agent, operators).await),
-                Err(_) => Some(Outcome::After(Check::Agent)),
-            };
-            (wecom::agent(asked, sent_before, way), reached)
-        } else {
-            let called = wecom::Called { address: Outcome::After(behind), agent: Outcome::After(behind) };
-            (called, (!operators.is_empty()).then_some(Outcome::After(behind)))
-        };
-        let sent = match send {
-            SendTest::Never => None,
-            SendTest::Unasked => Some(Outcome::nothing(
-                "加上 --send-to USERID 会发送一条测试消息",
-                "--send-to USERID sends a test message",
-            )),
-            SendTest::To(_) if !secret.is_well() => Some(Outcome::After(behind)),
-            SendTest::To(_) if !called.address.is_well() => Some(Outcome::After(Check::Address)),
-            SendTest::To(_) if !called.agent.is_well() => Some(Outcome::After(Check::Agent)),
-            SendTest::To(member) => {
-                Some(wecom::send(&self.wecom, &self.config.apps.first.wecom, member, self.clock.now()).await)
-            }
-        };
-        outcomes.push((Check::Secret, secret));
-        outcomes.push((Check::Address, called.address));
-        outcomes.push((Check::Agent, called.agent));
-        outcomes.extend(operators.map(|outcome| (Check::Operators, outcome)));
-        outcomes.extend(sent.map(|sent| (Check::Send, sent)));
-        outcomes
-    }
-
-    /// The callback from outside, and what came of the callbacks that were here.
-    async fn ask_outside(&self, history: &History) -> Vec<(Check, Outcome)> {
-        let path = &self.config.server.callback_path;
-        let (url, domain) = match &self.config.server.public_url {
-            None => {
-                let unset = || Outcome::nothing("没有设置 server.public_url", "server.public_url is not set");
-                (unset(), unset())
-            }
-            Some(origin) => {
-                let end = Way::new(origin, None).server;
-                let host = end.rsplit_once(':').map_or(end.as_str(), |(host, _)| host).to_owned();
-                (self.echo(&format!("{origin}{path}"), &end).await, callback::domain(&host))
-            }
-        };
-        let shown = match &self.config.server.public_url {
-            Some(origin) => format!("{origin}{path}"),
-            None => pick(self.config.chat.language, "https://你的域名", "https://your.domain").to_owned() + path,
-        };
-        let now = self.clock.now();
-        let (seen, refused) = match history {
-            History::Unknown(outcome) => (outcome.clone(), outcome.clone()),
-            History::Known(history) => {
-                let mut seen = callback::seen(history, &shown, now);
-                // That nobody can come in explains that nobody came.
-                if matches!(&seen, Outcome::Ill(..)) && matches!(&url, Outcome::Ill(..)) {
-                    seen = Outcome::After(Check::CallbackUrl);
-                }
-                (seen, callback::refused(history, now))
-            }
-        };
-        vec![(Check::CallbackUrl, url), (Check::Domain, domain), (Check::Callbacks, seen), (Check::Refusals, refused)]
-    }
-
-    async fn echo(&self, url: &str, end: &str) -> Outcome {
-        let settings = &self.config.apps.first.wecom;
-        let token = CallbackToken::parse(settings.callback_token.expose());
-        let key = EncodingAesKey::parse(settings.encoding_aes_key.expose());
-        let (Ok(token), Ok(key)) = (token, key) else { return Outcome::After(Check::CallbackKey) };
-        let keys = Keys { corp: settings.corp_id.clone(), token, key };
-        let echoed = echo::ask(&self.http, &self.clock, ECHO_LIMIT, url, &keys).await;
-        match &echoed {
-            Err(fault) if callback::may_be_stopped(fault) && !self.is_running().await => Outcome::nothing(
-                "qimate 没有在这台机器上运行，启动后再查",
-                "qimate does not run on this machine; start it first",
-            ),
-            _ => callback::echoed(echoed, url, end),
-        }
-    }
-
-    /// Whether somebody listens where the daemon should.
-    async fn is_running(&self) -> bool {
-        let mut address = self.listen;
-        if address.ip().is_unspecified() {
-            let loopback: std::net::IpAddr = match address.is_ipv4() {
-                true => std::net::Ipv4Addr::LOCALHOST.into(),
-                false => std::net::Ipv6Addr::LOCALHOST.into(),
-            };
-            address.set_ip(loopback);
-        }
-        matches!(tokio::time::timeout(LOCAL_LIMIT, TcpStream::connect(address)).await, Ok(Ok(_)))
     }
 
     /// `None` where no model for it is set.
@@ -317,24 +202,12 @@ impl Doctor {
     }
 }
 
-/// What the store remembers, or why that is not known.
-enum History {
-    Known(CallbackHistory),
-    Unknown(Outcome),
-}
-
-impl History {
-    async fn of(database: &Database, dir_is_well: bool) -> Self {
-        let not_yet = || Self::Unknown(Outcome::nothing("qimate 尚未启动过", "qimate was not started yet"));
-        match database {
-            Database::Open(store) => match store.callback_history().await {
-                Ok(history) => Self::Known(history),
-                // A database of an earlier version: the tables come with the next start.
-                Err(_) => not_yet(),
-            },
-            Database::Failed(store::Error::Missing(_)) => not_yet(),
-            _ if !dir_is_well => Self::Unknown(Outcome::After(Check::DataDir)),
-            _ => Self::Unknown(Outcome::After(Check::Database)),
-        }
-    }
+/// Advice where messages wait of applications that are not configured any more: nobody answers or sends them, and nothing
+/// deletes them.
+async fn left_alone(database: &Database, config: &Config) -> Option<Outcome> {
+    let Database::Open(store) = database else { return None };
+    let apps: Vec<_> = config.apps.iter().map(config::App::key).collect();
+    let left = store.left_alone(&apps).await.ok().filter(|left| !left.is_empty())?;
+    let about: Vec<_> = left.iter().map(|one| format!("{}: {} + {}", one.app, one.inbox, one.outbox)).collect();
+    Some(Outcome::ill(Cause::Setup(Setup::AppGone), about.join(", ")))
 }

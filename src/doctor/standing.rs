@@ -32,8 +32,8 @@ struct State {
     /// With the time at which its examination began.
     last: Option<(Timestamp, Report)>,
     begun: Option<Timestamp>,
-    /// By check, cause and upstream.
-    logged: BTreeSet<(Check, String, Option<String>)>,
+    /// By check, cause, application and upstream.
+    logged: BTreeSet<(Check, String, Option<String>, Option<String>)>,
 }
 
 impl Standing {
@@ -88,7 +88,7 @@ impl Standing {
         for finding in &report.findings {
             let Some(cause) = finding.code else { continue };
             let (check, cause) = (finding.id, cause.code());
-            if !state.logged.contains(&(check, cause.clone(), finding.upstream.clone())) {
+            if !state.logged.contains(&(check, cause.clone(), finding.app.clone(), finding.upstream.clone())) {
                 let (label, id) = (check.label(report.language), check.id());
                 let (found, why, remedy, place) = (&finding.found, &finding.cause, &finding.remedy, &finding.place);
                 match finding.status {
@@ -96,7 +96,7 @@ impl Standing {
                     _ => warn!(check = id, cause, "{label}: {found}; {why}; {remedy}; {place}"),
                 }
             }
-            seen.insert((check, cause, finding.upstream.clone()));
+            seen.insert((check, cause, finding.app.clone(), finding.upstream.clone()));
         }
         info!("checked the set-up: {}", report.summary());
         state.logged = seen;

@@ -87,6 +87,8 @@ mod tests {
             model: String::new(),
             vision: None,
             upstreams: Vec::new(),
+            allowed: Vec::new(),
+            more_models: Vec::new(),
             system_prompt: String::new(),
             summary_model: None,
             temperature: None,

@@ -1,8 +1,8 @@
 //! The labels and their values: closed sets.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CallbackLabels {
@@ -22,8 +22,23 @@ pub(super) struct ByKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct ByReason {
+pub(super) struct PauseLabels {
     pub(super) reason: &'static str,
+    #[prometheus(flatten)]
+    pub(super) app: ByApp,
+}
+
+/// Which application, by its name; that of `[wecom]` has none, and no label.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct ByApp(pub(super) Option<Arc<str>>);
+
+impl EncodeLabelSet for ByApp {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        match &self.0 {
+            Some(app) => ("app", &**app).encode(encoder.encode_label()),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -13,6 +13,7 @@ mod sampled;
 
 use std::{
     fmt,
+    ops::Deref,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -29,8 +30,8 @@ pub use self::{
 };
 use self::{
     labels::{
-        ByDirection, ByErrcode, ByKind, ByReason, ByResult, ByRule, CallbackLabels, MODEL_ERRORS, PAUSES, REFUSALS,
-        RefreshLabels, SENDS,
+        ByApp, ByDirection, ByErrcode, ByKind, ByResult, ByRule, CallbackLabels, MODEL_ERRORS, PAUSES, PauseLabels,
+        REFUSALS, RefreshLabels, SENDS,
     },
     sampled::Sampler,
 };
@@ -50,9 +51,12 @@ const TURN: [f64; 12] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0
 /// back, up to a day when WeCom refuses.
 const DELIVERY: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86400.0];
 
-/// The figures of this process. Share one.
+/// The figures of this process. Clones are the same; one that is [of an application](Metrics::of_app) gives those figures
+/// its name that are of one application.
+#[derive(Clone)]
 pub struct Metrics {
-    registry: Registry,
+    registry: Arc<Registry>,
+    app: ByApp,
     sampler: Arc<Sampler>,
     callbacks: Family<CallbackLabels, Counter>,
     ack: Histogram,
@@ -68,9 +72,9 @@ pub struct Metrics {
     sends: Family<ByErrcode, Counter>,
     deliveries: Family<ByResult, Counter>,
     delivery: Histogram,
-    pauses: Family<ByReason, Gauge>,
+    pauses: Family<PauseLabels, Gauge>,
     refreshes: Family<RefreshLabels, Counter>,
-    access_token_fetched: Gauge,
+    access_token_fetched: Family<ByApp, Gauge>,
 }
 
 impl Default for Metrics {
@@ -153,13 +157,29 @@ impl Metrics {
                 "access_token_fetched_timestamp",
                 Unit::Seconds,
                 "When the access token was fetched, in seconds since the epoch; 0: never",
-                Gauge::default()
+                Family::default()
             ),
             sampler,
-            registry,
+            registry: Arc::new(registry),
+            app: ByApp(None),
         };
         metrics.show_what_is_known();
         metrics
+    }
+
+    /// The same figures, for the parts of one application; `None`: that of `[wecom]`. From now on those are shown that
+    /// are of it alone.
+    pub fn of_app(&self, name: Option<&Arc<str>>) -> Self {
+        let metrics = Self { app: ByApp(name.cloned()), ..self.clone() };
+        for reason in PAUSES {
+            drop(metrics.pause(reason));
+        }
+        drop(metrics.access_token_fetched.get_or_create(&metrics.app));
+        metrics
+    }
+
+    fn pause(&self, reason: &'static str) -> impl Deref<Target = Gauge> {
+        self.pauses.get_or_create(&PauseLabels { reason, app: self.app.clone() })
     }
 
     fn show_what_is_known(&self) {
@@ -188,9 +208,6 @@ impl Metrics {
         }
         for result in ["delivered", "again", "given_up"] {
             drop(self.deliveries.get_or_create(&ByResult { result }));
-        }
-        for reason in PAUSES {
-            drop(self.pauses.get_or_create(&ByReason { reason }));
         }
         for (result, errcode) in [("fetched", "0"), ("unreachable", "")] {
             drop(self.refreshes.get_or_create(&RefreshLabels { result, errcode: errcode.into() }));
@@ -316,21 +333,23 @@ impl Metrics {
     pub fn sending_paused(&self, reason: &'static str) {
         debug_assert!(PAUSES.contains(&reason), "{reason} is to be among the known");
         for other in PAUSES {
-            self.pauses.get_or_create(&ByReason { reason: other }).set(i64::from(other == reason));
+            self.pause(other).set(i64::from(other == reason));
         }
     }
 
     /// Messages can be sent.
     pub fn sending_goes_on(&self) {
         for reason in PAUSES {
-            self.pauses.get_or_create(&ByReason { reason }).set(0);
+            self.pause(reason).set(0);
         }
     }
 
     /// An access token was fetched at `since_epoch`.
     pub fn access_token_fetched(&self, since_epoch: Duration) {
         self.refreshes.get_or_create(&RefreshLabels { result: "fetched", errcode: "0".into() }).inc();
-        self.access_token_fetched.set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
+        self.access_token_fetched
+            .get_or_create(&self.app)
+            .set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// WeCom gave no access token. `errcode` as in [`Metrics::send_answered`].
@@ -346,7 +365,10 @@ impl Metrics {
 
     /// When the access token in use was fetched, since the epoch; `None` before the first.
     pub fn access_token_since(&self) -> Option<Duration> {
-        u64::try_from(self.access_token_fetched.get()).ok().filter(|secs| *secs > 0).map(Duration::from_secs)
+        u64::try_from(self.access_token_fetched.get_or_create(&self.app).get())
+            .ok()
+            .filter(|secs| *secs > 0)
+            .map(Duration::from_secs)
     }
 
     /// When this process began, since the epoch.

@@ -1,6 +1,6 @@
 //! Who and where: corp, agent, member, and the lane that orders a member's messages.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -136,9 +136,49 @@ impl Lane {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The application that it belongs to, as [`AppKey::as_str`] has it: neither a corp id nor an AgentId holds a `/`.
+    pub fn app(&self) -> &str {
+        let end = self.0.match_indices('/').nth(1).map_or(self.0.len(), |(at, _)| at);
+        &self.0[..end]
+    }
 }
 
 impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An application in the store: what its lanes begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppKey(Arc<str>);
+
+impl AppKey {
+    /// The application of an enterprise.
+    pub fn new(corp: &CorpId, agent: AgentId) -> Self {
+        Self(format!("{corp}/{agent}").into())
+    }
+
+    /// One read back from the store, which got it from [`AppKey::new`].
+    pub fn from_stored(key: &str) -> Self {
+        Self(key.into())
+    }
+
+    /// As the store keeps it: `ww1436e0e65a779aee/1000002`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a map keyed by applications is asked with what [`Lane::app`] gives.
+impl Borrow<str> for AppKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -27,6 +27,7 @@ use crate::{
     llm::{self, router::Router},
     meter::{House, Meter},
     metrics::Metrics,
+    model::id::AppKey,
     net,
     store::{Store, sightings::Sightings},
     web::Callback,
@@ -52,6 +53,7 @@ pub(super) struct Shared {
 pub(super) struct App {
     store: Store,
     clock: Clock,
+    key: AppKey,
     /// Where its callbacks come.
     pub(super) path: String,
     pub(super) callback: Arc<Callback>,
@@ -69,21 +71,24 @@ pub(super) struct App {
 impl App {
     /// Puts the parts of the application together that `config` is for; `wecom` calls WeCom in its name.
     pub(super) fn wire(config: &Config, wecom: &Client, shared: &Shared) -> anyhow::Result<Self> {
-        let Shared { store, clock, metrics, stops, .. } = shared;
-        let settings = &config.apps.first.wecom;
-        let sightings = Arc::<Sightings>::default();
+        let Shared { store, clock, stops, .. } = shared;
+        let metrics = shared.metrics.of_app(config.apps.first.name.as_ref());
+        let (app, settings) = (&config.apps.first, &config.apps.first.wecom);
+        let sightings = Arc::new(Sightings::of(app.name.as_deref()));
         let (backlogs, told) = mpsc::channel(BACKLOG_NOTICES);
         let intake = Intake::new(store.clone(), clock.clone(), stops.clone(), backlogs, &config.chat);
         let callback = Callback::new(
             settings.corp_id.clone(),
             settings.agent_id,
-            AcceptedKeys::of(settings).context("the callback's Token or EncodingAESKey in [wecom]")?,
+            AcceptedKeys::of(settings)
+                .with_context(|| format!("the callback's Token or EncodingAESKey in [{}]", app.section()))?,
             intake,
             clock.clone(),
             Arc::clone(&sightings),
         );
         let (hands, language) = (settings.max_concurrent_sends, config.chat.language);
-        let delivery = Delivery::new(store.clone(), clock.clone(), wecom.clone(), hands, language, Arc::clone(metrics));
+        let delivery =
+            Delivery::new(store.clone(), clock.clone(), app.key(), wecom.clone(), hands, language, Arc::new(metrics));
         let (turns, summaries, lookups) = turns(config, wecom, shared)?;
         Ok(Self {
             path: config.server.callback_path.clone(),
@@ -94,7 +99,8 @@ impl App {
             turns: Arc::new(turns),
             summaries,
             lookups,
-            notices: Notices::new(store.clone(), clock.clone(), config.chat.clone(), told),
+            notices: Notices::new(store.clone(), clock.clone(), app.key(), config.chat.clone(), told),
+            key: app.key(),
             hands: config.chat.max_concurrent_turns,
             store: store.clone(),
             clock: clock.clone(),
@@ -103,7 +109,7 @@ impl App {
 
     /// Begins to work, in tasks of `parts`, until `stop`.
     pub(super) fn start(self, parts: &mut JoinSet<()>, stop: &CancellationToken) {
-        let Self { store, clock, stops, delivery, turns, summaries, lookups, notices, hands, .. } = self;
+        let Self { store, clock, key, stops, delivery, turns, summaries, lookups, notices, hands, .. } = self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
         parts.spawn(delivery.run(turns_ended.clone()));
@@ -119,10 +125,10 @@ impl App {
             let queue = Queue { name: "inbox", hands, on_stop: OnStop::Leave };
             let claim = |limit| {
                 let stops = stops.clone();
-                store.claim_inbound_then(limit, clock.now(), move |lane| stops.claimed(lane))
+                store.claim_inbound_then(&key, limit, clock.now(), move |lane| stops.claimed(lane))
             };
-            let clock_set = |set| store.move_inbox_times(set);
-            let ready = || store.inbox_ready();
+            let clock_set = |set| store.move_inbox_times(&key, set);
+            let ready = || store.inbox_ready(&key);
             let handle = |claim| Arc::clone(&turns).handle(claim);
             dispatch(queue, &clock, &stop, claim, clock_set, ready, handle).await;
             turns_ended.cancel();
@@ -138,7 +144,8 @@ fn turns(
 ) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
     let Shared { store, clock, metrics, stops, model, lately, house } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
-    let meter = Meter::new(model.clone(), counter, house.clone(), Arc::clone(metrics));
+    let model = model.offering(&config.llm.model, &config.llm.allowed);
+    let meter = Meter::new(model, counter, house.clone(), Arc::clone(metrics));
     let meter = Arc::new(meter.with_painter(painter(config, clock)?).with_speaker(speaker(config, clock)?));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(

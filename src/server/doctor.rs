@@ -41,7 +41,8 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<bool> {
         Err(error) => Database::Failed(error),
     };
     let metrics = Arc::new(Metrics::new());
-    let (wecom, model) = (client(&config.apps.first, &clock, &metrics)?, router(&config, &clock, &metrics)?);
+    let wecom = config.apps.iter().map(|app| client(app, &clock, &metrics)).collect::<Result<_, _>>()?;
+    let model = router(&config, &clock, &metrics)?;
     let listen = config.server.listen;
     let doctor = attach(config, clock, wecom, model, listen)?;
     let send = options.send_to.clone().map_or(SendTest::Unasked, SendTest::To);
@@ -76,7 +77,7 @@ pub(super) fn router(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> 
 pub(super) fn attach(
     config: Config,
     clock: Clock,
-    wecom: wecom::client::Client,
+    wecom: Vec<wecom::client::Client>,
     model: llm::router::Router,
     listen: SocketAddr,
 ) -> anyhow::Result<Doctor> {

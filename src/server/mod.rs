@@ -31,7 +31,7 @@ use crate::{
     },
     chat::{lately::Lately, models::Models, stops::Stops},
     clock::Clock,
-    config::{Config, chat::Language},
+    config::{self, Config, chat::Language},
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
     meter::{House, tally::Tally},
@@ -39,7 +39,7 @@ use crate::{
     net,
     safety::guard::Guard,
     store::{Store, alerts::Operators},
-    web::{self, Figures, Overview, Readiness, Web},
+    web::{self, Figures, Overview, Readiness, Web, status::Served},
 };
 
 /// How long the webhook for alerts may take to be connected to.
@@ -93,11 +93,11 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         lately: Arc::clone(&lately),
         house: house(&config, &clock, &tally)?,
     };
-    let wecom = doctor::client(&config.apps.first, &clock, &metrics)?;
-    let mut apps = vec![App::wire(&config, &wecom, &shared)?];
-    for app in &config.apps.more {
-        let wecom = doctor::client(app, &clock, &metrics)?;
-        apps.push(App::wire(&config.of(app), &wecom, &shared)?);
+    let (mut wecom, mut apps) = (Vec::new(), Vec::new());
+    for app in config.apps.iter() {
+        let client = doctor::client(app, &clock, &Arc::new(metrics.of_app(app.name.as_ref())))?;
+        apps.push(App::wire(&config.of(app), &client, &shared)?);
+        wecom.push(client);
     }
 
     let doctor = doctor::attach(config.clone(), clock.clone(), wecom, model.clone(), listener.local_addr()?)?;
@@ -110,7 +110,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         figures,
         readiness: Arc::clone(&readiness),
         lately: Arc::clone(&lately),
-        delivery: Arc::clone(&apps[0].delivery),
+        apps: config.apps.iter().zip(&apps).map(|(app, parts)| served(app, parts, &metrics)).collect(),
         models: Models::new(model.clone()),
     };
     let web = Web {
@@ -121,8 +121,9 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         standing: Arc::clone(&standing),
     };
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
-    let (storage, parts) = (config.storage.clone(), Arc::clone(&apps[0].delivery));
-    let watch = Watch::new(store.clone(), clock.clone(), storage, parts, lately, model, alerts).with_tally(tally);
+    let ways = ways(&config, &apps);
+    let watch =
+        Watch::new(store.clone(), clock.clone(), config.storage.clone(), ways, lately, model, alerts).with_tally(tally);
     let operations = match config.server.operations_listen {
         Some(address) => {
             listen_for_operators(address).await.map(|listener| (listener, web::operations_router(web.clone())))
@@ -150,8 +151,8 @@ fn house(config: &Config, clock: &Clock, tally: &Arc<Tally>) -> anyhow::Result<H
 
 /// The alerts, and what posts them where a webhook is set.
 async fn alerts(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<(Alerts, Option<Webhook>)> {
-    let Config { apps, server, alerts, .. } = config;
-    let wecom = &apps.first.wecom;
+    let Config { server, alerts, .. } = config;
+    let wecom = &config.speaker().wecom;
     let instance = server.public_url.clone().unwrap_or_else(|| format!("{}/{}", wecom.corp_id, wecom.agent_id));
     let http = net::http_client(None, WEBHOOK_CONNECT).context("alerts.webhook_url")?;
     let (hook, webhook) = webhook(http, alerts, instance, clock.clone()).unzip();
@@ -160,6 +161,29 @@ async fn alerts(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result
     let audience = Audience { operators, hook, language: config.chat.language };
     let alerts = Alerts::open(store.clone(), alerts.clone(), audience, clock.now());
     Ok((alerts.await.context("cannot read the database")?, webhook))
+}
+
+/// An application as the status shows it.
+fn served(app: &config::App, parts: &App, metrics: &Metrics) -> Served {
+    Served {
+        name: app.to_string(),
+        app: app.key(),
+        delivery: Arc::clone(&parts.delivery),
+        metrics: metrics.of_app(app.name.as_ref()),
+    }
+}
+
+/// The ways to WeCom, that of the application which tells the operators first.
+fn ways(config: &Config, apps: &[App]) -> Vec<watch::Way> {
+    let mut ways: Vec<_> = config.apps.iter().zip(apps).collect();
+    let speaker = config.speaker().key();
+    ways.sort_by_key(|(app, _)| app.key() != speaker);
+    let way = |(app, parts): (&config::App, &App)| watch::Way {
+        name: app.to_string().into(),
+        app: app.key(),
+        delivery: Arc::clone(&parts.delivery),
+    };
+    ways.into_iter().map(way).collect()
 }
 
 /// Employees come first: where the operators' address is taken, as by a second instance, the company is served without.

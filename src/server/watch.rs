@@ -18,6 +18,7 @@ use crate::{
     llm::router::{self, Router, Trouble},
     meter::tally::Tally,
     metrics::machine,
+    model::id::AppKey,
     store::{Store, figures::Vitals, runs::LastRun},
 };
 
@@ -27,12 +28,20 @@ const PAUSE: Duration = Duration::from_secs(15);
 /// fails, and must not keep the others from being told.
 const DISK_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The way of an application's messages to WeCom.
+pub(super) struct Way {
+    /// What operators call the application.
+    pub(super) name: Arc<str>,
+    pub(super) app: AppKey,
+    pub(super) delivery: Arc<Delivery>,
+}
+
 /// Watches over the parts.
 pub(super) struct Watch {
     store: Store,
     clock: Clock,
     storage: config::Storage,
-    delivery: Arc<Delivery>,
+    ways: Vec<Way>,
     lately: Arc<Lately>,
     models: Router,
     alerts: Alerts,
@@ -46,12 +55,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Shows `alerts` what it sees of the others.
+    /// Shows `alerts` what it sees of the others. The first of the `ways` is that of the application which tells the
+    /// operators; there is at least one.
     pub(super) fn new(
         store: Store,
         clock: Clock,
         storage: config::Storage,
-        delivery: Arc<Delivery>,
+        ways: Vec<Way>,
         lately: Arc<Lately>,
         models: Router,
         alerts: Alerts,
@@ -62,7 +72,7 @@ impl Watch {
             store,
             clock,
             storage,
-            delivery,
+            ways,
             lately,
             models,
             alerts,
@@ -113,20 +123,30 @@ impl Watch {
     async fn look(&mut self) {
         self.look_at_the_database().await;
         let now = self.clock.now();
-        let wecom = self.delivery.way();
-        let open_since = if let Wecom::Works { since } = wecom { since } else { now };
-        let Vitals { inbox_waiting_since, outbox_waiting_since, dead_letters, dead_letter_at, used } = self.vitals;
+        let Vitals { waiting, dead_letters, dead_letter_at, used } = self.vitals.clone();
+        let mut seen: Vec<_> = self.ways.iter().map(|way| (Arc::clone(&way.name), way.delivery.way())).collect();
+        // Where nothing gets through, that has its own alert.
+        let outbox_since = seen.iter().zip(&waiting).filter_map(|((_, wecom), waiting)| match wecom {
+            Wecom::Works { since } => waiting.outbox.map(|waits| waits.max(*since)),
+            Wecom::Blocked { .. } => None,
+        });
+        let outbox_waiting_since = outbox_since.min();
+        let several = self.ways.len() > 1;
+        let others = seen.split_off(seen.len().min(1));
+        let Some((app, wecom)) = seen.pop() else { return };
         let mib = 1024 * 1024;
         let seen = Observation {
             now,
             started_at: self.started_at,
             crashed: self.crashed,
             wecom,
+            app: several.then_some(app),
+            others,
             answers: self.lately.ends(),
             set_aside: self.models.set_aside().into_iter().map(aside).collect(),
             // What waited while nobody could work waits, for this, since somebody can.
-            inbox_waiting_since: inbox_waiting_since.map(|since| since.max(self.started_at)),
-            outbox_waiting_since: outbox_waiting_since.map(|since| since.max(open_since)),
+            inbox_waiting_since: waiting.iter().filter_map(|app| app.inbox).min().map(|at| at.max(self.started_at)),
+            outbox_waiting_since,
             disk_free: self.disk_free().await,
             size: self.storage.max_size_mib.map(|limit| Size { used, limit: limit.saturating_mul(mib) }),
             database: self.database.clone(),
@@ -151,7 +171,8 @@ impl Watch {
             (Some(error), Database::Failing { since, .. }) => Database::Failing { since: *since, error },
             (Some(error), Database::Writable { .. }) => Database::Failing { since: now, error },
         };
-        match tokio::time::timeout(DISK_PATIENCE, self.store.vitals(now - DEAD_LETTER_NEWS)).await {
+        let apps: Vec<_> = self.ways.iter().map(|way| way.app.clone()).collect();
+        match tokio::time::timeout(DISK_PATIENCE, self.store.vitals(&apps, now - DEAD_LETTER_NEWS)).await {
             Ok(Ok(vitals)) => self.vitals = vitals,
             Ok(Err(error)) => debug!(%error, "could not look at the queues"),
             Err(_) => debug!("could not look at the queues in time"),

@@ -1,7 +1,7 @@
 //! Alerts: which are raised, and what of them is still to be said. What is said to the operators enters the outbox in
 //! the transaction that remembers that it was said.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, params};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     model::{
-        id::{AgentId, CorpId, Lane, MemberId},
+        id::{AgentId, AppKey, CorpId, Lane, MemberId},
         reply::ReplyPart,
     },
 };
@@ -155,6 +155,7 @@ impl Store {
         sums_up: bool,
         now: Timestamp,
     ) -> Result<Vec<i64>, Error> {
+        let app = AppKey::new(&to.corp, to.agent);
         let work = move |conn: &Connection| {
             if sums_up {
                 conn.prepare_cached("UPDATE alert SET withheld = 2 WHERE withheld = 1")?.execute([])?;
@@ -172,7 +173,8 @@ impl Store {
                 .execute([(now - HISTORY).as_millis()])?;
             Ok(ids)
         };
-        self.db.write_then(work, self.wake_outbox()).await
+        let signals = Arc::clone(&self.signals);
+        self.db.write_then(work, move |_| signals.of(app.as_str()).outbox.notify_one()).await
     }
 }
 

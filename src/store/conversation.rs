@@ -181,7 +181,7 @@ impl Store {
             outbox::insert(conn, &lane, &to, seq, first_part, &parts, now)?;
             Ok(Ok(()))
         };
-        self.db.write_then(work, self.wake_outbox()).await
+        self.db.write_then(work, self.wake_outbox(&claim.lane)).await
     }
 }
 

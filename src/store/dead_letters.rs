@@ -79,8 +79,7 @@ impl Store {
                 .map(|answers| questions + answers)
             })
             .await?;
-        self.signals.inbox.notify_one();
-        self.signals.outbox.notify_one();
+        self.signals.wake_all();
         Ok(revived)
     }
 

@@ -1,8 +1,6 @@
 //! What members asked to be remembered. What may be, says `model::fact`; only the worker that holds a lane changes its
 //! facts, so what it decided on is still so when it is written.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, params};
 
 use super::{Error, LeaseLost, Store, inbox::Inbound, lane::end_rows, outbox};
@@ -47,12 +45,7 @@ impl Store {
             outbox::insert(conn, &lane, &to, seq, 0, &parts, now)?;
             Ok(Ok(()))
         };
-        let signals = Arc::clone(&self.signals);
-        let then = move |_: &Result<(), LeaseLost>| {
-            signals.inbox.notify_one();
-            signals.outbox.notify_one();
-        };
-        self.db.write_then(work, then).await
+        self.db.write_then(work, self.wake_both(&claim.lane)).await
     }
 }
 

@@ -3,13 +3,7 @@
 //! A worker leases a lane, not a row: that is what keeps one member's messages in order and one at a time, on any
 //! database, and what keeps a claim as cheap with ten thousand rows of one member as with one.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, params};
 use tracing::error;
@@ -17,13 +11,17 @@ use tracing::error;
 use super::{
     Error, LeaseLost, Store,
     conversation::TurnRecord,
-    lane::{Queue, end_rows, lease_lanes, next_ready},
+    lane::{Queue, end_rows, lease_lanes, next_lease, next_ready},
     member::tombstone,
     outbox,
 };
 use crate::{
     clock::Timestamp,
-    model::{event::Event, id::Lane, reply::ReplyPart},
+    model::{
+        event::Event,
+        id::{AppKey, Lane},
+        reply::ReplyPart,
+    },
 };
 
 /// What became of a delivered event.
@@ -121,13 +119,6 @@ impl Inbound {
     }
 }
 
-/// Leases differ within a process; between processes the exclusive data directory keeps them apart.
-static NEXT_LEASE: AtomicI64 = AtomicI64::new(1);
-
-pub(super) fn next_lease() -> i64 {
-    NEXT_LEASE.fetch_add(1, Ordering::Relaxed)
-}
-
 impl Store {
     /// Saves an event, once, and wakes a worker for it. When this returns, it is on the disk; when the caller goes away
     /// before, it may be on the disk all the same, and then `accepted` has run and the worker is awake.
@@ -146,7 +137,7 @@ impl Store {
         accepted: impl FnOnce(&Accepted) + Send + 'static,
     ) -> Result<Accepted, Error> {
         let json = serde_json::to_string(&*event).map_err(|error| Error::Corrupt(error.to_string()))?;
-        let lane = event.lane();
+        let (lane, of) = (event.lane(), event.lane());
         // Its member may have been erased since it came the first time.
         let erased = tombstone(event.dedup.as_str());
         let signals = Arc::clone(&self.signals);
@@ -185,19 +176,19 @@ impl Store {
         let then = move |outcome: &Accepted| {
             accepted(outcome);
             if matches!(outcome, Accepted::Fresh { .. }) && disposition != Disposition::Keep {
-                signals.inbox.notify_one();
+                signals.of(of.app()).inbox.notify_one();
             }
         };
         self.db.write_then(work, then).await
     }
 
-    /// Takes the oldest row of each of up to `limit` free lanes, those first that have waited longest. A row that this
-    /// version cannot read (a newer one wrote it) is set aside, so that it holds nobody up.
+    /// Takes the oldest row of each of up to `limit` free lanes of an application, those first that have waited longest.
+    /// A row that this version cannot read (a newer one wrote it) is set aside, so that it holds nobody up.
     ///
     /// # Errors
     /// [`Error`]: nothing was taken.
-    pub async fn claim_inbound(&self, limit: usize, now: Timestamp) -> Result<Claimed<Inbound>, Error> {
-        self.claim_inbound_then(limit, now, |_| {}).await
+    pub async fn claim_inbound(&self, app: &AppKey, limit: usize, now: Timestamp) -> Result<Claimed<Inbound>, Error> {
+        self.claim_inbound_then(app, limit, now, |_| {}).await
     }
 
     /// The same, and `claimed` for each right after the commit, before any row can come that the claims do not have. It
@@ -207,15 +198,16 @@ impl Store {
     /// As [`Store::claim_inbound`].
     pub async fn claim_inbound_then(
         &self,
+        app: &AppKey,
         limit: usize,
         now: Timestamp,
         claimed: impl Fn(&Lane) + Send + 'static,
     ) -> Result<Claimed<Inbound>, Error> {
-        let lease = next_lease();
+        let (lease, app) = (next_lease(), app.clone());
         let work = move |conn: &Connection| {
             let mut claims = Vec::new();
             let epoch = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-            for (lane, depth) in lease_lanes(conn, Queue::Inbox, lease, limit, now)? {
+            for (lane, depth) in lease_lanes(conn, Queue::Inbox, &app, lease, limit, now)? {
                 let claim = claim_first(conn, Lane::from_stored(lane), lease, epoch, now)?;
                 claims.extend(match claim {
                     Some(claim) if depth > 1 => {
@@ -224,7 +216,7 @@ impl Store {
                     claim => claim,
                 });
             }
-            Ok(Claimed { claims, next_at: next_ready(conn, Queue::Inbox)? })
+            Ok(Claimed { claims, next_at: next_ready(conn, Queue::Inbox, &app)? })
         };
         let then = move |all: &Claimed<Inbound>| all.claims.iter().for_each(|claim| claimed(&claim.lane));
         self.db.write_then(work, then).await
@@ -253,7 +245,6 @@ impl Store {
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease, claim.seq);
         let to = outbox::Recipient::of(&claim.event);
-        let signals = Arc::clone(&self.signals);
         let work = move |conn: &Connection| {
             let through = if let Ending::Turn { turn, .. } = &ending { turn.through.max(seq) } else { seq };
             if !end_rows(conn, &lane, lease, seq..=through, "done", now)? {
@@ -278,11 +269,7 @@ impl Store {
             outbox::insert(conn, &lane, &to, seq, first_part, parts, now)?;
             Ok(Ok(()))
         };
-        let then = move |_: &Result<(), LeaseLost>| {
-            signals.inbox.notify_one();
-            signals.outbox.notify_one();
-        };
-        self.db.write_then(work, then).await
+        self.db.write_then(work, self.wake_both(&claim.lane)).await
     }
 
     /// Gives a row back, to be taken again at `at`: for when this process cannot end it.
@@ -296,7 +283,8 @@ impl Store {
             conn.prepare_cached("UPDATE inbox_lane SET lease = NULL, ready_at = ?3 WHERE lane = ?1 AND lease = ?2")?
                 .execute(params![lane.as_str(), lease, at.as_millis()])
         };
-        self.db.write_then(work, move |_| signals.inbox.notify_one()).await?;
+        let of = claim.lane.clone();
+        self.db.write_then(work, move |_| signals.of(of.app()).inbox.notify_one()).await?;
         Ok(())
     }
 
@@ -314,22 +302,24 @@ impl Store {
             .await
     }
 
-    /// Questions that have waited unclaimed since before `since`, with nobody told: the first of each free lane.
+    /// Questions to an application that have waited unclaimed since before `since`, with nobody told: the first of each
+    /// free lane.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
-    pub async fn overdue(&self, since: Timestamp, limit: usize) -> Result<Vec<(i64, Event)>, Error> {
+    pub async fn overdue(&self, app: &AppKey, since: Timestamp, limit: usize) -> Result<Vec<(i64, Event)>, Error> {
+        let app = app.clone();
         let rows: Vec<(i64, String)> = self
             .db
             .read(move |conn| {
                 conn.prepare_cached(
                     "SELECT i.seq, i.event FROM inbox_lane l
                      JOIN inbox i ON i.seq = (SELECT MIN(seq) FROM inbox WHERE lane = l.lane AND state = 'open')
-                     WHERE l.lease IS NULL AND l.ready_at <= ?1 AND i.kind NOT IN ('enter_agent', 'subscribe')
+                     WHERE l.lease IS NULL AND l.app = ?3 AND l.ready_at <= ?1 AND i.kind NOT IN ('enter_agent', 'subscribe')
                        AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.cause = i.seq AND o.part < 0)
                      ORDER BY l.ready_at LIMIT ?2",
                 )?
-                .query_map(params![since.as_millis(), limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![since.as_millis(), limit, app.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
             })
             .await?;

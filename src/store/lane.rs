@@ -1,11 +1,72 @@
-//! Lanes: what a worker leases. The inbox and the outbox have a table of them each, of one shape.
+//! Lanes: what a worker leases, and the next one that is free. The two queues have lanes of one shape. Each application
+//! works its own, found by an index that begins with it: what another has waiting costs it nothing.
 
-use std::ops::RangeInclusive;
+use std::{
+    ops::RangeInclusive,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::conversation::holds;
-use crate::{clock::Timestamp, model::id::Lane};
+use crate::{
+    clock::Timestamp,
+    model::id::{AppKey, Lane},
+};
+
+/// One of the two queues.
+#[derive(Clone, Copy)]
+pub(super) enum Queue {
+    Inbox,
+    Outbox,
+}
+
+impl Queue {
+    const fn lease(self) -> &'static str {
+        match self {
+            Self::Inbox => {
+                "UPDATE inbox_lane SET lease = ?1 WHERE lane IN
+                 (SELECT lane FROM inbox_lane WHERE lease IS NULL AND app = ?4 AND ready_at <= ?2
+                  ORDER BY ready_at LIMIT ?3)
+                 RETURNING lane, depth"
+            }
+            Self::Outbox => {
+                "UPDATE outbox_lane SET lease = ?1 WHERE lane IN
+                 (SELECT lane FROM outbox_lane WHERE lease IS NULL AND app = ?4 AND ready_at <= ?2
+                  ORDER BY ready_at LIMIT ?3)
+                 RETURNING lane, 1"
+            }
+        }
+    }
+
+    const fn next(self) -> &'static str {
+        match self {
+            Self::Inbox => "SELECT MIN(ready_at) FROM inbox_lane WHERE lease IS NULL AND app = ?1",
+            Self::Outbox => "SELECT MIN(ready_at) FROM outbox_lane WHERE lease IS NULL AND app = ?1",
+        }
+    }
+}
+
+/// Leases up to `limit` free lanes of an application whose time has come. Each with how many rows are open in it, as far as
+/// that is counted.
+pub(super) fn lease_lanes(
+    conn: &Connection,
+    queue: Queue,
+    app: &AppKey,
+    lease: i64,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<(String, i64)>, rusqlite::Error> {
+    conn.prepare_cached(queue.lease())?
+        .query_map(params![lease, now.as_millis(), limit, app.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// When the first of an application's free lanes becomes ready.
+pub(super) fn next_ready(conn: &Connection, queue: Queue, app: &AppKey) -> Result<Option<Timestamp>, rusqlite::Error> {
+    let at: Option<i64> = conn.prepare_cached(queue.next())?.query_row([app.as_str()], |row| row.get(0))?;
+    Ok(at.map(Timestamp::from_millis))
+}
 
 /// Ends the open rows of `seqs`, of which the first is claimed, and frees their lane for the next. `false`: the lease is
 /// not ours, and nothing was changed.
@@ -41,43 +102,50 @@ pub(super) fn end_rows(
     Ok(true)
 }
 
-/// The two queues have lanes of one shape.
-#[derive(Clone, Copy)]
-pub(super) enum Queue {
-    Inbox,
-    Outbox,
+/// Leases differ within a process; between processes the exclusive data directory keeps them apart.
+static NEXT_LEASE: AtomicI64 = AtomicI64::new(1);
+
+pub(super) fn next_lease() -> i64 {
+    NEXT_LEASE.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Leases up to `limit` free lanes whose time has come. Each with how many rows are open in it, as far as that is counted.
-pub(super) fn lease_lanes(
-    conn: &Connection,
-    queue: Queue,
-    lease: i64,
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<(String, i64)>, rusqlite::Error> {
-    let sql = match queue {
-        Queue::Inbox => {
-            "UPDATE inbox_lane SET lease = ?1 WHERE lane IN
-             (SELECT lane FROM inbox_lane WHERE lease IS NULL AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3)
-             RETURNING lane, depth"
-        }
-        Queue::Outbox => {
-            "UPDATE outbox_lane SET lease = ?1 WHERE lane IN
-             (SELECT lane FROM outbox_lane WHERE lease IS NULL AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3)
-             RETURNING lane, 1"
-        }
-    };
-    let leased = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    conn.prepare_cached(sql)?.query_map(params![lease, now.as_millis(), limit], leased)?.collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate;
 
-/// When the first of the free lanes becomes ready.
-pub(super) fn next_ready(conn: &Connection, queue: Queue) -> Result<Option<Timestamp>, rusqlite::Error> {
-    let sql = match queue {
-        Queue::Inbox => "SELECT MIN(ready_at) FROM inbox_lane WHERE lease IS NULL",
-        Queue::Outbox => "SELECT MIN(ready_at) FROM outbox_lane WHERE lease IS NULL",
-    };
-    let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    Ok(at.map(Timestamp::from_millis))
+    /// Another application may have ten thousand lanes that are ready and that nobody may take.
+    #[test]
+    fn a_claim_reads_no_lane_of_another_application() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut conn = Connection::open(dir.path().join("test.db")).expect("database");
+        migrate::migrate(&mut conn, dir.path(), migrate::ALL).expect("migrated");
+        for queue in [Queue::Inbox, Queue::Outbox] {
+            for (sql, found_by) in [(queue.lease(), "app=? AND ready_at<?"), (queue.next(), "app=?")] {
+                let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("explained");
+                let params = rusqlite::params_from_iter(vec![0; explain.parameter_count()]);
+                let steps: Vec<String> = explain
+                    .query_map(params, |row| row.get(3))
+                    .expect("plan")
+                    .map(|step| step.expect("step"))
+                    .collect();
+                assert!(steps.iter().any(|step| step.contains("_lane_ready") && step.contains(found_by)), "{steps:#?}");
+                assert!(!steps.iter().any(|step| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{steps:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_application_of_a_lane_is_what_the_noun_says() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut conn = Connection::open(dir.path().join("test.db")).expect("database");
+        migrate::migrate(&mut conn, dir.path(), migrate::ALL).expect("migrated");
+        for (lane, app) in [("ww1/1000002/zhangsan", "ww1/1000002"), ("ww1/1/a/b@c", "ww1/1"), ("ww1/1/", "ww1/1")] {
+            conn.execute("INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, 0)", [lane]).expect("a lane");
+            let stored: String = conn
+                .query_row("SELECT app FROM inbox_lane WHERE lane = ?1", [lane], |row| row.get(0))
+                .expect("its application");
+            assert_eq!((&*stored, Lane::from_stored(lane.to_owned()).app()), (app, app));
+        }
+    }
 }

@@ -32,12 +32,21 @@ pub mod sightings;
 pub mod summaries;
 pub mod usage;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
 use self::{db::Db, media::Shelf};
-use crate::{clock::Timestamp, config};
+use crate::{
+    clock::Timestamp,
+    config,
+    model::id::{AppKey, Lane},
+};
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -125,12 +134,43 @@ pub struct Store {
     signals: Arc<Signals>,
 }
 
-/// Wakes whoever works the queues; each has one dispatcher.
+/// Wakes whoever works the queues. Each application has a dispatcher for each of its queues, who is woken for what is
+/// its own and for nothing else.
 #[derive(Debug, Default)]
 struct Signals {
+    of_app: Mutex<HashMap<AppKey, Arc<Wake>>>,
+}
+
+/// Wakes the two dispatchers of one application.
+#[derive(Debug, Default)]
+struct Wake {
     inbox: Notify,
     outbox: Notify,
     announcements: Notify,
+}
+
+impl Signals {
+    /// Those of this application.
+    fn of(&self, app: &str) -> Arc<Wake> {
+        let mut of_app = self.lock();
+        // Also where nobody waits yet: what is said now is heard by the dispatcher that begins a moment later.
+        let missing = || AppKey::from_stored(app);
+        match of_app.get(app) {
+            Some(wake) => Arc::clone(wake),
+            None => Arc::clone(of_app.entry(missing()).or_default()),
+        }
+    }
+
+    fn wake_all(&self) {
+        for wake in self.lock().values() {
+            wake.inbox.notify_one();
+            wake.outbox.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AppKey, Arc<Wake>>> {
+        self.of_app.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Store {
@@ -156,20 +196,30 @@ impl Store {
         Ok(Self { db, shelf: Shelf::new(&settings.data_dir), signals: Arc::default() })
     }
 
-    /// Wakes the dispatcher of the outbox; for [`Db::write_then`].
-    fn wake_outbox<T>(&self) -> impl FnOnce(&T) + Send + 'static {
-        let signals = Arc::clone(&self.signals);
-        move |_| signals.outbox.notify_one()
+    /// Wakes the dispatcher of the outbox for a lane; for [`Db::write_then`].
+    fn wake_outbox<T>(&self, lane: &Lane) -> impl FnOnce(&T) + Send + 'static {
+        let (signals, lane) = (Arc::clone(&self.signals), lane.clone());
+        move |_| signals.of(lane.app()).outbox.notify_one()
     }
 
-    /// Waits until the inbox may hold something to claim.
-    pub async fn inbox_ready(&self) {
-        self.signals.inbox.notified().await;
+    /// The same for both queues.
+    fn wake_both<T>(&self, lane: &Lane) -> impl FnOnce(&T) + Send + 'static {
+        let (signals, lane) = (Arc::clone(&self.signals), lane.clone());
+        move |_| {
+            let wake = signals.of(lane.app());
+            wake.inbox.notify_one();
+            wake.outbox.notify_one();
+        }
     }
 
-    /// Waits until the outbox may hold something to claim.
-    pub async fn outbox_ready(&self) {
-        self.signals.outbox.notified().await;
+    /// Waits until the inbox of an application may hold something to claim.
+    pub async fn inbox_ready(&self, app: &AppKey) {
+        self.signals.of(app.as_str()).inbox.notified().await;
+    }
+
+    /// Waits until the outbox of an application may hold something to claim.
+    pub async fn outbox_ready(&self, app: &AppKey) {
+        self.signals.of(app.as_str()).outbox.notified().await;
     }
 
     /// Waits until there may be an announcement to be sent.
@@ -199,8 +249,7 @@ impl Store {
     pub async fn notice_foreign_changes(&self, seen: i64) -> Result<i64, Error> {
         let version = self.db.foreign_version().await?;
         if version != seen {
-            self.signals.inbox.notify_one();
-            self.signals.outbox.notify_one();
+            self.signals.wake_all();
         }
         Ok(version)
     }

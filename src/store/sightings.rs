@@ -16,18 +16,26 @@ use rusqlite::params;
 
 use super::{
     Error, Store,
-    figures::{LAST_ACCEPTED, time},
+    figures::time,
+    setting::{lanes_from, lanes_to},
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, model::id::AppKey};
 
 /// WeCom's console verified the callback URL.
 const VERIFIED: &str = "callback_verified";
+/// When an application's last message was accepted, and when WeCom last took one of its.
+const LAST_ACCEPTED_OF: &str =
+    "SELECT (SELECT received_at FROM inbox WHERE lane >= ?1 AND lane < ?2 ORDER BY seq DESC LIMIT 1)";
+const LAST_SENT_OF: &str =
+    "SELECT (SELECT ended_at FROM outbox WHERE state = 'sent' AND lane >= ?1 AND lane < ?2 ORDER BY seq DESC LIMIT 1)";
 /// A callback was taken.
 const ACCEPTED: &str = "callback_accepted";
 
-/// What was seen since it was last saved. A good callback costs one store to memory.
+/// What was seen of one application since it was last saved. A good callback costs one store to memory.
 #[derive(Debug, Default)]
 pub struct Sightings {
+    /// The application's name; empty: that of `[wecom]`.
+    app: String,
     verified: Latest,
     accepted: Latest,
     /// The reasons are our own words, so there are few of them.
@@ -62,6 +70,11 @@ struct Count {
 }
 
 impl Sightings {
+    /// Nothing was seen of this application yet; `None`: that of `[wecom]`.
+    pub fn of(app: Option<&str>) -> Self {
+        Self { app: app.unwrap_or_default().to_owned(), ..Self::default() }
+    }
+
     /// WeCom's console verified the callback URL.
     pub fn verified(&self, at: Timestamp) {
         self.verified.note(at);
@@ -89,7 +102,7 @@ impl Sightings {
         if taken.moments.is_empty() && taken.refusals.is_empty() {
             return Ok(());
         }
-        let saved = store.add_sightings(taken.clone()).await;
+        let saved = store.add_sightings(self.app.clone(), taken.clone()).await;
         if saved.is_err() {
             self.put_back(taken);
         }
@@ -148,7 +161,7 @@ pub struct Refusals {
 }
 
 impl Store {
-    async fn add_sightings(&self, seen: Seen) -> Result<(), Error> {
+    async fn add_sightings(&self, app: String, seen: Seen) -> Result<(), Error> {
         self.db
             .write(move |conn| {
                 for (name, at) in &seen.moments {
@@ -156,32 +169,43 @@ impl Store {
                         "INSERT INTO moment (name, at) VALUES (?1, ?2)
                          ON CONFLICT (name) DO UPDATE SET at = MAX(at, excluded.at)",
                     )?
-                    .execute(params![name, at.as_millis()])?;
+                    .execute(params![moment_of(&app, name), at.as_millis()])?;
                 }
                 for (reason, Count { count, first_at, last_at }) in &seen.refusals {
                     conn.prepare_cached(
-                        "INSERT INTO refusal (reason, count, first_at, last_at) VALUES (?1, ?2, ?3, ?4)
-                         ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count,
+                        "INSERT INTO refusal (app, reason, count, first_at, last_at) VALUES (?5, ?1, ?2, ?3, ?4)
+                         ON CONFLICT (app, reason) DO UPDATE SET count = count + excluded.count,
                                                             last_at = MAX(last_at, excluded.last_at)",
                     )?
-                    .execute(params![reason, count, first_at.as_millis(), last_at.as_millis()])?;
+                    .execute(params![
+                        reason,
+                        count,
+                        first_at.as_millis(),
+                        last_at.as_millis(),
+                        app
+                    ])?;
                 }
                 Ok(())
             })
             .await
     }
 
-    /// What is remembered of callbacks. Messages that came before this was remembered count as well.
+    /// What is remembered of an application's callbacks, by its name (`None`: that of `[wecom]`) and its place. Messages
+    /// that came before this was remembered count as well.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read; one that this version has not opened for serving yet, too.
-    pub async fn callback_history(&self) -> Result<CallbackHistory, Error> {
+    pub async fn callback_history(&self, name: Option<&str>, app: &AppKey) -> Result<CallbackHistory, Error> {
+        let (name, app) = (name.unwrap_or_default().to_owned(), app.clone());
         self.db
-            .read(|conn| {
-                let latest = |sql| time(conn, sql, []);
+            .read(move |conn| {
+                let latest =
+                    |moment: &str| time(conn, "SELECT MAX(at) FROM moment WHERE name = ?1", [moment_of(&name, moment)]);
                 let refusals = conn
-                    .prepare_cached("SELECT reason, count, last_at FROM refusal ORDER BY last_at DESC, reason")?
-                    .query_map([], |row| {
+                    .prepare_cached(
+                        "SELECT reason, count, last_at FROM refusal WHERE app = ?1 ORDER BY last_at DESC, reason",
+                    )?
+                    .query_map([&name], |row| {
                         Ok(Refusals {
                             reason: row.get(0)?,
                             count: row.get(1)?,
@@ -189,18 +213,22 @@ impl Store {
                         })
                     })?
                     .collect::<Result<_, _>>()?;
-                let accepted = latest("SELECT MAX(at) FROM moment WHERE name = 'callback_accepted'")?;
+                // Looks back from the newest row: with several applications as far as to the first of this one.
+                let of_app = [lanes_from(&app), lanes_to(&app)];
                 Ok(CallbackHistory {
-                    verified_at: latest("SELECT MAX(at) FROM moment WHERE name = 'callback_verified'")?,
-                    accepted_at: accepted.max(latest(LAST_ACCEPTED)?),
-                    sent_at: latest(
-                        "SELECT MAX(ended_at) FROM (SELECT ended_at FROM outbox WHERE state = 'sent' ORDER BY seq DESC LIMIT 1)",
-                    )?,
+                    verified_at: latest(VERIFIED)?,
+                    accepted_at: latest(ACCEPTED)?.max(time(conn, LAST_ACCEPTED_OF, of_app.clone())?),
+                    sent_at: time(conn, LAST_SENT_OF, of_app)?,
                     refusals,
                 })
             })
             .await
     }
+}
+
+/// The name of an application's moment.
+fn moment_of(app: &str, moment: &str) -> String {
+    if app.is_empty() { moment.to_owned() } else { format!("{moment}:{app}") }
 }
 
 #[cfg(test)]
@@ -225,7 +253,8 @@ mod tests {
         };
         let store = Store::open(&settings, at(0)).expect("a store");
         let sightings = Sightings::default();
-        assert_eq!(store.callback_history().await.expect("readable"), CallbackHistory::default());
+        let app = AppKey::from_stored("ww1/1");
+        assert_eq!(store.callback_history(None, &app).await.expect("readable"), CallbackHistory::default());
         for n in 0..1000 {
             sightings.refused("wrong_signature", at(n));
         }
@@ -236,10 +265,12 @@ mod tests {
         sightings.accepted(at(7));
         sightings.save(&store).await.expect("saved");
 
-        let history = store.callback_history().await.expect("readable");
+        let history = store.callback_history(None, &app).await.expect("readable");
         assert_eq!((history.verified_at, history.accepted_at, history.sent_at), (Some(at(5)), Some(at(7)), None));
         let refusals: Vec<_> = history.refusals.iter().map(|r| (r.reason.as_str(), r.count, r.last_at)).collect();
         assert_eq!(refusals, [("missing_parameter", 1, at(2001)), ("wrong_signature", 1001, at(2000))]);
+        let other = store.callback_history(Some("hr"), &app).await.expect("readable");
+        assert_eq!(other, CallbackHistory::default(), "of another application");
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl IntoResponse for Refused {
                 (StatusCode::BAD_REQUEST, echo::WRONG_KEY)
             }
             Self::Rejected(Rejection::OtherReceiver { .. }) => (StatusCode::BAD_REQUEST, echo::WRONG_CORP),
+            Self::Rejected(Rejection::OtherAgent { .. }) => (StatusCode::BAD_REQUEST, "for another application\n"),
             Self::Rejected(_) => (StatusCode::BAD_REQUEST, "not a callback that can be read\n"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "larger than any callback\n"),
             Self::Incomplete => (StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n"),

@@ -13,7 +13,7 @@ use crate::{
     metrics::{Depth, Sample, machine},
     store::{
         Store,
-        figures::{Figures as Stored, Queued},
+        figures::{Figures as Stored, OfApp, Queued},
     },
 };
 
@@ -32,13 +32,15 @@ pub struct Figures {
 }
 
 /// What was told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     at: Timestamp,
     /// For the metrics.
     pub(super) sample: Sample,
     /// When the last callback was accepted.
     pub(super) last_accepted: Option<Timestamp>,
+    /// What waits, application by application; `None` when that cannot be found out.
+    pub(super) by_app: Option<Vec<OfApp>>,
 }
 
 impl Figures {
@@ -51,9 +53,9 @@ impl Figures {
     pub(super) async fn now(&self) -> Asked {
         let mut last = self.last.lock().await;
         let now = self.clock.now();
-        match *last {
-            Some(asked) if asked.at <= now && now.since(asked.at) < FRESH => asked,
-            _ => *last.insert(self.ask(now).await),
+        match &*last {
+            Some(asked) if asked.at <= now && now.since(asked.at) < FRESH => asked.clone(),
+            _ => last.insert(self.ask(now).await).clone(),
         }
     }
 
@@ -82,9 +84,10 @@ impl Figures {
         let sample = Sample {
             inbox: of(|stored| stored.inbox),
             outbox: of(|stored| stored.outbox),
-            dead_letters: stored.map(|stored| stored.dead_letters),
+            dead_letters: stored.as_ref().map(|stored| stored.dead_letters),
             disk_free: disk.ok().and_then(Result::ok).flatten(),
         };
-        Asked { at: now, sample, last_accepted: stored.and_then(|stored| stored.last_accepted) }
+        let (last_accepted, by_app) = stored.map(|stored| (stored.last_accepted, stored.by_app)).unzip();
+        Asked { at: now, sample, last_accepted: last_accepted.flatten(), by_app }
     }
 }

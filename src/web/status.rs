@@ -19,6 +19,8 @@ use crate::{
     },
     clock::{Clock, Timestamp},
     metrics::{Depth, Metrics, machine},
+    model::id::AppKey,
+    store::figures::OfApp as Waits,
 };
 
 /// Everything at a glance. Ages and waits are in seconds; a field that is `null` is not known, or never happened.
@@ -42,8 +44,14 @@ pub struct Status {
     pub dead_letters: Option<u64>,
     /// Questions of the last hour.
     pub turns: Turns,
-    /// The way to WeCom.
+    /// The way to WeCom; of several applications, that of the first.
     pub wecom: Wecom,
+    /// The applications, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<OfApp>,
+    /// What waits of applications that are not configured any more: nobody works on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<Left>,
     /// The model.
     pub model: Model,
     /// Bytes that are free on the disk with the database.
@@ -101,12 +109,36 @@ pub struct FirstPart {
 }
 
 /// The way to WeCom.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wecom {
     /// `null` when messages can be sent.
     pub paused: Option<Paused>,
     /// How long ago the access token was fetched.
     pub access_token_age_seconds: Option<f64>,
+}
+
+/// One of several applications.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OfApp {
+    /// Its name; corp id and AgentId of that of `[wecom]`.
+    pub name: String,
+    /// Messages that are not handled yet; `null` when that cannot be found out.
+    pub inbox: Option<u64>,
+    /// Members for whom something waits to be sent; the same.
+    pub outbox: Option<u64>,
+    /// Its way to WeCom.
+    pub wecom: Wecom,
+}
+
+/// What waits of an application that is not configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    /// Corp id and AgentId.
+    pub app: String,
+    /// Messages that are not handled.
+    pub inbox: u64,
+    /// Members for whom something waits to be sent.
+    pub outbox: u64,
 }
 
 /// Nothing can be sent.
@@ -173,10 +205,23 @@ pub struct Overview {
     pub readiness: Arc<Readiness>,
     /// The last hour.
     pub lately: Arc<Lately>,
-    /// The way to WeCom.
-    pub delivery: Arc<Delivery>,
+    /// The applications, at least one.
+    pub apps: Vec<Served>,
     /// The models.
     pub models: Models,
+}
+
+/// An application that is served.
+#[derive(Debug)]
+pub struct Served {
+    /// As an operator knows it.
+    pub name: String,
+    /// Its place in the store.
+    pub app: AppKey,
+    /// The way to WeCom.
+    pub delivery: Arc<Delivery>,
+    /// What is counted of it.
+    pub metrics: Metrics,
 }
 
 impl Overview {
@@ -202,6 +247,20 @@ impl Overview {
             since_seconds: ago(since),
         };
         let token_age = |since_epoch: Duration| ago(Timestamp::default() + since_epoch);
+        let wecom = |served: &Served| Wecom {
+            paused: served.delivery.pause().map(paused),
+            access_token_age_seconds: served.metrics.access_token_since().map(token_age),
+        };
+        let of = |app: &AppKey| asked.by_app.iter().flatten().find(|one| one.app == *app);
+        let count = |app: &AppKey, count: fn(&Waits) -> u64| asked.by_app.as_ref().map(|_| of(app).map_or(0, count));
+        let several = |served: &Served| OfApp {
+            name: served.name.clone(),
+            inbox: count(&served.app, |one| one.inbox),
+            outbox: count(&served.app, |one| one.outbox),
+            wecom: wecom(served),
+        };
+        let is_left = |one: &&Waits| self.apps.iter().all(|served| served.app != one.app);
+        let left = |one: &Waits| Left { app: one.app.to_string(), inbox: one.inbox, outbox: one.outbox };
         let failed =
             |ModelError { at, kind, message }| LastError { seconds_ago: ago(at), kind: kind.to_owned(), message };
         Status {
@@ -223,10 +282,9 @@ impl Overview {
                     p95_seconds: waits.p95.as_secs_f64(),
                 }),
             },
-            wecom: Wecom {
-                paused: self.delivery.pause().map(paused),
-                access_token_age_seconds: self.metrics.access_token_since().map(token_age),
-            },
+            wecom: self.apps.first().map(wecom).unwrap_or_default(),
+            apps: if self.apps.len() > 1 { self.apps.iter().map(several).collect() } else { Vec::new() },
+            left_alone: asked.by_app.iter().flatten().filter(is_left).map(left).collect(),
             model: Model {
                 last_answer_seconds_ago: last_answer.map(ago),
                 last_error: last_model_error.map(failed),

@@ -12,7 +12,10 @@ use super::{
     crypto::{self, CallbackToken, DecryptError, EncodingAesKey},
     xml::{Fields, XmlFault},
 };
-use crate::{clock::Timestamp, model::id::CorpId};
+use crate::{
+    clock::Timestamp,
+    model::id::{AgentId, CorpId},
+};
 
 /// Why a callback was turned away: what is wrong and what would be right, for the administrator who sets WeCom up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +55,15 @@ pub enum Rejection {
         /// Whom it is for, made printable and cut to 32 characters.
         found: String,
     },
+    /// All is right but the application.
+    #[error(
+        "the content is for the application with the AgentId {found}; agent_id must be the AgentId of the application \
+         whose callback URL leads here, and each application needs a path of its own"
+    )]
+    OtherAgent {
+        /// Whom it is for.
+        found: AgentId,
+    },
     /// The XML cannot be read.
     #[error("the XML cannot be read: {0}; WeCom sends one well-formed UTF-8 document")]
     MalformedXml(&'static str),
@@ -68,7 +80,7 @@ impl Rejection {
             Self::MissingEncrypt => "missing_encrypt",
             Self::WrongSignature => "wrong_signature",
             Self::Undecryptable(_) | Self::PreviousUndecryptable(_) => "undecryptable",
-            Self::OtherReceiver { .. } => "other_receiver",
+            Self::OtherReceiver { .. } | Self::OtherAgent { .. } => "other_receiver",
             Self::MalformedXml(_) => "malformed_xml",
             Self::DtdPresent => "dtd_present",
         }

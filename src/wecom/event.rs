@@ -23,13 +23,14 @@ use crate::{
 /// Whom WeCom names as the sender of events that no member caused (page 90240). We use it too where none is named.
 const SYSTEM: &str = "sys";
 
-/// Reads a decrypted callback of the enterprise `corp`. `agent` is the application it came in through, for the
-/// callbacks that do not name one.
+/// Reads a decrypted callback of the enterprise `corp`. `agent` is the application it came in through: the one that it
+/// names, where it names one. Nobody works on the messages of any other, and equal Tokens and keys do not tell them apart.
 ///
 /// # Errors
-/// [`Rejection::MalformedXml`], [`Rejection::DtdPresent`].
+/// [`Rejection::MalformedXml`], [`Rejection::DtdPresent`], [`Rejection::OtherAgent`].
 pub fn parse(payload: &Payload, corp: &CorpId, agent: AgentId) -> Result<Event, Rejection> {
-    read(payload.bytes(), payload.signed_at(), corp, agent)
+    let event = read(payload.bytes(), payload.signed_at(), corp, agent)?;
+    if event.agent == agent { Ok(event) } else { Err(Rejection::OtherAgent { found: event.agent }) }
 }
 
 fn read(xml: &[u8], signed_at: Timestamp, corp: &CorpId, agent: AgentId) -> Result<Event, Rejection> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qimate::{
     config::Config,
-    model::id::CorpId,
+    model::id::{AgentId, CorpId},
     secret::Secret,
     wecom::crypto::{self, CallbackToken, EncodingAesKey},
 };
@@ -44,6 +44,10 @@ impl Vector {
         config.apps.first.wecom.encoding_aes_key = Secret::new(self.encoding_aes_key.clone());
         if let Ok(corp) = CorpId::parse(&self.receive_id) {
             config.apps.first.wecom.corp_id = corp;
+        }
+        let agent = self.plaintext.split_once("<AgentID>").and_then(|(_, rest)| rest.split_once("</AgentID>"));
+        if let Some(agent) = agent.and_then(|(agent, _)| agent.parse().ok()) {
+            config.apps.first.wecom.agent_id = AgentId::new(agent);
         }
     }
 

@@ -6,6 +6,7 @@
 #[cfg(feature = "acme")]
 mod acme;
 mod alerts;
+mod apps;
 mod architecture;
 mod attachments;
 mod browser;

@@ -63,6 +63,8 @@ impl Desk {
         let now = self.now();
         let before = now - Duration::from_secs(86_400);
         Observation {
+            app: None,
+            others: Vec::new(),
             now,
             started_at: before,
             crashed: false,

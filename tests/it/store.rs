@@ -9,7 +9,7 @@ use qimate::{
         conversation::{Exchange, TurnState, Usage},
         event::{DedupKey, Event, EventKind},
         fact::{self, Fact, Refused},
-        id::{AgentId, CorpId, MemberId, TurnId},
+        id::{AgentId, AppKey, CorpId, MemberId, TurnId},
         outbound::Said,
         reply::{Format, ReplyPart},
     },
@@ -41,6 +41,11 @@ fn fresh() -> (Store, TempDir) {
     (open(dir.path()), dir)
 }
 
+/// The application of all events here.
+fn app() -> AppKey {
+    AppKey::from_stored("ww1/1")
+}
+
 fn event(member: &str, n: u32) -> Arc<Event> {
     let (corp, agent, from) = (CorpId::parse("ww1").unwrap(), AgentId::new(1), MemberId::parse(member).unwrap());
     let dedup = DedupKey::of_message(&corp, agent, &from, T0, &n.to_string());
@@ -52,7 +57,7 @@ async fn accept(store: &Store, event: Arc<Event>, now: Timestamp) -> Accepted {
 }
 
 async fn claim(store: &Store, now: Timestamp) -> Inbound {
-    store.claim_inbound(1, now).await.unwrap().claims.pop().unwrap()
+    store.claim_inbound(&app(), 1, now).await.unwrap().claims.pop().unwrap()
 }
 
 fn turn(conversation: i64, question: &str, answer: &str) -> Ending {
@@ -85,9 +90,9 @@ async fn two_workers_never_hold_one_member() {
         accept(&store, event("a", n), T0).await;
     }
     accept(&store, event("b", 3), T0).await;
-    let claims = store.claim_inbound(8, T0).await.unwrap().claims;
+    let claims = store.claim_inbound(&app(), 8, T0).await.unwrap().claims;
     assert_eq!(claims.len(), 2, "one of each member");
-    assert!(store.claim_inbound(8, T0).await.unwrap().claims.is_empty());
+    assert!(store.claim_inbound(&app(), 8, T0).await.unwrap().claims.is_empty());
     let a = claims.into_iter().find(|claim| claim.seq == 1).unwrap();
     store.finish(&a, Ending::Silent, T0).await.unwrap().unwrap();
     assert_eq!(claim(&store, T0).await.seq, 2, "the next in order");
@@ -142,7 +147,7 @@ async fn a_clock_that_was_set_back_keeps_nobody_waiting() {
             Err(_) => tokio::task::yield_now().await,
         }
     };
-    assert_eq!(store.claim_inbound(8, T0).await.unwrap().claims.len(), 2);
+    assert_eq!(store.claim_inbound(&app(), 8, T0).await.unwrap().claims.len(), 2);
 }
 
 #[tokio::test]
@@ -165,7 +170,7 @@ async fn a_member_is_told_of_their_backlog_once_until_it_is_gone() {
         store.finish(&first, Ending::Silent, T0).await.unwrap().unwrap();
         say().await;
     }
-    while let Some(first) = store.claim_inbound(1, T0).await.unwrap().claims.pop() {
+    while let Some(first) = store.claim_inbound(&app(), 1, T0).await.unwrap().claims.pop() {
         store.finish(&first, Ending::Silent, T0).await.unwrap().unwrap();
     }
     for _ in 0..6 {
@@ -178,7 +183,7 @@ async fn a_member_is_told_of_their_backlog_once_until_it_is_gone() {
 async fn a_notice_that_comes_too_late_is_not_said() {
     let (store, dir) = fresh();
     accept(&store, event("a", 1), T0).await;
-    let overdue = store.overdue(after(10), 8).await.unwrap();
+    let overdue = store.overdue(&app(), after(10), 8).await.unwrap();
     assert_eq!(overdue.len(), 1);
     let answered = claim(&store, after(10)).await;
     store.finish(&answered, Ending::Says(vec![part("回答")]), after(11)).await.unwrap().unwrap();
@@ -201,12 +206,12 @@ async fn what_a_newer_version_wrote_is_set_aside_and_holds_nobody_up() {
     )
     .unwrap();
     accept(&store, event("a", 1), T0).await;
-    let claims = store.claim_inbound(8, T0).await.unwrap().claims;
+    let claims = store.claim_inbound(&app(), 8, T0).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
     store.finish(&claims[0], Ending::Says(vec![part("回答")]), T0).await.unwrap().unwrap();
-    let claims = store.claim_outbound(8, T0).await.unwrap().claims;
+    let claims = store.claim_outbound(&app(), 8, T0).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
-    assert!(store.claim_outbound(8, T0).await.unwrap().claims.is_empty());
+    assert!(store.claim_outbound(&app(), 8, T0).await.unwrap().claims.is_empty());
     assert_eq!(store.dead_letters().await.unwrap()[0].reason, "unreadable");
 }
 
@@ -227,7 +232,7 @@ async fn what_follows_a_commit_follows_it_although_the_caller_has_gone() {
     other.execute_batch("COMMIT").unwrap();
     assert!(matches!(hears.await.unwrap(), Accepted::Fresh { seq: 1, .. }));
     // The dispatcher is awake, and there is something to claim.
-    store.inbox_ready().await;
+    store.inbox_ready(&app()).await;
     assert_eq!(claim(&store, T0).await.seq, 1);
 }
 
@@ -237,10 +242,10 @@ async fn what_may_have_arrived_counts_from_its_first_attempt() {
     accept(&store, event("a", 1), T0).await;
     let inbound = claim(&store, T0).await;
     store.finish(&inbound, Ending::Says(vec![part("回答")]), T0).await.unwrap().unwrap();
-    let sent = store.claim_outbound(1, after(5)).await.unwrap().claims.pop().unwrap();
+    let sent = store.claim_outbound(&app(), 1, after(5)).await.unwrap().claims.pop().unwrap();
     // The disk was full for five hours: only now can it be written that nobody knows.
     store.retry(&sent, "lost", Attempt::Unsure, after(18_000)).await.unwrap().unwrap();
-    let again = store.claim_outbound(1, after(18_000)).await.unwrap().claims.pop().unwrap();
+    let again = store.claim_outbound(&app(), 1, after(18_000)).await.unwrap().claims.pop().unwrap();
     assert_eq!(again.unsure_since, Some(after(5)));
     assert_eq!(again.message, sent.message, "and says the same");
 }
@@ -254,15 +259,15 @@ async fn dead_letters_that_come_back_do_not_hide_a_message_under_way() {
         store.finish(&inbound, Ending::Says(vec![part(&format!("回答{n}"))]), T0).await.unwrap().unwrap();
     }
     for n in 0..19 {
-        let dead = store.claim_outbound(1, after(10 * n)).await.unwrap().claims.pop().unwrap();
+        let dead = store.claim_outbound(&app(), 1, after(10 * n)).await.unwrap().claims.pop().unwrap();
         store.give_up(&dead, "no", after(10 * n)).await.unwrap().unwrap();
     }
-    let last = store.claim_outbound(1, after(300)).await.unwrap().claims.pop().unwrap();
+    let last = store.claim_outbound(&app(), 1, after(300)).await.unwrap().claims.pop().unwrap();
     assert_eq!(store.retry_dead_letters(None, after(300)).await.unwrap(), 19);
     store.delivered(&last, "m", after(300)).await.unwrap().unwrap();
     let mut contents = Vec::new();
     let mut now = after(400);
-    while let Some(next) = store.claim_outbound(1, now).await.unwrap().claims.pop() {
+    while let Some(next) = store.claim_outbound(&app(), 1, now).await.unwrap().claims.pop() {
         contents.push(content(&next));
         store.delivered(&next, "m", now).await.unwrap().unwrap();
         now = now + Duration::from_secs(10);
@@ -287,7 +292,7 @@ async fn any_number_of_unreadable_answers_holds_nobody_up() {
     conn.execute("INSERT INTO outbox_lane VALUES ('ww1/1/x', 0, NULL)", []).unwrap();
     let mut claims = Vec::new();
     for _ in 0..4 {
-        claims.extend(store.claim_outbound(8, T0).await.unwrap().claims);
+        claims.extend(store.claim_outbound(&app(), 8, T0).await.unwrap().claims);
     }
     assert_eq!(claims.len(), 1);
     assert_eq!(store.dead_letters().await.unwrap().len(), 39);

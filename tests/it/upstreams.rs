@@ -143,7 +143,7 @@ async fn the_doctor_asks_every_upstream_and_key_and_names_the_one_that_fails() {
     net::install_crypto();
     let http = net::http_client(None, Duration::from_secs(5)).unwrap();
     let doctor = Doctor {
-        wecom: wecom::client::Client::new(http.clone(), &config.apps.first.wecom, Clock::System, Arc::default()),
+        wecom: vec![wecom::client::Client::new(http.clone(), &config.apps.first.wecom, Clock::System, Arc::default())],
         model: Router::new(&config.llm, Clock::System, Arc::default()).unwrap(),
         http,
         listen: app.address(),

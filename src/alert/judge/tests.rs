@@ -17,6 +17,8 @@ fn quiet() -> Observation {
         started_at: ago(86_400),
         crashed: false,
         wecom: Wecom::Works { since: ago(86_400) },
+        app: None,
+        others: Vec::new(),
         answers: vec![Answer { at: ago(600), end: End::Answered }],
         set_aside: Vec::new(),
         inbox_waiting_since: None,
@@ -39,6 +41,7 @@ fn settings() -> config::Alerts {
         queue_age: Duration::from_secs(300),
         failed_percent: 30,
         disk_free_mib: 512,
+        app: None,
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{model::id::AgentId, safety::personal::Kind};
 
+mod apps;
 mod secrets;
 
 /// 43 letters.

@@ -32,7 +32,8 @@ fn no_output_shows_a_secret() {
 /// Whatever key a secret is pasted into by mistake, and in whatever form, the faults do not repeat it.
 #[test]
 fn no_fault_quotes_what_was_written() {
-    let keys: Vec<_> = good(&[]).keys().collect();
+    let loaded = good(&[]);
+    let keys: Vec<_> = loaded.keys().collect();
     let mangled =
         ["hunter2 hunter2", "hunter2\u{7f}", "://hunter2", "https://u:1/hunter2@h", "{\"hunter2 \":\"hunter2\"}"];
     let mut told = 0;

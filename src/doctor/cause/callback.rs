@@ -215,15 +215,15 @@ impl Callback {
             ),
             Self::CorpDiffers => Texts::new(
                 [
-                    "接收方不是本企业，{about}",
-                    "wecom.corp_id 与发来回调的企业不同（Token 和密钥是对的）",
-                    "重新复制企业ID，重启 qimate",
+                    "接收方不是本企业或本应用，{about}",
+                    "wecom.corp_id 或 wecom.agent_id 与发来回调的不同（Token 和密钥是对的），或 URL 填到了别的应用",
+                    "重新复制企业ID 和 AgentId，核对每个应用的 URL，重启 qimate",
                     "我的企业 → 企业信息 → 企业ID",
                 ],
                 [
-                    "meant for another enterprise, {about}",
-                    "wecom.corp_id is not that of the enterprise that calls (Token and key are right)",
-                    "copy the 企业ID again and restart",
+                    "meant for another enterprise or application, {about}",
+                    "wecom.corp_id or wecom.agent_id is not that of who calls (Token and key are right), or the URL is another application's",
+                    "copy the 企业ID and the AgentId again, look at the URL of each application, and restart",
                     "我的企业 → 企业信息 → 企业ID",
                 ],
             ),

@@ -106,7 +106,7 @@ impl Cause {
     pub const fn is_advice(self) -> bool {
         matches!(
             self,
-            Self::Setup(Setup::ClockOff)
+            Self::Setup(Setup::ClockOff | Setup::AppGone)
                 | Self::Callback(Callback::PlatformDomain | Callback::Strangers | Callback::Unlucky)
         )
     }

@@ -25,6 +25,8 @@ causes! {
         DatabaseNewer,
         /// The database cannot be read.
         DatabaseUnreadable,
+        /// Messages wait of an application that is not configured.
+        AppGone,
         /// Our clock and WeCom's differ.
         ClockOff,
     }
@@ -49,6 +51,20 @@ impl Setup {
                     "wecom.encoding_aes_key is not the 43 letters and digits of WeCom's console",
                     "copy the EncodingAESKey again",
                     "应用管理 → 自建 → the app → 接收消息 → 设置API接收",
+                ],
+            ),
+            Self::AppGone => Texts::new(
+                [
+                    "有消息属于不再配置的应用（企业ID/AgentId：消息 + 待发送的员工）：{about}",
+                    "这些应用已从 [wecom] 或 [apps] 中移除，没有人处理它们的消息；消息不会丢失",
+                    "重新配置该应用，消息会继续处理；不再需要时可忽略",
+                    "",
+                ],
+                [
+                    "messages wait of applications that are not configured (corp id/AgentId: messages + members owed): {about}",
+                    "these applications were taken out of [wecom] or [apps], so nobody works on their messages; none is lost",
+                    "configure the application again, and they are worked on; or leave them",
+                    "",
                 ],
             ),
             Self::DataDirNotADirectory => Texts::new(

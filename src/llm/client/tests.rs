@@ -75,6 +75,8 @@ impl Fake {
             model: "gpt-4o".to_owned(),
             vision: None,
             upstreams: Vec::new(),
+            allowed: Vec::new(),
+            more_models: Vec::new(),
             system_prompt: String::new(),
             summary_model: None,
             temperature: None,

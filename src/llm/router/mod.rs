@@ -33,6 +33,7 @@ use self::{
     choose::Candidate,
     health::{Health, Standing, Verdict},
     limit::Limiter,
+    offers::Choice,
     ticket::Ticket,
 };
 use super::{
@@ -64,11 +65,10 @@ pub struct Wish<'a> {
 
 /// Knows every upstream. Clones share what they learn.
 #[derive(Clone)]
-pub struct Router(Arc<Inner>);
+pub struct Router(Arc<Inner>, Choice);
 
 struct Inner {
     clock: Clock,
-    default_alias: Arc<str>,
     answer_timeout: Duration,
     max_retries: u32,
     /// No upstreams are listed: there is one way, and nothing to learn about it. It is asked whenever somebody wants
@@ -145,9 +145,8 @@ impl Router {
         board.health.resize(routes.len(), Health::default());
         board.aside.resize(routes.len(), None);
         board.in_flight.resize(routes.len(), 0);
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             clock,
-            default_alias: settings.model.as_str().into(),
             answer_timeout: settings.answer_timeout,
             max_retries: settings.max_retries,
             only_way: settings.upstreams.is_empty(),
@@ -155,7 +154,8 @@ impl Router {
             upstreams,
             board: Mutex::new(board),
             changed: Notify::new(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), Choice::all(&settings.model)))
     }
 
     /// Asks, and waits until the answer begins. Until then a failure leads to the next route and, when each has
@@ -167,7 +167,7 @@ impl Router {
     /// # Errors
     /// [`Error`] of the last attempt; nothing of the answer has come then.
     pub async fn stream(&self, wish: Wish<'_>, request: &ClearedRequest<'_>) -> Result<Answer, Error> {
-        let inner = &self.0;
+        let (inner, wish) = (&self.0, Wish { alias: Some(wish.alias.unwrap_or(&self.1.default)), ..wish });
         let clock = &inner.clock;
         let deadline = clock.uptime().saturating_add(inner.answer_timeout);
         let mut pauses = Pauses::new(inner.max_retries);
@@ -275,13 +275,13 @@ impl Inner {
     }
 
     fn no_such_model(&self, wish: Wish<'_>) -> Error {
-        Error::ModelNotFound { message: format!("no upstream offers {}", wish.alias.unwrap_or(&self.default_alias)) }
+        Error::ModelNotFound { message: format!("no upstream offers {}", wish.alias.unwrap_or_default()) }
     }
 
     /// The best way that is not among `tried`, taken.
     fn pick(this: &Arc<Self>, wish: Wish<'_>, tried: &[usize]) -> Pick {
         let now = this.clock.uptime();
-        let alias = wish.alias.unwrap_or(&this.default_alias);
+        let alias = wish.alias.unwrap_or_default();
         let mut board = this.board();
         let open: Vec<usize> =
             (0..this.routes.len()).filter(|&id| this.leads_to(id, alias, wish.sees) && !tried.contains(&id)).collect();

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::chat::Language,
-    web::status::{FirstPart, LastError, Paused, SetAside, Status, Waiting},
+    web::status::{FirstPart, LastError, Left, OfApp, Paused, SetAside, Status, Waiting, Wecom},
 };
 
 /// The last second that has a date of four digits for its year: what is said elsewhere is not believed beyond that.
@@ -46,7 +46,6 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
     };
     let mut lines = vec![
         line("状态", "state", ready),
-        line("企业微信", "WeCom", wecom(status, words)),
         line("模型", "model", model(status, words)),
         line("回调", "callbacks", callbacks(status, words)),
         line("待处理", "inbox", waiting(status.inbox, words)),
@@ -57,7 +56,7 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
         line("资源", "machine", machine(status, words)),
     ];
     if !status.model.set_aside.is_empty() {
-        lines.insert(3, line("停用的 key", "set aside", set_aside(status, words)));
+        lines.insert(2, line("停用的 key", "set aside", set_aside(status, words)));
     }
     if !status.callbacks.refused.is_empty() {
         let refused: Vec<_> = status
@@ -66,21 +65,47 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
             .iter()
             .map(|(reason, count)| format!("{} {count}", words.either(|| refusal(reason), || reason.as_str())))
             .collect();
-        let place = if status.model.set_aside.is_empty() { 4 } else { 5 };
+        let place = if status.model.set_aside.is_empty() { 3 } else { 4 };
         lines.insert(place, line("被拒绝的回调", "refused callbacks", refused.join(words.either(|| "，", || ", "))));
     }
+    let ways: Vec<_> = match status.apps.as_slice() {
+        [] => vec![line("企业微信", "WeCom", wecom(&status.wecom, words))],
+        several => several.iter().map(|app| line("应用", "app", of_app(app, words))).collect(),
+    };
+    let left = status.left_alone.iter().map(|left| line("未配置的应用", "left alone", left_alone(left, words)));
+    lines.splice(1..1, ways.into_iter().chain(left));
     lines
 }
 
-fn wecom(status: &Status, words: Words) -> String {
-    let token = match status.wecom.access_token_age_seconds {
+/// One of several applications.
+fn of_app(app: &OfApp, words: Words) -> String {
+    let OfApp { name, inbox, outbox, wecom: way } = app;
+    let number = |number: &Option<u64>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+    let (inbox, outbox, way) = (number(inbox), number(outbox), wecom(way, words));
+    words.either(
+        || format!("{name}：{way}；待处理 {inbox}，待发送给 {outbox} 人"),
+        || format!("{name}: {way}; inbox {inbox}, members owed {outbox}"),
+    )
+}
+
+/// What waits of an application that nobody serves.
+fn left_alone(left: &Left, words: Words) -> String {
+    let Left { app, inbox, outbox } = left;
+    words.either(
+        || format!("{app}：{inbox} 条消息和 {outbox} 人的回答在等待；重新配置该应用后继续"),
+        || format!("{app}: {inbox} messages and {outbox} members wait; they go on when it is configured again"),
+    )
+}
+
+fn wecom(way: &Wecom, words: Words) -> String {
+    let token = match way.access_token_age_seconds {
         Some(age) => {
             let age = words.ago(age);
             words.either(|| format!("access_token 于 {age}获取"), || format!("access token fetched {age}"))
         }
         None => words.say("还没有获取过 access_token", "no access token fetched yet"),
     };
-    let Some(Paused { reason, message, since_seconds, again_in_seconds }) = &status.wecom.paused else {
+    let Some(Paused { reason, message, since_seconds, again_in_seconds }) = &way.paused else {
         return words.either(|| format!("可以发送；{token}"), || format!("messages can be sent; {token}"));
     };
     let since = words.time(*since_seconds);

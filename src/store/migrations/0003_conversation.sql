@@ -123,3 +123,27 @@ CREATE TABLE upload (
 CREATE INDEX upload_at ON upload (uploaded_at);
 
 -- Counts of what was held back or masked.
+
+-- Several applications in one process: each works its own lanes. An application is what a lane begins with, up to its
+-- second slash, so nobody has to write it: SQLite computes it from the lane. (Another database stores it.)
+ALTER TABLE inbox_lane ADD COLUMN app TEXT GENERATED ALWAYS AS
+    (substr(lane, 1, instr(lane, '/') + instr(substr(lane, instr(lane, '/') + 1), '/') - 1)) VIRTUAL;
+ALTER TABLE outbox_lane ADD COLUMN app TEXT GENERATED ALWAYS AS
+    (substr(lane, 1, instr(lane, '/') + instr(substr(lane, instr(lane, '/') + 1), '/') - 1)) VIRTUAL;
+DROP INDEX inbox_lane_ready;
+CREATE INDEX inbox_lane_ready ON inbox_lane (app, ready_at) WHERE lease IS NULL;
+DROP INDEX outbox_lane_ready;
+CREATE INDEX outbox_lane_ready ON outbox_lane (app, ready_at) WHERE lease IS NULL;
+
+-- Refused callbacks of each application by its name; '' is that of [wecom]. Moments have the name behind theirs.
+ALTER TABLE refusal RENAME TO refusal_before;
+CREATE TABLE refusal (
+    app      TEXT   NOT NULL DEFAULT '',
+    reason   TEXT   NOT NULL,
+    count    BIGINT NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at  BIGINT NOT NULL,
+    PRIMARY KEY (app, reason)
+) WITHOUT ROWID;
+INSERT INTO refusal (reason, count, first_at, last_at) SELECT reason, count, first_at, last_at FROM refusal_before;
+DROP TABLE refusal_before;

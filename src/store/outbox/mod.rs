@@ -14,14 +14,14 @@ use rusqlite::{Connection, params};
 use self::batch::{Next, next_message};
 use super::{
     Error, LeaseLost, Store,
-    inbox::{Claimed, next_lease},
-    lane::{Queue, lease_lanes, next_ready},
+    inbox::Claimed,
+    lane::{Queue, lease_lanes, next_lease, next_ready},
 };
 use crate::{
     clock::Timestamp,
     model::{
         event::Event,
-        id::{AgentId, CorpId, Lane, MemberId},
+        id::{AgentId, AppKey, CorpId, Lane, MemberId},
         outbound::Outbound,
         reply::ReplyPart,
     },
@@ -142,6 +142,7 @@ impl Store {
     /// [`Error`]: it is not said.
     pub async fn notify(&self, cause: i64, event: &Event, part: ReplyPart, now: Timestamp) -> Result<(), Error> {
         let (lane, to) = (event.lane(), Recipient::of(event));
+        let wake = self.wake_outbox(&lane);
         let work = move |conn: &Connection| {
             let still_of_use = conn
                 .prepare_cached(
@@ -151,18 +152,23 @@ impl Store {
                 .exists([cause])?;
             if still_of_use { insert_part(conn, &lane, &to, cause, NOTICE_PART, &part, now) } else { Ok(()) }
         };
-        self.db.write_then(work, self.wake_outbox()).await
+        self.db.write_then(work, wake).await
     }
 
-    /// Takes the next message of each of up to `limit` free lanes. Where the pace forbids one, the lane rests.
+    /// Takes the next message of each of up to `limit` free lanes of an application. Where the pace forbids one, the lane rests.
     ///
     /// # Errors
     /// [`Error`]: nothing was taken.
-    pub async fn claim_outbound(&self, limit: usize, now: Timestamp) -> Result<Claimed<OutboundClaim>, Error> {
-        let lease = next_lease();
+    pub async fn claim_outbound(
+        &self,
+        app: &AppKey,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Claimed<OutboundClaim>, Error> {
+        let (lease, app) = (next_lease(), app.clone());
         self.db
             .write(move |conn| {
-                let lanes = lease_lanes(conn, Queue::Outbox, lease, limit, now)?;
+                let lanes = lease_lanes(conn, Queue::Outbox, &app, lease, limit, now)?;
                 let mut claims = Vec::with_capacity(lanes.len());
                 for (lane, _) in lanes {
                     match next_message(conn, &lane, lease, now)? {
@@ -171,7 +177,7 @@ impl Store {
                         Next::Nothing => set_free(conn, &lane, lease, None)?,
                     }
                 }
-                Ok(Claimed { claims, next_at: next_ready(conn, Queue::Outbox)? })
+                Ok(Claimed { claims, next_at: next_ready(conn, Queue::Outbox, &app)? })
             })
             .await
     }
@@ -242,7 +248,7 @@ impl Store {
             .execute(params![batch, reason, attempt == Attempt::Unsure, attempt == Attempt::Blocked])?;
             Ok(Ok(()))
         };
-        self.db.write_then(work, self.wake_outbox()).await
+        self.db.write_then(work, self.wake_outbox(&claim.lane)).await
     }
 
     async fn end(
@@ -278,7 +284,7 @@ impl Store {
             set_free(conn, lane.as_str(), lease, more.then_some(now))?;
             Ok(Ok(()))
         };
-        self.db.write_then(work, self.wake_outbox()).await
+        self.db.write_then(work, self.wake_outbox(&claim.lane)).await
     }
 }
 

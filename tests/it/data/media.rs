@@ -8,7 +8,7 @@ use qimate::{
     config::{self, storage::Synchronous},
     model::{
         event::{DedupKey, Event, EventKind},
-        id::{AgentId, CorpId, MemberId},
+        id::{AgentId, AppKey, CorpId, MemberId},
         media::MediaId,
     },
     store::{
@@ -34,7 +34,7 @@ async fn claimed(store: &Store, member: &str) -> Inbound {
     let kind = EventKind::Image { media_id: "m".to_owned(), pic_url: String::new() };
     let event = Arc::new(Event { corp, agent, from, at: T0, dedup, kind });
     store.accept(event, Disposition::Handle, 0, T0, |_| {}).await.unwrap();
-    store.claim_inbound(1, T0).await.unwrap().claims.pop().unwrap()
+    store.claim_inbound(&AppKey::from_stored("ww1/1"), 1, T0).await.unwrap().claims.pop().unwrap()
 }
 
 async fn keep(store: &Store, claim: &Inbound, content: &'static [u8], at: Timestamp) -> MediaId {

@@ -9,7 +9,7 @@ use qimate::{
         conversation::{Exchange, TurnState},
         event::{DedupKey, Event, EventKind},
         file_name::FileName,
-        id::{AgentId, CorpId, MemberId, TurnId},
+        id::{AgentId, AppKey, CorpId, MemberId, TurnId},
         media::MediaId,
         outbound::Said,
         reply::{Attachment, AttachmentKind, Format, ReplyPart},
@@ -26,6 +26,11 @@ use qimate::{
 
 const T0: Timestamp = Timestamp::from_secs(1_790_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// The application of all events here.
+fn app() -> AppKey {
+    AppKey::from_stored("ww1/1")
+}
 
 fn settings(dir: &Path) -> config::Storage {
     config::Storage { data_dir: dir.to_owned(), synchronous: Synchronous::Normal, max_size_mib: None, keep: 24 * HOUR }
@@ -45,7 +50,7 @@ async fn ask(store: &Store, member: &str) {
 
 /// The first part of the answer is committed, the answer still being written.
 async fn half_answer(store: &Store) {
-    let claim = store.claim_inbound(1, T0).await.unwrap().claims.pop().unwrap();
+    let claim = store.claim_inbound(&app(), 1, T0).await.unwrap().claims.pop().unwrap();
     let conversation = store.open_conversation(&claim.lane, T0).await.unwrap();
     let exchange = Exchange { question: "问".to_owned(), pictures: Vec::new(), answer: "半".to_owned() };
     let turn = TurnRecord {
@@ -71,7 +76,7 @@ async fn a_question_whose_answer_was_partly_refused_is_held_like_any_other() {
     let store = Store::open(&settings, T0).unwrap();
     ask(&store, "zhangsan").await;
     half_answer(&store).await;
-    let sending = store.claim_outbound(1, T0).await.unwrap().claims.pop().unwrap();
+    let sending = store.claim_outbound(&app(), 1, T0).await.unwrap().claims.pop().unwrap();
     store.give_up_saying(&sending, "refused", part("发不出去"), T0).await.unwrap().unwrap();
     backup(&settings, &copy, false, T0).unwrap();
     drop(store);
@@ -87,9 +92,9 @@ async fn a_question_whose_answer_was_partly_refused_is_held_like_any_other() {
     assert_eq!(held, [false, true], "the sentence and the question");
 
     let store = Store::open(&settings, T0 + HOUR).unwrap();
-    assert!(store.claim_inbound(1, T0 + HOUR).await.unwrap().claims.is_empty());
+    assert!(store.claim_inbound(&app(), 1, T0 + HOUR).await.unwrap().claims.is_empty());
     assert_eq!(store.retry_dead_letters(None, T0 + HOUR).await.unwrap(), 3);
-    assert_eq!(store.claim_inbound(1, T0 + HOUR).await.unwrap().claims.len(), 1, "asked to, it goes on");
+    assert_eq!(store.claim_inbound(&app(), 1, T0 + HOUR).await.unwrap().claims.len(), 1, "asked to, it goes on");
 }
 
 #[tokio::test]
@@ -98,7 +103,7 @@ async fn a_file_that_waited_is_held_for_its_upload_may_have_been_sent_since() {
     let (settings, copy) = (settings(&dir.path().join("data")), dir.path().join("copy.db"));
     let store = Store::open(&settings, T0).unwrap();
     ask(&store, "ann").await;
-    let claim = store.claim_inbound(1, T0).await.unwrap().claims.pop().unwrap();
+    let claim = store.claim_inbound(&app(), 1, T0).await.unwrap().claims.pop().unwrap();
     let file = ReplyPart::Attachment(Attachment {
         kind: AttachmentKind::File,
         media: MediaId::of(b"123456"),
@@ -112,7 +117,7 @@ async fn a_file_that_waited_is_held_for_its_upload_may_have_been_sent_since() {
     assert_eq!(held.iter().map(|one| (one.member.as_str(), one.is_question)).collect::<Vec<_>>(), [("ann", false)]);
     let store = Store::open(&settings, T0).unwrap();
     assert!(store.dead_letters().await.unwrap()[0].reason.contains("may have been delivered since"));
-    let words = store.claim_outbound(1, T0 + HOUR).await.unwrap().claims.pop().unwrap();
+    let words = store.claim_outbound(&app(), 1, T0 + HOUR).await.unwrap().claims.pop().unwrap();
     assert!(matches!(words.message.said(), Said::Words { .. }), "words are known again by what they say");
 }
 

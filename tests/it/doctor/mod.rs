@@ -158,7 +158,7 @@ fn doctor_of(patient: &Patient) -> Doctor {
     let http = net::http_client(None, Duration::from_secs(5)).unwrap();
     let clock = Clock::System;
     Doctor {
-        wecom: wecom::client::Client::new(http.clone(), &config.apps.first.wecom, clock.clone(), Arc::default()),
+        wecom: vec![wecom::client::Client::new(http.clone(), &config.apps.first.wecom, clock.clone(), Arc::default())],
         model: llm::router::Router::new(&config.llm, clock.clone(), Arc::default()).expect("a router"),
         http,
         listen: patient.daemon,

@@ -187,8 +187,8 @@ impl Patient {
         let conn = rusqlite::Connection::open(self.dir.path().join("qimate.db")).unwrap();
         conn.execute(
             "INSERT INTO outbox (lane, cause, part, corp, agent, member, format, content, state, created_at, ended_at)
-             VALUES ('l', 1, 0, 'c', 1, 'm', 'text', 't', 'sent', 1, 1)",
-            [],
+             VALUES (?1, 1, 0, 'c', 1, 'm', 'text', 't', 'sent', 1, 1)",
+            [format!("{}/{}/m", self.variables["QIMATE_WECOM__CORP_ID"], self.variables["QIMATE_WECOM__AGENT_ID"])],
         )
         .unwrap();
     }
