@@ -126,12 +126,6 @@ impl Lane {
         Self(key)
     }
 
-    /// The application's part of it, `corp/agent`: what the lanes of all its members begin with.
-    pub fn application(&self) -> &str {
-        let slash = self.0.match_indices('/').nth(1);
-        slash.map_or(&self.0, |(at, _)| &self.0[..at])
-    }
-
     /// The key under which the store orders.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -242,7 +236,7 @@ mod tests {
         let corp = CorpId::parse("ww1").expect("id");
         let lane = Lane::new(&corp, AgentId::new(7), &a);
         assert_eq!(lane, Lane::new(&corp, AgentId::new(7), &b));
-        assert_eq!(lane.application(), "ww1/7");
+        assert_eq!(lane.app(), "ww1/7");
     }
 
     #[test]

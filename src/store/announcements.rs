@@ -3,7 +3,7 @@
 //! Members are taken in the order of their lanes, and how far an announcement has come is remembered in the transaction
 //! that puts it into the outbox: a restart neither repeats nor forgets it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,7 +18,7 @@ use crate::{
 
 /// How long an announcement that was shown can be sent.
 pub const VALID: Duration = Duration::from_secs(10 * 60);
-/// Members who wait in the outbox from which on an announcement waits too: answers go first.
+/// Members of the application who wait in the outbox from which on an announcement waits too: answers go first.
 const BUSY: i64 = 32;
 /// The causes of announcements in the outbox are below this, those of alerts above.
 const CAUSES: i64 = -(1 << 40);
@@ -88,7 +88,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, Error> {
         let work = move |conn: &Connection| announce_some(conn, limit, &done, now);
-        self.db.write_then(work, self.wake_outbox()).await
+        let signals = Arc::clone(&self.signals);
+        self.db.write_then(work, move |_| signals.wake_all()).await
     }
 }
 
@@ -134,7 +135,7 @@ const RECIPIENTS: &str = "FROM known_member k WHERE k.lane > ?1 AND k.lane < ?2
 
 /// Where the lanes of an application begin and end.
 fn bounds(lane: &Lane) -> (String, String) {
-    let application = lane.application();
+    let application = lane.app();
     // What follows a slash.
     (format!("{application}/"), format!("{application}0"))
 }
@@ -160,8 +161,8 @@ fn announce_some(
         .optional()?;
     let Some((id, operator, text, reached, sent)) = first else { return Ok(false) };
     let waiting: i64 = conn
-        .prepare_cached("SELECT COUNT(*) FROM (SELECT 1 FROM outbox_lane LIMIT ?1)")?
-        .query_row([BUSY], |row| row.get(0))?;
+        .prepare_cached("SELECT COUNT(*) FROM (SELECT 1 FROM outbox_lane WHERE app = ?2 LIMIT ?1)")?
+        .query_row(params![BUSY, Lane::from_stored(operator.clone()).app()], |row| row.get(0))?;
     if waiting >= BUSY {
         return Ok(true);
     }

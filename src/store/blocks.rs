@@ -44,7 +44,7 @@ impl Store {
     /// # Errors
     /// [`Error`] when the store cannot be read.
     pub async fn blocked_members(&self, beside: &Lane, limit: usize) -> Result<Vec<Blocked>, Error> {
-        let application = beside.application().to_owned();
+        let application = beside.app().to_owned();
         self.db
             .read(move |conn| {
                 conn.prepare_cached(

@@ -16,6 +16,7 @@ impl Store {
         now: Timestamp,
         change: impl Fn(&Connection) -> Result<Vec<ReplyPart>, rusqlite::Error> + Send + 'static,
     ) -> Result<Result<(), LeaseLost>, Error> {
+        let of = claim.lane.clone();
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease(), claim.seq);
         let to = outbox::Recipient::of(&claim.event);
         let signals = Arc::clone(&self.signals);
@@ -28,8 +29,9 @@ impl Store {
             Ok(Ok(()))
         };
         let then = move |_: &Result<(), LeaseLost>| {
-            signals.inbox.notify_one();
-            signals.outbox.notify_one();
+            let wake = signals.of(of.app());
+            wake.inbox.notify_one();
+            wake.outbox.notify_one();
             signals.announcements.notify_one();
         };
         self.db.write_then(work, then).await

@@ -138,6 +138,8 @@ pub struct Store {
 /// its own and for nothing else.
 #[derive(Debug, Default)]
 struct Signals {
+    /// For the one who sends announcements.
+    announcements: Notify,
     of_app: Mutex<HashMap<AppKey, Arc<Wake>>>,
 }
 
@@ -146,7 +148,6 @@ struct Signals {
 struct Wake {
     inbox: Notify,
     outbox: Notify,
-    announcements: Notify,
 }
 
 impl Signals {
