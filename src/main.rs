@@ -1,6 +1,9 @@
 //! The command line: flags and subcommands, and nothing else.
 #![forbid(unsafe_code)]
 
+#[path = "main/team.rs"]
+mod team;
+
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
@@ -70,6 +73,16 @@ enum Command {
     Member {
         #[command(subcommand)]
         action: Member,
+    },
+    /// Who may use how much: plans, whom they are for. A running daemon feels a change at once.
+    Plan {
+        #[command(subcommand)]
+        action: Option<team::Plan>,
+    },
+    /// Let somebody use more than their plan for some days.
+    Grant {
+        #[command(subcommand)]
+        action: team::Grant,
     },
     /// Bring the database to this version without starting.
     Migrate {
@@ -332,6 +345,8 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
             commands::member::export(&config, &userid, out.as_deref())
         }
         Command::Member { action: Member::Erase { userid, yes } } => commands::member::erase(&config, &userid, yes),
+        Command::Plan { action } => action.unwrap_or(team::Plan::List { json: false }).run(&config).await,
+        Command::Grant { action } => action.run(&config).await,
         Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Status { json } => status::status(&config, json).await,
         Command::Upstreams { action: None } => upstreams::list(&config).await,

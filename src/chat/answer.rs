@@ -29,7 +29,7 @@ use crate::{
         client::ChatRequest,
         stream::{Delta, FinishReason},
     },
-    meter::{Charge, Meter, Metered, Payer, QuotaExceeded, Reservation},
+    meter::{Charge, Meter, Metered, Payer, Purpose, Reservation, allowances::Refusal},
     model::{
         conversation::{Conversation, Exchange},
         preferences::Preferences,
@@ -164,7 +164,9 @@ impl Answerer {
             let mut seam = Seam::behind(&so_far);
             // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
             let outcome = {
-                let begin = pin!(self.begin(claim, &turn, conversation, preferences, so_far));
+                let is_first = continuations == 0 && turn.used.is_none();
+                let purpose = if is_first { Purpose::Question } else { Purpose::Further };
+                let begin = pin!(self.begin(claim, &turn, conversation, preferences, so_far, purpose));
                 tokio::select! {
                     biased;
                     () = running.stopped() => Err(Outcome::Stopped),
@@ -182,6 +184,7 @@ impl Answerer {
                         "a cut answer could not be continued");
                     break Outcome::TooLong;
                 }
+                Err(Outcome::Quota(_)) if continuations > 0 => break Outcome::TooLong,
                 Err(outcome) => break outcome,
             };
             let shown = if live.pending().is_empty() { &turn.exchange.answer } else { live.pending() };
@@ -271,6 +274,7 @@ impl Answerer {
         conversation: &Conversation,
         preferences: &'a Preferences,
         answer_so_far: String,
+        purpose: Purpose,
     ) -> Result<Metered<'a>, Outcome> {
         let own = &turn.exchange.pictures;
         let shown = if self.sees(preferences) {
@@ -284,14 +288,15 @@ impl Answerer {
         if shown.of(own).1 > 0 {
             return Err(Outcome::Gone);
         }
-        match self.ask(claim, turn, conversation, preferences, &answer_so_far, &shown).await {
+        let so_far = (answer_so_far.as_str(), purpose);
+        match self.ask(claim, turn, conversation, preferences, so_far, &shown).await {
             Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => {
                 warn!(inbox.seq = claim.seq, turn.id = %turn.id, %error, "the model takes no pictures; is llm.vision right?");
                 if !own.is_empty() {
                     return Err(Outcome::Blind);
                 }
                 let blank = Shown::default();
-                Box::pin(self.ask(claim, turn, conversation, preferences, &answer_so_far, &blank)).await
+                Box::pin(self.ask(claim, turn, conversation, preferences, so_far, &blank)).await
             }
             begun => begun,
         }
@@ -303,7 +308,7 @@ impl Answerer {
         turn: &TurnRecord,
         conversation: &Conversation,
         preferences: &'a Preferences,
-        answer_so_far: &str,
+        (answer_so_far, purpose): (&str, Purpose),
         shown: &Shown<'_>,
     ) -> Result<Metered<'a>, Outcome> {
         let profile = match &self.profiles {
@@ -319,9 +324,9 @@ impl Answerer {
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
             "asking the model");
-        let reservation =
-            self.meter.reserve(payer, preferences.model.as_deref(), prompt.tokens).await.map_err(Outcome::Quota)?;
-        reservation.stream(&ChatRequest::of(prompt.messages)).await.map_err(Outcome::of)
+        let reserved = self.meter.reserve(payer, purpose, preferences.model.as_deref(), prompt.tokens).await;
+        let reservation = reserved.map_err(Outcome::Quota)?;
+        reservation.stream(&mut ChatRequest::of(prompt.messages)).await.map_err(Outcome::of)
     }
 
     /// Takes what the model wrote next, and says what of the answer is finished with it.
@@ -357,10 +362,15 @@ impl Answerer {
     }
 
     /// The permission for one call beside the conversation.
-    pub(super) async fn reserve(&self, claim: &Inbound, input: usize) -> Result<Reservation<'_>, QuotaExceeded> {
+    pub(super) async fn reserve(
+        &self,
+        claim: &Inbound,
+        purpose: Purpose,
+        input: usize,
+    ) -> Result<Reservation<'_>, Refusal> {
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
-        self.meter.reserve(payer, None, input).await
+        self.meter.reserve(payer, purpose, None, input).await
     }
 
     /// Whether a piece of the answer may be shown. What comes behind one that may not is not shown either.

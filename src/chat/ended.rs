@@ -33,7 +33,7 @@ impl Turns {
 }
 
 /// The state in which a turn is saved.
-pub(super) fn state_of(outcome: &Outcome, charge: Charge) -> TurnState {
+pub(super) fn state_of(outcome: &Outcome, charge: &Charge) -> TurnState {
     let usage = charge.usage();
     match outcome {
         Outcome::Complete | Outcome::TooLong => TurnState::Answered { usage },

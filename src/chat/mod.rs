@@ -11,6 +11,7 @@ pub mod lately;
 pub mod dispatch;
 
 pub mod album;
+mod allowance;
 pub mod announcer;
 pub mod answer;
 mod blocks;

@@ -1,7 +1,7 @@
 //! How an answer ended, and what that means to the member, to the figures and to the alerts.
 
 use super::{seeing::Unseen, texts::Failure};
-use crate::{alert::observation::End, llm::error::Error, meter::QuotaExceeded, metrics::TurnResult};
+use crate::{alert::observation::End, llm::error::Error, meter::allowances::Refusal, metrics::TurnResult};
 
 /// How an answer ended.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub enum Outcome {
     /// A picture of the question is kept no longer.
     Gone,
     /// The member may not use more for now.
-    Quota(QuotaExceeded),
+    Quota(Refusal),
     /// The model failed.
     Model(Error),
 }
@@ -50,7 +50,8 @@ impl Outcome {
     /// What the member must be told about it.
     pub const fn failure(&self) -> Option<Failure<'_>> {
         match self {
-            Self::Complete | Self::Stopped => None,
+            // Of the allowance there is more to say than a sentence.
+            Self::Complete | Self::Stopped | Self::Quota(_) => None,
             Self::TooLong => Some(Failure::TooLong),
             Self::Empty => Some(Failure::Empty),
             Self::Filtered => Some(Failure::Filtered),
@@ -58,7 +59,6 @@ impl Outcome {
             Self::Withheld => Some(Failure::Withheld),
             Self::Blind => Some(Failure::Blind),
             Self::Gone => Some(Failure::Unseen(&Unseen::Gone)),
-            Self::Quota(quota) => Some(Failure::Quota(quota)),
             Self::Model(error) => Some(Failure::Model(error)),
         }
     }

@@ -25,7 +25,7 @@ use crate::{
         stream::{Delta, FinishReason},
         tokens::{self, MESSAGE_OVERHEAD},
     },
-    meter::{Charge, Meter, Payer, QuotaExceeded},
+    meter::{Charge, Meter, Payer, Purpose, allowances::Refusal},
     model::{
         conversation::{Conversation, Exchange},
         id::{AgentId, CorpId, Lane, MemberId},
@@ -136,7 +136,7 @@ enum Failure {
     #[error("the store cannot be used")]
     Store(#[from] store::Error),
     #[error("the member's allowance is used up")]
-    Quota(#[from] QuotaExceeded),
+    Quota(#[from] Refusal),
     #[error("the model did not answer")]
     Model(#[from] llm::error::Error),
     #[error("the model took longer than {} s", LIMIT.as_secs())]
@@ -220,9 +220,9 @@ impl Work {
         let tokens = prompt.iter().map(|message| tokens::estimate(&message.content) + MESSAGE_OVERHEAD).sum();
         let until = self.clock.uptime().saturating_add(LIMIT);
         let left = || until.saturating_sub(self.clock.uptime());
-        let reservation = self.meter.reserve(payer, self.model.as_deref(), tokens).await?;
-        let request = ChatRequest::of(prompt);
-        let began = self.clock.timeout(left(), reservation.stream(&request)).await;
+        let reservation = self.meter.reserve(payer, Purpose::Further, self.model.as_deref(), tokens).await?;
+        let mut request = ChatRequest::of(prompt);
+        let began = self.clock.timeout(left(), reservation.stream(&mut request)).await;
         let mut stream = began.map_err(|_| Failure::TooLong)??;
         let mut text = String::new();
         let ended = loop {
@@ -243,6 +243,10 @@ impl Work {
             }
         };
         let charge = stream.settle();
+        // It is used, whatever comes of it.
+        if let Some(used) = charge.used() {
+            self.store.add_use(*used, self.clock.now()).await?;
+        }
         ended?;
         text.truncate(text.floor_char_boundary(bytes));
         let text = text.trim().to_owned();

@@ -92,6 +92,7 @@ pub struct Turns {
     pub(super) began: Duration,
     /// Whether the bot can speak.
     pub(super) speaks: bool,
+    pub(super) team: config::Team,
     /// Whether questions and answers are logged.
     log_texts: bool,
 }
@@ -133,9 +134,15 @@ impl Turns {
             operators: Vec::new(),
             blocks,
             began,
+            team: config::Team::default(),
             speaks: false,
             log_texts: false,
         }
+    }
+
+    /// Speaks of allowances in these words.
+    pub fn with_team(self, team: config::Team) -> Self {
+        Self { team, ..self }
     }
 
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).
@@ -297,6 +304,7 @@ impl Turns {
             through: claim.seq,
             parts: 0,
             state: TurnState::Running,
+            used: None,
         };
         let held = self.stops.hold(&claim.lane);
         let mut together = Together::new(&self.joining, &held, senses, Last::of(claim));
@@ -346,6 +354,7 @@ impl Turns {
                     debug!(inbox.seq = claim.seq, rows = joined.rows.len(), "more came that belongs to a question");
                     spent = spent.and(joined.charge);
                     (turn, rows) = (joined.turn, joined.rows);
+                    turn.used = spent.used();
                 }
             }
         };
@@ -362,6 +371,7 @@ impl Turns {
         if let Some(failure) = outcome.failure() {
             parts.extend(self.own_words(claim, Text::Failed(failure, turn.id)).await);
         }
+        parts.extend(self.about_allowance(&outcome, &charge, &preferences));
         turn.exchange.answer.push_str(&rest);
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let mut rest = Rest { first_part, parts, begins_here };
@@ -371,7 +381,8 @@ impl Turns {
         }
         drop(running);
         let Rest { first_part, parts, begins_here } = rest;
-        turn.state = ended::state_of(&outcome, charge);
+        turn.state = ended::state_of(&outcome, &charge);
+        turn.used = charge.used();
         if let Some(end) = outcome.end() {
             self.lately.question_ended(end);
         }
@@ -428,6 +439,7 @@ impl Turns {
             through,
             parts: first_part + u32::try_from(parts.len()).unwrap_or(0),
             state: TurnState::Failed { reason: "broke every worker".to_owned(), usage: Charge::NOTHING.usage() },
+            used: None,
         };
         self.memory.forget(&claim.lane).await;
         self.finish(claim, Ending::Turn { turn, first_part, parts }).await;

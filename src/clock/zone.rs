@@ -3,10 +3,7 @@
 
 use std::fmt;
 
-use jiff::{
-    civil::{Date, Weekday},
-    tz::TimeZone,
-};
+use jiff::{RoundMode, ToSpan, Unit, Zoned, ZonedRound, civil::Weekday, tz::TimeZone};
 
 use super::Timestamp;
 
@@ -54,19 +51,12 @@ impl Zone {
 
     /// When the day began there that `at` is in.
     pub fn start_of_day(&self, at: Timestamp) -> Timestamp {
-        self.start(at, |there| there)
+        self.day(at).map_or(at, |(from, _)| from)
     }
 
     /// When the month began there that `at` is in.
     pub fn start_of_month(&self, at: Timestamp) -> Timestamp {
-        self.start(at, Date::first_of_month)
-    }
-
-    fn start(&self, at: Timestamp, of: impl Fn(Date) -> Date) -> Timestamp {
-        let there = self.0.to_datetime(jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default());
-        // A day that has no midnight, since the clocks are set then, begins at the first moment that it has.
-        let start = of(there.date()).to_zoned(self.0.clone());
-        start.map_or(at, |start| Timestamp::from_millis(start.timestamp().as_millisecond()))
+        self.month(at).map_or(at, |(from, _)| from)
     }
 
     /// What calendars and clocks show there at `at`. A time that no calendar has (beyond the year 9999) is shown as the
@@ -83,6 +73,54 @@ impl Zone {
             minute: there.minute(),
         }
     }
+}
+
+/// A stretch of the calendar: its first moment, and the first one after it.
+pub type Stretch = (Timestamp, Timestamp);
+
+/// Stretches of the calendar around a moment, each in one piece also where clocks are set: an hour that comes twice is
+/// two, and a day may have 23 or 25 of them and begin after midnight. `None` beyond the years that a calendar knows.
+impl Zone {
+    /// From one whole hour to the next.
+    pub fn hour(&self, at: Timestamp) -> Option<Stretch> {
+        let from = self.at(at)?.round(ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc)).ok()?;
+        let until = from.checked_add(1.hour()).ok()?;
+        Some(stretch(&from, &until))
+    }
+
+    /// From one midnight to the next.
+    pub fn day(&self, at: Timestamp) -> Option<Stretch> {
+        days(&self.at(at)?, 1)
+    }
+
+    /// From one Monday to the next.
+    pub fn week(&self, at: Timestamp) -> Option<Stretch> {
+        let at = self.at(at)?;
+        let monday = at.checked_sub(i64::from(at.weekday().to_monday_zero_offset()).days()).ok()?;
+        days(&monday, 7)
+    }
+
+    /// From one first of the month to the next.
+    pub fn month(&self, at: Timestamp) -> Option<Stretch> {
+        let first = self.at(at)?.first_of_month().ok()?;
+        let next = first.checked_add(1.month()).ok()?;
+        Some(stretch(&first.start_of_day().ok()?, &next.start_of_day().ok()?))
+    }
+
+    fn at(&self, at: Timestamp) -> Option<Zoned> {
+        Some(jiff::Timestamp::from_millisecond(at.as_millis()).ok()?.to_zoned(self.0.clone()))
+    }
+}
+
+fn days(first: &Zoned, count: i64) -> Option<Stretch> {
+    let from = first.start_of_day().ok()?;
+    let until = first.checked_add(count.days()).ok()?.start_of_day().ok()?;
+    Some(stretch(&from, &until))
+}
+
+fn stretch(from: &Zoned, until: &Zoned) -> Stretch {
+    let at = |zoned: &Zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond());
+    (at(from), at(until))
 }
 
 impl fmt::Display for Zone {

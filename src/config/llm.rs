@@ -1,6 +1,10 @@
 //! `[llm]`: the model.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -11,7 +15,7 @@ use super::{
     upstream::{OfferedModel, Upstream, upstreams},
     url,
 };
-use crate::secret::Secret;
+use crate::{model::quota::amounts::Price, secret::Secret};
 
 /// The section's values.
 #[derive(Clone, Debug)]
@@ -59,6 +63,25 @@ pub struct Llm {
 }
 
 impl Llm {
+    /// What the models cost, by alias. Where upstreams ask different prices for one, the highest: a limit must hold
+    /// whichever answers.
+    pub fn prices(&self) -> HashMap<Arc<str>, Price> {
+        let mut prices: HashMap<Arc<str>, Price> = HashMap::new();
+        for offered in self.upstreams.iter().flat_map(|upstream| &upstream.models) {
+            let price = prices.entry(Arc::clone(&offered.alias)).or_default();
+            price.input = price.input.max(offered.input_price.unwrap_or(0));
+            price.output = price.output.max(offered.output_price.unwrap_or(0));
+        }
+        prices
+    }
+
+    /// The aliases that can be asked for.
+    pub fn aliases(&self) -> BTreeSet<Arc<str>> {
+        let offered = self.upstreams.iter().flat_map(|upstream| &upstream.models);
+        let aliases: BTreeSet<_> = offered.map(|offered| Arc::clone(&offered.alias)).collect();
+        if aliases.is_empty() { [Arc::from(self.model.as_str())].into() } else { aliases }
+    }
+
     /// Every upstream: those that are listed, or the one that the three settings make.
     pub fn all_upstreams(&self) -> Vec<Upstream> {
         if !self.upstreams.is_empty() {

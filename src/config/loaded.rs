@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Pictures, Platform, Safety, Server,
-    Storage, Tls, Voice, app, layers,
+    Storage, Team, Tls, Voice, app, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -80,6 +80,7 @@ impl Config {
         let voice = Voice::read(reader);
         let images = Images::read(reader);
         let safety = Safety::read(reader);
+        let team = Team::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
         if let (Ok(alerts), Ok(apps)) = (&alerts, &apps) {
@@ -96,6 +97,7 @@ impl Config {
             voice: voice?,
             images: images?,
             safety: safety?,
+            team: team?,
             storage: storage?,
             alerts: alerts?,
             log: log?,

@@ -31,6 +31,7 @@ pub mod server;
 mod setting;
 pub mod storage;
 mod suggest;
+pub mod team;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -58,6 +59,7 @@ pub use self::{
     safety::Safety,
     server::Server,
     storage::Storage,
+    team::Team,
     tls::Tls,
     upstream::Upstream,
     voice::Voice,
@@ -85,6 +87,8 @@ pub struct Config {
     pub images: Images,
     /// `[safety]`
     pub safety: Safety,
+    /// `[team]`
+    pub team: Team,
     /// `[storage]`
     pub storage: Storage,
     /// `[alerts]`

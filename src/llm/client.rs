@@ -47,12 +47,14 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// What it may call; `None` for most questions.
     pub tooling: Option<Box<Tooling>>,
+    /// The most model tokens that the answer may have, where it is fewer than the settings allow.
+    pub most_output: Option<u32>,
 }
 
 impl ChatRequest {
     /// Only words, nothing to call.
     pub const fn of(messages: Vec<Message>) -> Self {
-        Self { messages, tooling: None }
+        Self { messages, tooling: None, most_output: None }
     }
 }
 
@@ -163,6 +165,7 @@ impl Client {
         let (settings, dialect) = (&self.settings.common, self.settings.dialect);
         let tooling = request.tooling.as_deref();
         let offers = tooling.map_or(&[][..], |tooling| &tooling.offers);
+        let most_output = settings.max_output_tokens.into_iter().chain(request.most_output).min();
         let body = Request {
             model,
             messages: Messages { messages: &request.messages, rounds: tooling.map_or(&[], |tooling| &tooling.rounds) },
@@ -173,7 +176,7 @@ impl Client {
             stream_options: dialect.stream_options.then_some(StreamOptions { include_usage: true }),
             temperature: settings.temperature,
             reasoning_effort: settings.reasoning_effort.as_deref(),
-            limit: settings.max_output_tokens.map(|tokens| OutputLimit::for_model(dialect.limit, model, tokens)),
+            limit: most_output.map(|tokens| OutputLimit::for_model(dialect.limit, model, tokens)),
             extra: &self.settings.extra_body,
         };
         match serde_json::to_vec(&body) {

@@ -14,5 +14,6 @@ pub mod outbound;
 pub mod pace;
 pub mod preferences;
 pub mod profile;
+pub mod quota;
 pub mod reply;
 pub mod template;

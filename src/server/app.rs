@@ -25,7 +25,7 @@ use crate::{
     clock::Clock,
     config::Config,
     llm::{self, router::Router},
-    meter::{House, Meter},
+    meter::{House, Meter, allowances::Allowances},
     metrics::Metrics,
     model::id::AppKey,
     net,
@@ -45,6 +45,7 @@ pub(super) struct Shared {
     pub(super) stops: Stops,
     pub(super) model: Router,
     pub(super) lately: Arc<Lately>,
+    pub(super) allowances: Arc<Allowances>,
     /// What everything goes through that is sent to a model.
     pub(super) house: House,
 }
@@ -142,10 +143,11 @@ fn turns(
     wecom: &Client,
     shared: &Shared,
 ) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
-    let Shared { store, clock, metrics, stops, model, lately, house } = shared;
+    let Shared { store, clock, metrics, stops, model, lately, house, allowances } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
     let model = model.offering(&config.llm.model, &config.llm.allowed);
-    let meter = Meter::new(model, counter, house.clone(), Arc::clone(metrics));
+    let (house, allowances) = (house.clone(), Arc::clone(allowances));
+    let meter = Meter::new(model, counter, house, Arc::clone(metrics), allowances, &config.llm);
     let meter = Arc::new(meter.with_painter(painter(config, clock)?).with_speaker(speaker(config, clock)?));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let turns = Turns::new(
@@ -158,6 +160,7 @@ fn turns(
         Arc::clone(lately),
     )
     .with_pictures(wecom.clone(), &config.pictures)
+    .with_team(config.team.clone())
     .with_hearing(hearing(config, wecom.clone(), clock)?)
     .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
     .with_cards(wecom.clone())

@@ -11,7 +11,8 @@ use crate::{
     chat::announcer::Announcer,
     clock::Clock,
     config,
-    store::{Store, sightings::Sightings},
+    meter::allowances::Allowances,
+    store::{self, Store, sightings::Sightings},
 };
 
 /// How often the store is asked whether a command changed it.
@@ -95,7 +96,20 @@ impl Server {
     /// # Errors
     /// A part ended that must not: the process should end too, and be started again.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let Self { config, clock, store, listener, router, tls, operations, apps, watch, webhook, standing } = self;
+        let Self {
+            config,
+            clock,
+            store,
+            listener,
+            router,
+            tls,
+            operations,
+            apps,
+            watch,
+            webhook,
+            standing,
+            allowances,
+        } = self;
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
         let (acceptor, keeper) = tls.unzip();
@@ -118,7 +132,7 @@ impl Server {
         });
         let sightings: Vec<_> = apps.iter().map(|app| Arc::clone(&app.sightings)).collect();
         parts.spawn(save_sightings(sightings.clone(), store.clone(), clock.clone(), stop.soft.clone()));
-        parts.spawn(watch_commands(store.clone(), clock.clone(), stop.soft.clone()));
+        parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         for app in apps {
             app.start(&mut parts, &stop.soft);
@@ -161,15 +175,22 @@ async fn deadline(stop: &Stop, clock: &Clock, limit: Duration) {
     }
 }
 
-/// Lets a command such as `qimate dead-letters retry` be felt at once.
-async fn watch_commands(store: Store, clock: Clock, stop: CancellationToken) {
+/// Lets a command such as `qimate dead-letters retry` or `qimate plan` be felt at once.
+async fn watch_commands(store: Store, clock: Clock, allowances: Arc<Allowances>, stop: CancellationToken) {
     let mut seen = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep(FOREIGN_CHANGES) => {}
         }
-        match store.notice_foreign_changes(seen).await {
+        let noticed = async {
+            let version = store.notice_foreign_changes(seen).await?;
+            if version != seen {
+                allowances.reload().await?;
+            }
+            Ok::<_, store::Error>(version)
+        };
+        match noticed.await {
             Ok(version) => seen = version,
             Err(error) => debug!(%error, "could not look for changes by commands"),
         }

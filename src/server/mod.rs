@@ -34,7 +34,7 @@ use crate::{
     config::{self, Config, chat::Language},
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
-    meter::{House, tally::Tally},
+    meter::{House, allowances::Allowances, tally::Tally},
     metrics::Metrics,
     net,
     safety::guard::Guard,
@@ -60,6 +60,7 @@ pub struct Server {
     watch: Watch,
     webhook: Option<Webhook>,
     standing: Arc<Standing>,
+    allowances: Arc<Allowances>,
 }
 
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
@@ -84,6 +85,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         stops.request(&lane, seq);
     }
     let tally = Arc::new(Tally::new(clock.clone()));
+    let allowances = Allowances::open(store.clone(), clock.clone(), config.chat.time_zone.clone()).await;
+    let allowances = Arc::new(allowances.context("cannot read the plans")?);
     let shared = Shared {
         store: store.clone(),
         clock: clock.clone(),
@@ -92,6 +95,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         model: model.clone(),
         lately: Arc::clone(&lately),
         house: house(&config, &clock, &tally)?,
+        allowances: Arc::clone(&allowances),
     };
     let (mut wecom, mut apps) = (Vec::new(), Vec::new());
     for app in config.apps.iter() {
@@ -137,7 +141,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let paths = apps.iter().map(|app| app.path.as_str()).collect::<Vec<_>>().join(", ");
     info!(address = %listener.local_addr()?, scheme, path = %paths, "listening");
-    Ok(Server { config, clock, store, listener, router, tls, operations, apps, watch, webhook, standing })
+    Ok(Server { config, clock, store, listener, router, tls, operations, apps, watch, webhook, standing, allowances })
 }
 
 /// The rules for what is sent to models and comes from them.

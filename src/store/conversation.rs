@@ -2,7 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, LeaseLost, Store, facts, inbox::Inbound, outbox, summaries};
+use super::{
+    Error, LeaseLost, Store, facts,
+    inbox::Inbound,
+    outbox, summaries,
+    used::{self, Use},
+};
 use crate::{
     clock::Timestamp,
     model::{
@@ -29,6 +34,8 @@ pub struct TurnRecord {
     pub parts: u32,
     /// How it stands.
     pub state: TurnState,
+    /// What its model calls count for; saved when it ends.
+    pub used: Option<Box<Use>>,
 }
 
 impl TurnRecord {
@@ -75,7 +82,10 @@ impl TurnRecord {
         ])?;
         conn.prepare_cached("UPDATE conversation SET last_at = ?2 WHERE id = ?1")?
             .execute(params![self.conversation, now.as_millis()])?;
-        Ok(())
+        match &self.used {
+            Some(used) if ended => used::add(conn, used, now),
+            _ => Ok(()),
+        }
     }
 }
 

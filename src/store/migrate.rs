@@ -15,6 +15,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0001_main_path.sql"),
     include_str!("migrations/0002_operations.sql"),
     include_str!("migrations/0003_conversation.sql"),
+    include_str!("migrations/0004_team.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put

@@ -22,6 +22,7 @@ pub mod media;
 pub mod member;
 pub mod migrate;
 pub mod outbox;
+pub mod plans;
 pub mod preferences;
 pub mod profiles;
 mod prune;
@@ -31,6 +32,7 @@ mod setting;
 pub mod sightings;
 pub mod summaries;
 pub mod usage;
+pub mod used;
 
 use std::{
     collections::HashMap,

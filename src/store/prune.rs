@@ -81,6 +81,14 @@ const UPLOADS: &str = "DELETE FROM upload WHERE (corp, hash, kind, name, repetit
 /// How long WeCom has it, and a day.
 const UPLOAD_KEPT: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 
+/// What was used is kept for the longest window that looks back at it, a month, and as long again.
+const USED_KEPT: Duration = Duration::from_secs(62 * 24 * 60 * 60);
+const USED: [&str; 2] = [
+    "DELETE FROM used WHERE (subject, quarter) IN
+     (SELECT subject, quarter FROM used WHERE ?1 > 0 AND quarter >= 0 AND quarter < ?3 LIMIT ?2)",
+    "DELETE FROM allowance WHERE id IN (SELECT id FROM allowance WHERE ?1 > 0 AND until < ?3 LIMIT ?2)",
+];
+
 pub(super) async fn prune(db: &Db, now: Timestamp, keep: Duration) -> Result<usize, Error> {
     let before = now - keep;
     let mut total = in_batches(db, TOMBSTONES, i64::MAX, now - TOMBSTONE_KEPT).await?;
@@ -90,6 +98,9 @@ pub(super) async fn prune(db: &Db, now: Timestamp, keep: Duration) -> Result<usi
             .read(move |conn| conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)))
             .await?;
         total += in_batches(db, delete, below, before).await?;
+    }
+    for delete in USED {
+        total += in_batches(db, delete, i64::MAX, now - USED_KEPT).await?;
     }
     for delete in UNORDERED {
         total += in_batches(db, delete, i64::MAX, before).await?;

@@ -25,7 +25,6 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     // It plays WeCom from outside: of the protocol it may use the cryptography, of us nothing else.
     ("sandbox", &["chat", "doctor", "store", "meter", "alert", "llm", "config"]),
     ("wecom", &["store", "llm"]),
-    ("meter", &["store"]),
     ("alert", &["llm"]),
     ("doctor", &["meter", "alert"]),
     ("store", &["llm"]),

@@ -41,6 +41,7 @@ mod safety;
 mod setup;
 mod spoken;
 mod store;
+mod team;
 mod turn;
 mod upstreams;
 mod voice;

@@ -68,6 +68,7 @@ fn turn(conversation: i64, question: &str, answer: &str) -> Ending {
         through: 0,
         parts: 0,
         state: TurnState::Answered { usage: Usage::default() },
+        used: None,
     };
     Ending::Turn { turn, first_part: 0, parts: Vec::new() }
 }

@@ -15,7 +15,7 @@ use crate::{
     config::chat::Language,
     llm::{self, images::Painted},
     media::picture::{self, Unusable},
-    meter::{Charge, QuotaExceeded},
+    meter::{Charge, Purpose, allowances::Refusal},
     metrics::TurnResult,
     model::{
         conversation::{Exchange, TurnState, Unfinished},
@@ -38,7 +38,7 @@ const SHOWN_BYTES: usize = 10 * 1024 * 1024;
 pub enum Undrawn {
     /// The member may not use more for now.
     #[error("quota exceeded: {0}")]
-    Quota(QuotaExceeded),
+    Quota(Refusal),
     /// The model failed, or may not.
     #[error("the picture could not be made")]
     Model(#[source] llm::error::Error),
@@ -90,6 +90,7 @@ impl Turns {
             through: claim.seq,
             parts: 0,
             state: TurnState::Running,
+            used: None,
         };
         let drawn = match self.kept(unfinished).await {
             Some(drawn) => Some(Ok(drawn)),
@@ -109,6 +110,7 @@ impl Turns {
                     tokens.output = usage.output, "drew a picture for {member} in {ms} ms");
                 turn.exchange.answer = Text::Drawn.render(language);
                 turn.state = TurnState::Answered { usage };
+                turn.used = charge.used();
                 self.lately.question_ended(End::Answered);
                 (vec![picture_part(media, language)], TurnResult::Answered)
             }
@@ -120,7 +122,11 @@ impl Turns {
                 if let Undrawn::Model(error) = &undrawn {
                     self.lately.model_failed(error.kind(), reason);
                 }
-                (self.own_words(claim, Text::Failed(Failure::Undrawn(&undrawn), id)).await, undrawn.result())
+                let said = match &undrawn {
+                    Undrawn::Quota(refusal) => self.not_allowed(refusal, &preferences),
+                    _ => self.own_words(claim, Text::Failed(Failure::Undrawn(&undrawn), id)).await,
+                };
+                (said, undrawn.result())
             }
             None => {
                 info!(turn.id = %id, inbox.seq = claim.seq, "{member} stopped a picture after {ms} ms");
@@ -147,7 +153,11 @@ impl Turns {
     }
 
     async fn paint(&self, claim: &Inbound, turn: &mut TurnRecord, wish: &str) -> Result<Drawn, Undrawn> {
-        let reservation = self.answerer.reserve(claim, llm::tokens::estimate(wish)).await.map_err(Undrawn::Quota)?;
+        let reservation = self
+            .answerer
+            .reserve(claim, Purpose::Question, llm::tokens::estimate(wish))
+            .await
+            .map_err(Undrawn::Quota)?;
         let (painted, charge) = reservation.paint(wish).await.map_err(Undrawn::Model)?;
         let file = match painted {
             Painted::File(file) => file,

@@ -24,7 +24,7 @@ use crate::{
         voice::{Recording, Unusable},
         wav,
     },
-    meter::{Charge, QuotaExceeded},
+    meter::{Charge, Purpose, allowances::Refusal},
     model::{
         conversation::TurnState,
         file_name::FileName,
@@ -61,7 +61,7 @@ pub struct Speaking {
 #[derive(Debug, thiserror::Error)]
 enum Unspoken {
     #[error("quota exceeded: {0}")]
-    Quota(QuotaExceeded),
+    Quota(Refusal),
     #[error("the model did not speak")]
     Model(#[source] llm::error::Error),
     #[error("what the model spoke cannot be used")]
@@ -164,7 +164,7 @@ impl Turns {
         let _seat = speaking.seats.acquire().await.map_err(|_| Unspoken::Broken)?;
         let (mut parts, mut charge) = (Vec::new(), Charge::NOTHING);
         for text in spoken {
-            let reserved = self.answerer.reserve(claim, 0).await.map_err(Unspoken::Quota)?;
+            let reserved = self.answerer.reserve(claim, Purpose::Further, 0).await.map_err(Unspoken::Quota)?;
             let (sound, cost) = reserved.speak(text).await.map_err(Unspoken::Model)?;
             charge = charge.and(cost);
             let encoder = speaking.encoders.acquire().await.map_err(|_| Unspoken::Broken)?;

@@ -100,7 +100,7 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, tls, apps, llm, chat, pictures, voice, images, safety, storage, alerts, log, platform } =
+    let Config { server, tls, apps, llm, chat, pictures, voice, images, safety, team, storage, alerts, log, platform } =
         good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
     assert_eq!((apps.first.wecom.agent_id, apps.first.wecom.proxy), (AgentId::new(1_000_002), None));
@@ -116,6 +116,7 @@ fn the_defaults_are_the_examples() {
         (None, None, None, Duration::from_secs(180))
     );
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
+    assert_eq!((team.currency.as_str(), team.contact), ("元", None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));
     assert_eq!((platform, server.check_at_start), (Platform::Any, true));

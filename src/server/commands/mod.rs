@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod import_cow;
 pub mod member;
+pub mod plan;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use sha1::{Digest, Sha1};
 
-use super::{lanes, open};
+use super::{OF_MEMBER, lanes, open};
 use crate::{
     clock::Timestamp,
     config,
@@ -63,6 +63,9 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
     let mut rows = 0;
     for lane in lanes(&conn, member)? {
         rows += erase_lane(&mut conn, &settings.data_dir, &lane, now)?;
+    }
+    for table in ["used", "allowance", "plan_of"] {
+        rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_MEMBER}"), [member.key()])?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;
     Ok(Erased { rows, rewritten, log_emptied, copies: copies(&settings.data_dir)? })

@@ -19,6 +19,10 @@ use crate::{clock::Timestamp, config, model::id::MemberId};
 const MEMBER_OF_LANE: &str =
     "substr(substr(lane, instr(lane, '/') + 1), instr(substr(lane, instr(lane, '/') + 1), '/') + 1)";
 
+/// Rows that count or allow something for a member, whose subject is `member/corp/userid`; a corp id holds no slash.
+const OF_MEMBER: &str =
+    "subject LIKE 'member/%' AND substr(substr(subject, 8), instr(substr(subject, 8), '/') + 1) = ?1";
+
 fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
     if !settings.data_dir.join(FILE).exists() {
         return Err(Error::Missing(settings.data_dir.clone()));
@@ -128,7 +132,27 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
         }));
     }
     let at: String = moment.query_row(&with_time("SELECT TIME(?1)"), [now.as_millis()], |row| row.get(0))?;
-    Ok(json!({ "member": member.as_str(), "exported_at": at, "applications": applications }))
+    let used = rows(
+        &moment,
+        &format!(
+            "SELECT json_object('until', TIME(last_at), 'ever', json(iif(quarter < 0, 'true', 'false')),
+                 'requests', requests, 'tokens', tokens, 'money_micros', money)
+             FROM used WHERE {OF_MEMBER} ORDER BY quarter"
+        ),
+        member.key(),
+    )?;
+    let granted = rows(
+        &moment,
+        &format!(
+            "SELECT json_object('granted_at', TIME(granted_at), 'until', TIME(until), 'requests', requests,
+                 'tokens', tokens, 'money_micros', money, 'reason', reason)
+             FROM allowance WHERE {OF_MEMBER} ORDER BY id"
+        ),
+        member.key(),
+    )?;
+    Ok(json!({
+        "member": member.as_str(), "exported_at": at, "applications": applications, "used": used, "granted": granted,
+    }))
 }
 
 /// Runs `sql`, which gives one JSON text a row.

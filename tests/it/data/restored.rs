@@ -60,6 +60,7 @@ async fn half_answer(store: &Store) {
         through: claim.seq,
         parts: 1,
         state: TurnState::Running,
+        used: None,
     };
     store.append(&claim, turn, 0, vec![part("半")], T0).await.unwrap().unwrap();
 }

@@ -1,5 +1,7 @@
 //! What the bot itself says: help, notices, failures. Chinese and English side by side, so that neither is forgotten.
 
+pub mod quota;
+
 use super::{
     command::{TABLE, Who},
     hearing::Unheard,
@@ -9,7 +11,6 @@ use super::{
 use crate::{
     config::chat::Language,
     llm,
-    meter::QuotaExceeded,
     model::{event::EventKind, id::TurnId},
 };
 
@@ -93,8 +94,6 @@ pub enum Failure<'a> {
     Refused,
     /// The rules of this house hold back the rest of the answer.
     Withheld,
-    /// The allowance is used up.
-    Quota(&'a QuotaExceeded),
     /// A voice message gave no words.
     Unheard(&'a Unheard),
     /// A picture could not be looked at.
@@ -173,9 +172,6 @@ impl Text<'_> {
                     Failure::Filtered => "这个问题的回答被模型服务商的内容审核拦下了，请换个说法再试。".to_owned(),
                     Failure::Empty => "抱歉，模型这次没有给出回答，请再问一次。".to_owned(),
                     Failure::Internal => "抱歉，我这边出了故障，没能回答。请再发一次。".to_owned(),
-                    Failure::Quota(quota) => {
-                        format!("额度已用完（已用 {}，上限 {}），请稍后再试或联系管理员。", quota.used, quota.limit)
-                    }
                     Failure::Unheard(unheard) => chinese_unheard(unheard).to_owned(),
                     Failure::Unseen(unseen) => chinese_unseen(unseen).to_owned(),
                     Failure::Blind => CHINESE_BLIND.to_owned(),
@@ -259,10 +255,6 @@ impl Text<'_> {
                     }
                     Failure::Empty => "Sorry, the model gave no answer this time. Please ask again.".to_owned(),
                     Failure::Internal => "Sorry, something broke on my side. Please send it again.".to_owned(),
-                    Failure::Quota(quota) => format!(
-                        "Your allowance is used up ({} of {}). Please try later or ask your administrator.",
-                        quota.used, quota.limit
-                    ),
                     Failure::Unheard(unheard) => english_unheard(unheard).to_owned(),
                     Failure::Unseen(unseen) => english_unseen(unseen).to_owned(),
                     Failure::Blind => ENGLISH_BLIND.to_owned(),
@@ -351,7 +343,6 @@ const fn english_unseen(unseen: &Unseen) -> &'static str {
 fn chinese_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
     use llm::error::Error as E;
     let sentence = match undrawn {
-        Undrawn::Quota(quota) => return Text::Failed(Failure::Quota(quota), turn).chinese(),
         Undrawn::Model(E::ContentFiltered) => "这张图没能通过模型服务商的内容审核，请换个描述再试。",
         Undrawn::Model(E::Withheld) => return Text::Failed(Failure::Refused, turn).chinese(),
         Undrawn::Model(E::TooLong) => "描述太长，模型读不下了。请写短一些再试。",
@@ -359,7 +350,8 @@ fn chinese_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
             chinese_cause(error)
         }
         Undrawn::Model(E::RateLimited { .. }) => "抱歉，现在画图的人太多，没有排上。请过一会儿再试。",
-        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken => {
+        // Of the allowance `texts::quota` says more.
+        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken | Undrawn::Quota(_) => {
             "抱歉，这张图没有画成。请过一会儿再试，或换个描述。"
         }
     };
@@ -369,7 +361,6 @@ fn chinese_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
 fn english_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
     use llm::error::Error as E;
     let sentence = match undrawn {
-        Undrawn::Quota(quota) => return Text::Failed(Failure::Quota(quota), turn).english(),
         Undrawn::Model(E::ContentFiltered) => {
             "The model provider's content filter held this picture back. Please describe it differently."
         }
@@ -381,7 +372,7 @@ fn english_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
         Undrawn::Model(E::RateLimited { .. }) => {
             "Sorry, too many people want pictures at the moment. Please try again in a while."
         }
-        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken => {
+        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken | Undrawn::Quota(_) => {
             "Sorry, this picture could not be made. Please try again in a while, or describe it differently."
         }
     };

@@ -1,21 +1,28 @@
 //! Quota and model behind one door, for every client: reserve, stream, settle.
 //!
 //! Whoever wants words from a model reserves first, streams under the reservation, and gets a [`Charge`] that must be
-//! saved. There are no limits yet; when they come they live here, and callers already handle [`QuotaExceeded`].
+//! saved. Who may use how much, `allowances` knows.
+
+pub mod allowances;
 
 mod filter;
 pub mod tally;
 
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
 use tracing::{debug, info};
 
-use self::{filter::Filter, tally::Tally};
+use self::{
+    allowances::{Allowances, Held, NearlyUsed, Refusal},
+    filter::Filter,
+    tally::Tally,
+};
 use crate::{
-    clock::Timestamp,
+    config,
     llm::{
         self,
         cleared::ClearedRequest,
@@ -31,11 +38,16 @@ use crate::{
     model::{
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
+        quota::{
+            amounts::{Amounts, Price},
+            book::Ask,
+        },
     },
     safety::{
         guard::{Cleared, Findings, Guard, Hit, Hits, Withheld},
         rules::Action,
     },
+    store::used::Use,
 };
 
 /// To the model, and from it, in what is counted.
@@ -53,17 +65,23 @@ pub struct Payer<'a> {
     pub member: &'a MemberId,
 }
 
-/// The payer may not use more for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{used} of {limit} used")]
-pub struct QuotaExceeded {
-    /// What may be used.
-    pub limit: u64,
-    /// What has been used.
-    pub used: u64,
-    /// When there is room again.
-    pub resets_at: Timestamp,
+/// What a model call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To answer a question; it counts as one.
+    Question,
+    /// To go on with an answer, or beside it; only its tokens and their money count.
+    Further,
 }
+
+/// As long an answer is counted on where `llm.max_output_tokens` sets no limit, and an answer under a limit of tokens or
+/// money is no longer than that in one call.
+const USUAL_OUTPUT: u64 = 4096;
+/// An answer that may only be shorter than this is not begun.
+const LEAST_OUTPUT: u64 = 256;
+
+/// What the models cost, by their aliases; those that are not there cost nothing.
+pub type Prices = HashMap<Arc<str>, Price>;
 
 /// The door.
 pub struct Meter {
@@ -73,6 +91,11 @@ pub struct Meter {
     house: House,
     painter: Option<Painter>,
     speaker: Option<Speaker>,
+    allowances: Arc<Allowances>,
+    prices: Arc<Prices>,
+    /// The alias that answers where none is wished for.
+    usual: Arc<str>,
+    most_output: u64,
 }
 
 /// The rules that hold for everything that is sent to a model or comes from it.
@@ -87,10 +110,19 @@ pub struct House {
 }
 
 impl Meter {
-    /// Asks by `router` and sends nothing that has not been through the guard of `house`; estimates with `counter` what an
-    /// upstream does not tell.
-    pub const fn new(router: Router, counter: TokenCounter, house: House, metrics: Arc<Metrics>) -> Self {
-        Self { router, counter, metrics, house, painter: None, speaker: None }
+    /// Asks by `router` and sends nothing that has not been through the guard of `house`; estimates with `counter` what an upstream
+    /// does not tell. `settings` say which model is the usual one, and how long its answers may be.
+    pub fn new(
+        router: Router,
+        counter: TokenCounter,
+        house: House,
+        metrics: Arc<Metrics>,
+        allowances: Arc<Allowances>,
+        settings: &config::Llm,
+    ) -> Self {
+        let most_output = settings.max_output_tokens.map_or(USUAL_OUTPUT, u64::from);
+        let (prices, usual) = (Arc::new(settings.prices()), settings.model.as_str().into());
+        Self { router, counter, metrics, house, painter: None, speaker: None, allowances, prices, usual, most_output }
     }
 
     /// Has pictures made by `painter`, where there is one.
@@ -180,17 +212,29 @@ impl Meter {
         &self.counter
     }
 
-    /// Sets aside what the call will probably cost. The model is that of `alias`; `None`: `llm.model`.
+    /// Holds what the call will probably take. The model is that of `alias`; `None`: `llm.model`. Where a limit of that is
+    /// reached and the plan has another model for this, it is that one.
     ///
     /// # Errors
-    /// [`QuotaExceeded`], and the model must not be asked.
-    pub async fn reserve<'a>(
-        &'a self,
+    /// [`Refusal`], and the model must not be asked.
+    pub async fn reserve(
+        &self,
         payer: Payer<'_>,
-        alias: Option<&'a str>,
+        purpose: Purpose,
+        alias: Option<&str>,
         input_estimate: usize,
-    ) -> Result<Reservation<'a>, QuotaExceeded> {
-        Ok(Reservation { meter: self, alias, input_estimate, affinity: affinity_of(payer) })
+    ) -> Result<Reservation<'_>, Refusal> {
+        let alias = alias.map_or_else(|| Arc::clone(&self.usual), Arc::from);
+        let ask = Ask {
+            requests: u64::from(purpose == Purpose::Question),
+            input: input_estimate as u64,
+            output: self.most_output,
+            least_output: LEAST_OUTPUT.min(self.most_output),
+            price: Price::default(),
+        };
+        let mut held = self.allowances.reserve(payer, &alias, ask, &self.prices).await?;
+        let alias = held.instead.take().unwrap_or(alias);
+        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity_of(payer) })
     }
 }
 
@@ -205,7 +249,8 @@ fn affinity_of(payer: Payer<'_>) -> u64 {
 #[must_use = "a reservation that is not used holds an allowance for nothing"]
 pub struct Reservation<'a> {
     meter: &'a Meter,
-    alias: Option<&'a str>,
+    alias: Arc<str>,
+    held: Held,
     input_estimate: usize,
     affinity: u64,
 }
@@ -215,9 +260,12 @@ impl<'a> Reservation<'a> {
     ///
     /// # Errors
     /// [`llm::error::Error`] when no answer began; nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn stream(self, request: &ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
+    pub async fn stream(self, request: &mut ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
+        request.most_output = self.held.most_output();
         let sees = request.messages.iter().any(|message| !message.pictures.is_empty());
-        let wish = Wish { alias: self.alias, affinity: self.affinity, input_tokens: self.input_estimate, sees };
+        let (affinity, input_tokens) = (self.affinity, self.input_estimate);
+        let alias = Arc::clone(&self.alias);
+        let wish = Wish { alias: Some(&alias), affinity, input_tokens, sees };
         let meter = self.meter;
         let cleared = ClearedRequest::through(&meter.house.guard, request);
         let (request, Findings { masks, hits, fresh }) = cleared.map_err(|Withheld(hits)| meter.refuse(&hits))?;
@@ -239,7 +287,7 @@ impl Reservation<'_> {
     /// # Errors
     /// [`llm::error::Error`]: it is not, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
     pub async fn speak(self, text: &str) -> Result<(Vec<u8>, Charge), llm::error::Error> {
-        let Self { meter, .. } = self;
+        let Self { meter, held, .. } = self;
         let Some(speaker) = &meter.speaker else {
             return Err(llm::error::Error::Misconfigured {
                 key: "voice.speech_model".to_owned(),
@@ -251,7 +299,9 @@ impl Reservation<'_> {
         let sound = speaker.speak(cleared.as_str()).await;
         let sound = sound.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
         let spoken = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-        Ok((sound, Charge { usage: Charge::NOTHING.usage, units: Units { spoken, ..Units::default() } }))
+        let usage = Usage::default();
+        let (used, nearly_used) = held.settle(usage, Price::default());
+        Ok((sound, Charge { usage, units: Units { spoken, ..Units::default() }, used, nearly_used }))
     }
 
     /// Has one picture made of what `wish` describes.
@@ -259,7 +309,7 @@ impl Reservation<'_> {
     /// # Errors
     /// [`llm::error::Error`]: there is none, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
     pub async fn paint(self, wish: &str) -> Result<(Painted, Charge), llm::error::Error> {
-        let Self { meter, input_estimate, .. } = self;
+        let Self { meter, input_estimate, held, .. } = self;
         let Some(painter) = &meter.painter else {
             return Err(llm::error::Error::Misconfigured { key: "images.model".to_owned(), problem: "is not set" });
         };
@@ -270,7 +320,8 @@ impl Reservation<'_> {
         let usage = usage.unwrap_or(Usage { input: input_estimate as u64, output: 0, estimated: true });
         meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
         let units = Units { pictures: 1, ..Units::default() };
-        Ok((painted, Charge { usage, units }))
+        let (used, nearly_used) = held.settle(usage, Price::default());
+        Ok((painted, Charge { usage, units, used, nearly_used }))
     }
 }
 
@@ -324,26 +375,28 @@ impl Metered<'_> {
 
     /// What it cost: as the upstream says or, where it does not (or the answer broke off), estimated.
     pub fn settle(self) -> Charge {
-        let estimate = || Usage {
-            input: self.reservation.input_estimate as u64,
-            output: tokens::estimate(&self.written) as u64,
-            estimated: true,
-        };
+        let Reservation { meter, alias, held, input_estimate, .. } = self.reservation;
+        let estimate =
+            || Usage { input: input_estimate as u64, output: tokens::estimate(&self.written) as u64, estimated: true };
         let usage = self.usage.unwrap_or_else(estimate);
         if let Some(filter) = &self.filter {
-            self.reservation.meter.count(&filter.hits(), OUT);
+            meter.count(&filter.hits(), OUT);
         }
-        self.reservation.meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
-        Charge::saved(usage)
+        meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
+        let price = meter.prices.get(&alias).copied().unwrap_or_default();
+        let (used, nearly_used) = held.settle(usage, price);
+        Charge { usage, units: Units::default(), used, nearly_used }
     }
 }
 
-/// The cost of a model call, to be saved with what it bought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The cost of model calls, to be saved with what they bought.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the cost must be saved"]
 pub struct Charge {
     usage: Usage,
     units: Units,
+    used: Use,
+    nearly_used: Vec<NearlyUsed>,
 }
 
 /// What is not paid by model tokens.
@@ -361,30 +414,46 @@ impl Charge {
 
     /// The cost of a call before a restart, as it was saved.
     pub const fn saved(usage: Usage) -> Self {
-        Self { usage, units: Units { pictures: 0, spoken: 0 } }
+        let used = Use { subjects: Vec::new(), amounts: Amounts::ZERO };
+        Self { usage, units: Units { pictures: 0, spoken: 0 }, used, nearly_used: Vec::new() }
     }
 
     /// What is paid by other measures.
-    pub const fn units(self) -> Units {
+    pub const fn units(&self) -> Units {
         self.units
     }
 
     /// Model tokens.
-    pub const fn usage(self) -> Usage {
+    pub const fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// The cost of both calls.
-    pub const fn and(self, other: Self) -> Self {
-        let usage = Usage {
+    /// What it counts for, to be saved once; `None` where nothing was used.
+    pub fn used(&self) -> Option<Box<Use>> {
+        (!self.used.subjects.is_empty()).then(|| Box::new(self.used.clone()))
+    }
+
+    /// The member's limits of which little is left since.
+    pub fn nearly_used(&self) -> &[NearlyUsed] {
+        &self.nearly_used
+    }
+
+    /// The cost of both calls, of one payer.
+    pub fn and(mut self, other: Self) -> Self {
+        self.usage = Usage {
             input: self.usage.input.saturating_add(other.usage.input),
             output: self.usage.output.saturating_add(other.usage.output),
             estimated: self.usage.estimated || other.usage.estimated,
         };
-        let units = Units {
+        self.units = Units {
             pictures: self.units.pictures.saturating_add(other.units.pictures),
             spoken: self.units.spoken.saturating_add(other.units.spoken),
         };
-        Self { usage, units }
+        if self.used.subjects.is_empty() {
+            self.used.subjects = other.used.subjects;
+        }
+        self.used.amounts = self.used.amounts.plus(other.used.amounts);
+        self.nearly_used.extend(other.nearly_used);
+        self
     }
 }

@@ -1,0 +1,138 @@
+//! The flags of the commands for who may use how much.
+
+use clap::{ArgGroup, Args, Subcommand};
+use qimate::{
+    config::Config,
+    model::{id::MemberId, quota::amounts::Measure},
+    server::commands::plan::{self, Wanted, Whom},
+};
+
+/// Of `qimate plan`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plan {
+    /// Show the plans, whom they are for, and what was granted (the default).
+    List {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a plan, or change it: what is not given is not limited.
+    Set {
+        /// Its name.
+        name: String,
+        /// MEASURE=AMOUNT/WINDOW: requests, tokens or money; hour, day, week, month, lifetime, or such as 5h.
+        #[arg(long = "limit", value_name = "LIMIT")]
+        limits: Vec<String>,
+        /// Answers at once.
+        #[arg(long, value_name = "NUMBER")]
+        concurrent: Option<u32>,
+        /// The models that may be used; all without it.
+        #[arg(long, value_name = "ALIAS,...", value_delimiter = ',')]
+        models: Vec<String>,
+        /// The model that answers when a limit of this plan is reached; it refuses without it.
+        #[arg(long, value_name = "ALIAS")]
+        then: Option<String>,
+    },
+    /// Remove a plan that is for nobody.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Put a plan in force for somebody.
+    Attach {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        whom: WhomFlags,
+    },
+    /// Take the plan away that is in force for somebody.
+    Detach {
+        #[command(flatten)]
+        whom: WhomFlags,
+    },
+}
+
+/// Of `qimate grant`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Grant {
+    /// Let somebody use more than the plan for some days.
+    Add {
+        #[command(flatten)]
+        whom: WhomFlags,
+        /// So many questions more.
+        #[arg(long, value_name = "NUMBER")]
+        requests: Option<String>,
+        /// So many model tokens more.
+        #[arg(long, value_name = "NUMBER")]
+        tokens: Option<String>,
+        /// So much money more.
+        #[arg(long, value_name = "AMOUNT")]
+        money: Option<String>,
+        /// For so many days.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take a grant back.
+    Revoke {
+        /// Its number in `qimate plan`.
+        id: i64,
+    },
+}
+
+/// Whom it is about.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whom").required(true)))]
+pub(crate) struct WhomFlags {
+    /// Each member that has no plan of their own.
+    #[arg(long, group = "whom")]
+    everyone: bool,
+    /// All members together.
+    #[arg(long, group = "whom")]
+    company: bool,
+    /// One member.
+    #[arg(long, group = "whom", value_name = "USERID", value_parser = super::member)]
+    member: Option<MemberId>,
+}
+
+impl WhomFlags {
+    fn whom(self) -> Whom {
+        match self.member {
+            Some(member) => Whom::Member(member),
+            None if self.company => Whom::Company,
+            None => Whom::Everyone,
+        }
+    }
+}
+
+impl Plan {
+    /// Does it.
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::List { json } => plan::list(config, json).await,
+            Self::Set { name, limits, concurrent, models, then } => {
+                plan::set(config, &name, &Wanted { limits, concurrent, models, then }).await
+            }
+            Self::Remove { name } => plan::remove(config, &name).await,
+            Self::Attach { name, whom } => plan::attach(config, &name, &whom.whom()).await,
+            Self::Detach { whom } => plan::detach(config, &whom.whom()).await,
+        }
+    }
+}
+
+impl Grant {
+    /// Does it.
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::Add { whom, requests, tokens, money, days, reason } => {
+                let amounts = [(Measure::Requests, requests), (Measure::Tokens, tokens), (Measure::Money, money)];
+                let amounts: Vec<_> =
+                    amounts.into_iter().filter_map(|(measure, text)| Some((measure, text?))).collect();
+                plan::grant(config, &whom.whom(), &amounts, days, &reason).await
+            }
+            Self::Revoke { id } => plan::revoke(config, id).await,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Who may use how much, as it stands at this moment: the rules that operators set, and what was used of them.
+//!
+//! Deciding about a call is one step under one lock, over all levels at once. What was used is stored with what it
+//! bought, by whoever saves that; here it counts as soon as the call has ended.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tracing::warn;
+
+use super::{Payer, Prices};
+use crate::{
+    clock::{Clock, Timestamp, zone::Zone},
+    model::{
+        conversation::Usage,
+        quota::{
+            amounts::{Amounts, Price},
+            book::{Ask, Book, Decision, Exceeded, Hold, Level},
+            plan::{AtLimit, Limit, Plan},
+            subject::Subject,
+        },
+    },
+    store::{self, Store, plans::Rules, used::Use},
+};
+
+/// How long the store is left alone after it failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// What somebody used is forgotten here when they have asked nothing for so long; it is read again.
+const IDLE: Duration = Duration::from_secs(60 * 60);
+/// The part of a limit at whose use the member is told, in hundredths.
+const TOLD_AT: u64 = 80;
+
+/// Why a call may not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A limit has no room for it.
+    #[error("{} of {}: {} of {} used", .0.limit, .0.subject.level(), .0.used, .0.allowed)]
+    Limit(Box<Exceeded>),
+    /// As many answers as somebody may have at once are under way.
+    #[error("{concurrent} answers of the {} at once are under way", subject.level())]
+    Busy {
+        /// Who.
+        subject: Subject,
+        /// How many.
+        concurrent: u32,
+    },
+    /// The plan does not have the model.
+    #[error("the plan of the {} does not have the model {alias}", subject.level())]
+    Model {
+        /// Whose plan.
+        subject: Subject,
+        /// The model.
+        alias: Arc<str>,
+    },
+}
+
+/// Shared by all applications.
+#[derive(Debug)]
+pub struct Allowances {
+    store: Store,
+    clock: Clock,
+    book: Mutex<Book>,
+    rules: RwLock<Arc<Rules>>,
+}
+
+/// A call may be made. Dropped unsettled, nothing was used.
+#[derive(Debug)]
+pub struct Held {
+    allowances: Arc<Allowances>,
+    hold: Option<Hold>,
+    /// The member's own limits, of which they are told when little is left.
+    own: Vec<(Subject, Limit, u64)>,
+    requests: u64,
+    /// The model to ask instead, because the limits of the one that was wished for are reached.
+    pub instead: Option<Arc<str>>,
+}
+
+/// A limit of which little is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearlyUsed {
+    /// Which.
+    pub limit: Limit,
+    /// What may be used, with what was granted.
+    pub allowed: u64,
+    /// What has been used of it.
+    pub used: u64,
+}
+
+impl Allowances {
+    /// Reads the rules from `store`; windows are those of `zone`.
+    ///
+    /// # Errors
+    /// [`store::Error`] when they cannot be read.
+    pub async fn open(store: Store, clock: Clock, zone: Zone) -> Result<Self, store::Error> {
+        let rules = Arc::new(store.rules(clock.now()).await?);
+        Ok(Self { store, clock, book: Mutex::new(Book::new(zone)), rules: RwLock::new(rules) })
+    }
+
+    /// Reads the rules again, because somebody may have changed them.
+    ///
+    /// # Errors
+    /// [`store::Error`]: those of before hold.
+    pub async fn reload(&self) -> Result<(), store::Error> {
+        let now = self.clock.now();
+        let rules = Arc::new(self.store.rules(now).await?);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.book().forget_idle(now - IDLE);
+        Ok(())
+    }
+
+    /// The rules as they hold now.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Holds what a call to the model `alias` will probably take, at every level that it concerns.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it must not be made.
+    pub async fn reserve(
+        self: &Arc<Self>,
+        payer: Payer<'_>,
+        alias: &Arc<str>,
+        ask: Ask,
+        prices: &Prices,
+    ) -> Result<Held, Refusal> {
+        let rules = self.rules();
+        let subjects = subjects_of(payer);
+        let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
+        let priced = |alias: &Arc<str>| Ask { price: prices.get(alias).copied().unwrap_or_default(), ..ask };
+        let is_reached = match self.reserve_under(&subjects, &plans, &rules, alias, priced(alias)).await {
+            Err(refusal @ Refusal::Limit(_)) => refusal,
+            decided => return decided,
+        };
+        let Refusal::Limit(exceeded) = &is_reached else { return Err(is_reached) };
+        // The plan whose limit is reached may name a model that is for this; of that plan's limits it is free, of the
+        // others not.
+        let Some(place) = subjects.iter().position(|subject| *subject == exceeded.subject) else {
+            return Err(is_reached);
+        };
+        let instead: Arc<str> = match plans[place].map(|plan| &plan.at_limit) {
+            Some(AtLimit::Model(instead)) => instead.as_str().into(),
+            _ => return Err(is_reached),
+        };
+        let mut others = plans;
+        others[place] = None;
+        let ask = priced(&instead);
+        let mut held = self.reserve_under(&subjects, &others, &rules, &instead, ask).await.map_err(|_| is_reached)?;
+        held.instead = Some(instead);
+        Ok(held)
+    }
+
+    async fn reserve_under(
+        self: &Arc<Self>,
+        subjects: &[Subject],
+        plans: &[Option<&Plan>],
+        rules: &Rules,
+        alias: &Arc<str>,
+        ask: Ask,
+    ) -> Result<Held, Refusal> {
+        let unlimited = Plan::default();
+        let now = self.clock.now();
+        let levels: Vec<Level<'_>> = subjects
+            .iter()
+            .zip(plans)
+            .map(|(subject, plan)| Level {
+                subject,
+                plan: plan.unwrap_or(&unlimited),
+                extra: rules.extra(subject, now),
+            })
+            .collect();
+        if let Some(level) = levels.iter().find(|level| !level.plan.allows(alias)) {
+            return Err(Refusal::Model { subject: level.subject.clone(), alias: Arc::clone(alias) });
+        }
+        loop {
+            let now = self.clock.now();
+            let decision = self.book().reserve(&levels, ask, now);
+            match decision {
+                Decision::Held(hold) => {
+                    let of_members = levels.iter().filter(|level| matches!(level.subject, Subject::Member(..)));
+                    let own = of_members.flat_map(|level| {
+                        let allowed = |limit: &Limit| limit.amount.saturating_add(level.extra.get(limit.measure));
+                        level.plan.limits.iter().map(move |limit| (level.subject.clone(), *limit, allowed(limit)))
+                    });
+                    let own = own.collect();
+                    let (allowances, requests) = (Arc::clone(self), ask.requests);
+                    return Ok(Held { allowances, hold: Some(hold), own, requests, instead: None });
+                }
+                Decision::Exceeded(exceeded) => return Err(Refusal::Limit(exceeded)),
+                Decision::Busy { subject, concurrent } => return Err(Refusal::Busy { subject, concurrent }),
+                Decision::Unknown(unknown) => {
+                    for (subject, window) in unknown {
+                        let from = self.book().begins(window, now);
+                        let history = self.used_since(&subject, from).await;
+                        self.book().learn(subject, window, history, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks until the store answers: a call must not slip through because a disk was full.
+    async fn used_since(&self, subject: &Subject, from: Timestamp) -> Vec<(Timestamp, Amounts)> {
+        let mut told = false;
+        loop {
+            match self.store.used_since(subject, from).await {
+                Ok(history) => return history,
+                Err(error) if !told => {
+                    warn!(%error, "cannot read what was used; trying again every second");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            self.clock.sleep(AFTER_FAILURE).await;
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// The most model tokens that the answer may have; `None` where no limit counts them.
+    pub fn most_output(&self) -> Option<u32> {
+        let hold = self.hold.as_ref().filter(|hold| hold.is_bound())?;
+        Some(u32::try_from(hold.output()).unwrap_or(u32::MAX))
+    }
+
+    /// Counts what the call took, at its model's price. Returns what is to be stored, and of which of the member's
+    /// limits little is left now and was not before.
+    pub fn settle(mut self, usage: Usage, price: Price) -> (Use, Vec<NearlyUsed>) {
+        let Some(hold) = self.hold.take() else { return (Use::default(), Vec::new()) };
+        let amounts = Amounts {
+            requests: self.requests,
+            tokens: usage.input.saturating_add(usage.output),
+            money: price.of(usage.input, usage.output),
+        };
+        let now = self.allowances.clock.now();
+        let mut book = self.allowances.book();
+        let subjects = book.settle(hold, amounts, now);
+        let nearly = self.own.iter().filter_map(|(subject, limit, allowed)| {
+            let used = book.used(subject, limit.window, now)?.get(limit.measure);
+            let before = used.saturating_sub(amounts.get(limit.measure));
+            let told_from = u128::from(*allowed) * u128::from(TOLD_AT);
+            let crossed = u128::from(before) * 100 < told_from && u128::from(used) * 100 >= told_from;
+            crossed.then_some(NearlyUsed { limit: *limit, allowed: *allowed, used })
+        });
+        let nearly = nearly.collect();
+        (Use { subjects, amounts }, nearly)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            self.allowances.book().release(hold);
+        }
+    }
+}
+
+/// The levels that a member's call counts for.
+fn subjects_of(payer: Payer<'_>) -> Vec<Subject> {
+    vec![Subject::company(payer.corp), Subject::member(payer.corp, payer.member)]
+}
