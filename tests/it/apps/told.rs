@@ -88,6 +88,14 @@ async fn status_and_figures_tell_the_applications_apart() {
     two.app.texts("zhangsan", 1).await;
     within(two.app.clock.sleeper_within(Duration::from_millis(1500)..=Duration::from_secs(2))).await;
 
+    // The phone has it before the outbox knows.
+    within(async {
+        while two.app.count("SELECT COUNT(*) FROM outbox WHERE state = 'waiting' AND agent = 1000002") > 0 {
+            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+        }
+    })
+    .await;
+
     let status = json(two.app.operations_url("/status")).await;
     let [first, hr] = [&status["apps"][0], &status["apps"][1]];
     assert_eq!((&first["name"], &hr["name"]), (&"ww1436e0e65a779aee/1000002".into(), &"hr".into()));
