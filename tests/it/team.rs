@@ -174,7 +174,7 @@ async fn a_limit_set_by_command_is_felt_at_once() {
     assert!(run("plan attach small --everyone").await.0);
     assert!(run("plan remove small").await.1.contains("is attached in 1 places"));
     // What was used before the plan counts.
-    until_told(&company, "Your allowance").await;
+    until_told(&company, "您今天的额度不够了").await;
     let (_, granted) = run("grant add --member LI --requests 1000 --days 2 --reason 加班").await;
     assert!(granted.contains("granted (number 1): requests +1000 until "), "{granted}");
     until_told(&company, "好").await;
