@@ -6,7 +6,7 @@
 //! 2. `web`: what the network sees; `sandbox`: WeCom on your desk
 //! 3. `chat`: what the bot does; `doctor`: what is wrong with the set-up, and how to mend it
 //! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model; `alert`: who is told when something is wrong
-//! 5. `store`: what is durable; `llm`: the model's protocol
+//! 5. `store`: what is durable; `llm`: the model's protocol; `mcp`: that of servers of tools
 //! 6. `config`: what an administrator sets
 //! 7. `model`: nouns without I/O; `safety`: what must not be said, and what must not leave the house
 //! 8. `clock`, `media`, `metrics`, `net`, `secret`: time, pictures and voice, figures, outgoing HTTP and secrets
@@ -17,6 +17,7 @@ pub mod chat;
 pub mod config;
 pub mod doctor;
 pub mod llm;
+pub mod mcp;
 pub mod meter;
 pub mod model;
 pub mod safety;

@@ -1,6 +1,10 @@
-//! How this process talks to others over HTTP: one way to build a client, for WeCom and for models alike.
+//! How this process talks to others over HTTP: one way to build a client, for WeCom and for models alike, and one to read
+//! pages that somebody else chose ([`fetch`]).
 
+mod address;
+pub mod fetch;
 pub mod link;
+mod page;
 
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
 
+mod calling;
 mod slow;
 
-use std::{pin::pin, sync::Arc};
+use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use tracing::{debug, warn};
 
-use self::slow::SlowNotice;
+use self::{calling::Stop, slow::SlowNotice};
 use super::{
     album::{Album, Shown},
     cause::chain,
@@ -21,6 +22,7 @@ use super::{
     prompt::SystemPrompt,
     stops::Running,
     thoughts::Thoughts,
+    tooling::{Tooling, Work},
 };
 use crate::{
     clock::Clock,
@@ -87,6 +89,8 @@ pub struct Answerer {
     shaper: Shaper,
     max_continuations: u32,
     album: Album,
+    /// `None`: nothing is ever read or called.
+    tooling: Option<Tooling>,
 }
 
 impl Answerer {
@@ -101,7 +105,19 @@ impl Answerer {
         album: Album,
     ) -> Self {
         let shaper = Shaper::new(store.clone(), clock.clone(), &settings);
-        Self { store, clock, settings, system, profiles: None, meter, lately, shaper, max_continuations: 0, album }
+        Self {
+            store,
+            clock,
+            settings,
+            system,
+            profiles: None,
+            meter,
+            lately,
+            shaper,
+            max_continuations: 0,
+            album,
+            tooling: None,
+        }
     }
 
     /// Shows the model pictures of this album.
@@ -117,6 +133,12 @@ impl Answerer {
     /// Continues an answer that reaches the limit of its length so many times.
     pub const fn with_continuations(mut self, most: u32) -> Self {
         self.max_continuations = most;
+        self
+    }
+
+    /// Reads and calls with this what an answer needs.
+    pub fn with_tooling(mut self, tooling: Tooling) -> Self {
+        self.tooling = Some(tooling);
         self
     }
 
@@ -146,7 +168,11 @@ impl Answerer {
         together: &mut Together<'_>,
     ) -> Result<Written, Joined> {
         let unsaid = turn.parts;
-        // What was understood of a voice message is no part of the answer.
+        let Ok(mut work) = self.open(claim, &turn, preferences, running).await else {
+            let (rest, outcome, charge) = (String::new(), Outcome::Stopped, Charge::NOTHING);
+            return Ok(Written { turn, rest, outcome, charge });
+        };
+        // What was understood of a voice message, and what was said about tools, is no part of the answer.
         let mut before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
         let mut live = Live::resume(self.settings.progressive, turn.parts - before);
         let mut slow = SlowNotice::new(self, claim, preferences, turn.parts > 0);
@@ -164,13 +190,14 @@ impl Answerer {
             let mut seam = Seam::behind(&so_far);
             // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
             let outcome = {
-                let is_first = continuations == 0 && turn.used.is_none();
+                let is_first = !charge.counts() && turn.used.is_none();
                 let purpose = if is_first { Purpose::Question } else { Purpose::Further };
-                let begin = pin!(self.begin(claim, &turn, conversation, preferences, so_far, purpose));
+                let begin =
+                    pin!(self.begin(claim, &turn, conversation, preferences, so_far, (purpose, work.as_deref())));
                 tokio::select! {
                     biased;
                     () = running.stopped() => Err(Outcome::Stopped),
-                    rows = together.more(claim), if is_open(&turn, unsaid) => {
+                    rows = together.more(claim), if is_open(&turn, unsaid, work.as_deref()) => {
                         joined = Some(rows);
                         Err(Outcome::Stopped)
                     }
@@ -179,6 +206,7 @@ impl Answerer {
             };
             let mut stream = match outcome {
                 Ok(stream) => stream,
+                Err(outcome) if self.goes_without_tools(&outcome, work.as_deref_mut(), preferences) => continue,
                 Err(Outcome::Model(error)) if continuations > 0 => {
                     warn!(inbox.seq = claim.seq, turn.id = %turn.id, error = %chain(&error),
                         "a cut answer could not be continued");
@@ -191,14 +219,14 @@ impl Answerer {
             if !shown.is_empty() {
                 stream.continues(shown);
             }
-            let mut went_on = false;
+            let (mut went_on, mut calls) = (false, None);
             let outcome = loop {
                 // Only the wait for the model is given up when the member says stop: a commit is always seen through.
                 let next = pin!(stream.next());
                 let next = tokio::select! {
                     biased;
                     () = running.stopped() => None,
-                    rows = together.more(claim), if is_open(&turn, unsaid) => {
+                    rows = together.more(claim), if is_open(&turn, unsaid, work.as_deref()) => {
                         joined = Some(rows);
                         None
                     }
@@ -212,7 +240,10 @@ impl Answerer {
                         }
                         continue;
                     }
-                    Some(Some(Ok(Delta::Finish(finish)))) => (seam.finish(), Some(outcome_of(&finish.reason))),
+                    Some(Some(Ok(Delta::Finish(finish)))) => {
+                        calls = finish.calls;
+                        (seam.finish(), Some(outcome_of(&finish.reason)))
+                    }
                     Some(Some(Err(error))) => (seam.finish(), Some(Outcome::Model(error))),
                     Some(None) => (seam.finish(), Some(Outcome::Complete)),
                     None => (seam.finish(), Some(Outcome::Stopped)),
@@ -243,6 +274,19 @@ impl Answerer {
                 }
             };
             charge = charge.and(stream.settle());
+            let wanted = work.as_deref_mut().filter(|work| work.offers()).zip(calls);
+            if let (Outcome::Complete, Some((work, calls))) = (&outcome, wanted) {
+                let said = turn.parts;
+                let rest = std::mem::replace(&mut live, Live::resume(self.settings.progressive, said)).finish();
+                match Box::pin(self.call(claim, &mut turn, (rest, look), running, work, *calls)).await {
+                    Ok(about) => before += about,
+                    Err(Stop) => break Outcome::Stopped,
+                }
+                if turn.parts > said {
+                    slow.said_something();
+                }
+                continue;
+            }
             if !matches!(outcome, Outcome::TooLong) || !went_on || continuations == self.max_continuations {
                 break outcome;
             }
@@ -274,7 +318,7 @@ impl Answerer {
         conversation: &Conversation,
         preferences: &'a Preferences,
         answer_so_far: String,
-        purpose: Purpose,
+        (purpose, work): (Purpose, Option<&Work>),
     ) -> Result<Metered<'a>, Outcome> {
         let own = &turn.exchange.pictures;
         let shown = if self.sees(preferences) {
@@ -288,7 +332,7 @@ impl Answerer {
         if shown.of(own).1 > 0 {
             return Err(Outcome::Gone);
         }
-        let so_far = (answer_so_far.as_str(), purpose);
+        let so_far = (answer_so_far.as_str(), purpose, work);
         match self.ask(claim, turn, conversation, preferences, so_far, &shown).await {
             Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => {
                 warn!(inbox.seq = claim.seq, turn.id = %turn.id, %error, "the model takes no pictures; is llm.vision right?");
@@ -308,25 +352,34 @@ impl Answerer {
         turn: &TurnRecord,
         conversation: &Conversation,
         preferences: &'a Preferences,
-        (answer_so_far, purpose): (&str, Purpose),
+        (answer_so_far, purpose, work): (&str, Purpose, Option<&Work>),
         shown: &Shown<'_>,
     ) -> Result<Metered<'a>, Outcome> {
         let profile = match &self.profiles {
             Some(profiles) => Box::pin(profiles.of(claim)).await,
             None => Profile::default(),
         };
-        let system = self.system.tell(preferences, conversation, &profile, self.clock.now());
+        let mut system = self.system.tell(preferences, conversation, &profile, self.clock.now());
         let Exchange { question, pictures, .. } = &turn.exchange;
+        let mut question = Cow::Borrowed(question.as_str());
+        if let Some(work) = work {
+            (system, question) = (work.system(&system), work.question(&question).into());
+        }
+        let question = &*question;
         let parts =
             Parts { system: &system, exchanges: &conversation.exchanges, question, pictures, shown, answer_so_far };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
+        let (mut request, further) = match work {
+            Some(work) => work.request(prompt.messages),
+            None => (ChatRequest::of(prompt.messages), 0),
+        };
+        let tokens = prompt.tokens + further;
         let event = &claim.event;
         let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
-        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = prompt.tokens, messages = prompt.messages.len(),
+        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = tokens, messages = request.messages.len(),
             "asking the model");
-        let reserved = self.meter.reserve(payer, purpose, preferences.model.as_deref(), prompt.tokens).await;
-        let reservation = reserved.map_err(Outcome::Quota)?;
-        reservation.stream(&mut ChatRequest::of(prompt.messages)).await.map_err(Outcome::of)
+        let reserved = self.meter.reserve(payer, purpose, preferences.model.as_deref(), tokens).await;
+        reserved.map_err(Outcome::Quota)?.stream(&mut request).await.map_err(Outcome::of)
     }
 
     /// Takes what the model wrote next, and says what of the answer is finished with it.
@@ -447,7 +500,7 @@ const fn outcome_of(reason: &FinishReason) -> Outcome {
     }
 }
 
-/// Whether nothing of the answer was said yet, so that the question may still grow.
-const fn is_open(turn: &TurnRecord, unsaid: u32) -> bool {
-    turn.parts == unsaid && turn.exchange.answer.is_empty()
+/// Whether nothing of the answer was said or called yet, so that the question may still grow.
+fn is_open(turn: &TurnRecord, unsaid: u32, work: Option<&Work>) -> bool {
+    turn.parts == unsaid && turn.exchange.answer.is_empty() && work.is_none_or(Work::is_fresh)
 }

@@ -34,11 +34,13 @@ mod prompt;
 pub mod question;
 pub mod render;
 pub mod seeing;
+pub mod shared;
 mod speakable;
 pub mod stops;
 pub mod summaries;
 pub mod texts;
 mod thoughts;
+pub mod tooling;
 pub mod turn;
 
 pub mod delivery;

@@ -32,6 +32,7 @@ use super::{
     stops::Stops,
     summaries::Wishes,
     texts::{Failure, Text},
+    tooling::Tooling,
     wish::wish,
 };
 use crate::{
@@ -193,6 +194,11 @@ impl Turns {
         Self { speaks: speaking.is_some(), speaking, ..self }
     }
 
+    /// Reads and calls with this what answers need.
+    pub fn with_tooling(self, tooling: Tooling) -> Self {
+        Self { answerer: self.answerer.with_tooling(tooling), ..self }
+    }
+
     /// Continues an answer that reaches the limit of its length so many times.
     pub fn with_continuations(self, most: u32) -> Self {
         Self { answerer: self.answerer.with_continuations(most), ..self }
@@ -246,6 +252,7 @@ impl Turns {
             },
             // A command that is spoken is a question like any other.
             EventKind::Voice { .. } if self.hearing.is_some() => self.turn(claim).await,
+            EventKind::Location { .. } | EventKind::Link { .. } => self.turn(claim).await,
             EventKind::Image { .. } if self.seeing.is_some() => {
                 let preferences = self.offered(claim).await;
                 if self.answerer.sees(&preferences) {

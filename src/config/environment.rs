@@ -98,3 +98,8 @@ impl fmt::Debug for Environment {
             .finish()
     }
 }
+
+/// What a program that this process starts needs of its environment, such as `PATH`.
+pub fn inherited(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Pictures, Platform, Safety, Server,
-    Storage, Team, Tls, Voice, app, layers,
+    Storage, Team, Tls, Tools, Voice, Web, app, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -80,6 +80,8 @@ impl Config {
         let voice = Voice::read(reader);
         let images = Images::read(reader);
         let safety = Safety::read(reader);
+        let web = Web::read(reader);
+        let tools = Tools::read(reader);
         let team = Team::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
@@ -97,6 +99,8 @@ impl Config {
             voice: voice?,
             images: images?,
             safety: safety?,
+            web: web?,
+            tools: tools?,
             team: team?,
             storage: storage?,
             alerts: alerts?,

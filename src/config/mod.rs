@@ -35,11 +35,13 @@ pub mod team;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod tools;
 pub mod upstream;
 mod url;
 mod variable;
 mod vision;
 pub mod voice;
+pub mod web;
 pub mod wecom;
 pub mod write;
 
@@ -48,7 +50,7 @@ pub use self::{
     app::{App, Apps},
     chat::Chat,
     draft::Draft,
-    environment::{Environment, OpenAi},
+    environment::{Environment, OpenAi, inherited},
     fault::{Fault, Faults},
     images::Images,
     llm::Llm,
@@ -61,8 +63,10 @@ pub use self::{
     storage::Storage,
     team::Team,
     tls::Tls,
+    tools::Tools,
     upstream::Upstream,
     voice::Voice,
+    web::Web,
     wecom::Wecom,
 };
 
@@ -87,6 +91,10 @@ pub struct Config {
     pub images: Images,
     /// `[safety]`
     pub safety: Safety,
+    /// `[web]`
+    pub web: Web,
+    /// `[tools]`
+    pub tools: Tools,
     /// `[team]`
     pub team: Team,
     /// `[storage]`

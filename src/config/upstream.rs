@@ -208,7 +208,7 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
     })
 }
 
-fn missing(key: &str, hint: [&str; 2]) -> Wrong {
+pub(super) fn missing(key: &str, hint: [&str; 2]) -> Wrong {
     Wrong::new(
         [format!("缺少 {key}"), format!("lacks {key}")],
         [format!("应为{}", hint[0]), format!("expected {}", hint[1])],
@@ -216,10 +216,10 @@ fn missing(key: &str, hint: [&str; 2]) -> Wrong {
 }
 
 /// A table whose keys are known.
-struct Table<'a>(&'a BTreeMap<String, Value>);
+pub(super) struct Table<'a>(&'a BTreeMap<String, Value>);
 
 impl<'a> Table<'a> {
-    fn new(value: &'a Value, known: &[&str]) -> Result<Self, Wrong> {
+    pub(super) fn new(value: &'a Value, known: &[&str]) -> Result<Self, Wrong> {
         let Value::Table(table) = value else { return Err(value.unexpected(["表", "a table"])) };
         match table.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(Self(table)),
@@ -234,15 +234,15 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         self.0.get(key).filter(|value| !value.is_empty())
     }
 
-    fn text(&self, key: &str) -> Result<Option<&'a str>, Wrong> {
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, Wrong> {
         self.get(key).map(Value::text).transpose().map_err(|wrong| wrong.within(key))
     }
 
-    fn list(&self, key: &str) -> Result<&'a [Value], Wrong> {
+    pub(super) fn list(&self, key: &str) -> Result<&'a [Value], Wrong> {
         match self.get(key) {
             None => Ok(&[]),
             Some(Value::List(list)) => Ok(list),

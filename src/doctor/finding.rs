@@ -50,13 +50,15 @@ pub enum Check {
     Transcription,
     /// Whether alerts reach their operators; only where some are set.
     Operators,
+    /// The servers of tools, where there are any.
+    Tools,
     /// A message, end to end.
     Send,
 }
 
 impl Check {
     /// All of them, in order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Configuration,
         Self::CallbackKey,
         Self::DataDir,
@@ -78,6 +80,7 @@ impl Check {
         Self::Answer,
         Self::Transcription,
         Self::Operators,
+        Self::Tools,
         Self::Send,
     ];
 
@@ -105,6 +108,7 @@ impl Check {
             Self::Answer => "model.answer",
             Self::Transcription => "voice.transcription",
             Self::Operators => "alerts.operators",
+            Self::Tools => "tools",
             Self::Send => "send",
         }
     }
@@ -133,6 +137,7 @@ impl Check {
             Self::Answer => ("模型应答", "Answer"),
             Self::Transcription => ("语音转文字", "Transcription"),
             Self::Operators => ("告警接收人", "Operators"),
+            Self::Tools => ("工具服务", "Tools"),
             Self::Send => ("发送测试", "Test message"),
         };
         pick(language, zh, en)
@@ -236,6 +241,11 @@ impl Outcome {
         Self::At(zh, format!("key {key} of {upstream} ({model})"), Box::new(outcome))
     }
 
+    /// What was found at the server of this name.
+    pub(super) fn of_server(name: &str, outcome: Self) -> Self {
+        Self::At(name.to_owned(), name.to_owned(), Box::new(outcome))
+    }
+
     /// Whether what depends on it can be checked.
     pub(super) const fn is_well(&self) -> bool {
         match self {
@@ -309,6 +319,7 @@ impl Outcome {
                 let (key, proxy) = match id {
                     Check::Model => ("llm.base_url", "llm.proxy"),
                     Check::Transcription => ("voice.transcription_url", "llm.proxy"),
+                    Check::Tools => ("tools.mcp url", "tools.mcp proxy"),
                     _ => ("wecom.api_base", "wecom.proxy"),
                 };
                 let filled =

@@ -16,6 +16,7 @@ mod model;
 pub mod render;
 pub mod standing;
 pub mod surroundings;
+mod tools;
 mod voice;
 mod wecom;
 
@@ -107,7 +108,9 @@ pub fn misconfigured(faults: &Faults) -> Report {
             }
         })
         .collect();
-    let rest = Check::ALL.into_iter().filter(|check| *check != Check::Configuration);
+    // Servers of tools are spoken of only where there are any, which is not known.
+    let known = |check: &Check| !matches!(check, Check::Configuration | Check::Tools);
+    let rest = Check::ALL.into_iter().filter(known);
     findings.extend(rest.map(|check| Outcome::After(Check::Configuration).told(check, language)));
     Report { language, findings }
 }
@@ -159,10 +162,12 @@ impl Doctor {
         });
         let apps: Vec<_> = apps.collect();
         let asked = join_all(apps.iter().map(|app| app.examine(database, dir_is_well, send)));
-        let (asked, model, voice) = tokio::join!(asked, self.ask_model(), self.ask_transcription());
+        let tools = Box::pin(tools::check(&config.tools, &self.clock));
+        let (asked, model, voice, tools) = tokio::join!(asked, self.ask_model(), self.ask_transcription(), tools);
         outcomes.extend(asked.into_iter().flatten());
         outcomes.extend(model);
         outcomes.extend(voice.map(|outcome| (Check::Transcription, outcome)));
+        outcomes.extend(tools.into_iter().map(|outcome| (Check::Tools, outcome)));
         outcomes.sort_by_key(|(check, _)| *check);
         let findings = outcomes.into_iter().map(|(check, outcome)| outcome.told(check, language)).collect();
         Report { language, findings }

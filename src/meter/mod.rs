@@ -433,6 +433,11 @@ impl Charge {
         (!self.used.subjects.is_empty()).then(|| Box::new(self.used.clone()))
     }
 
+    /// Whether something was used that counts.
+    pub const fn counts(&self) -> bool {
+        !self.used.subjects.is_empty()
+    }
+
     /// The member's limits of which little is left since.
     pub fn nearly_used(&self) -> &[NearlyUsed] {
         &self.nearly_used

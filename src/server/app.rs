@@ -20,15 +20,17 @@ use crate::{
         profiles::{Lookups, Profiles},
         stops::Stops,
         summaries::Summaries,
+        tooling::Tooling,
         turn::{Speaking, Turns},
     },
     clock::Clock,
     config::Config,
     llm::{self, router::Router},
+    mcp::servers::Servers,
     meter::{House, Meter, allowances::Allowances},
     metrics::Metrics,
     model::id::AppKey,
-    net,
+    net::{self, fetch::Fetcher},
     store::{Store, sightings::Sightings},
     web::Callback,
     wecom::{accepted::AcceptedKeys, client::Client},
@@ -48,6 +50,8 @@ pub(super) struct Shared {
     pub(super) allowances: Arc<Allowances>,
     /// What everything goes through that is sent to a model.
     pub(super) house: House,
+    pub(super) fetcher: Fetcher,
+    pub(super) servers: Arc<Servers>,
 }
 
 /// One application, ready to run.
@@ -143,13 +147,15 @@ fn turns(
     wecom: &Client,
     shared: &Shared,
 ) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
-    let Shared { store, clock, metrics, stops, model, lately, house, allowances } = shared;
+    let Shared { store, clock, metrics, stops, model, lately, house, allowances, fetcher, servers } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
     let model = model.offering(&config.llm.model, &config.llm.allowed);
     let (house, allowances) = (house.clone(), Arc::clone(allowances));
     let meter = Meter::new(model, counter, house, Arc::clone(metrics), allowances, &config.llm);
     let meter = Arc::new(meter.with_painter(painter(config, clock)?).with_speaker(speaker(config, clock)?));
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
+    let (pages, app) = (fetcher.clone(), config.apps.first.name.clone());
+    let tooling = Tooling::new(store.clone(), clock.clone(), config, pages, Arc::clone(servers), app);
     let turns = Turns::new(
         store.clone(),
         clock.clone(),
@@ -165,6 +171,7 @@ fn turns(
     .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
     .with_cards(wecom.clone())
     .with_operators(config.alerts.operators.clone())
+    .with_tooling(tooling)
     .with_continuations(config.llm.max_continuations)
     .with_texts_in_the_log(config.log.message_text);
     let (store, clock, memory) = (store.clone(), clock.clone(), turns.memory());

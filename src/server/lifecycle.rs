@@ -105,6 +105,7 @@ impl Server {
             tls,
             operations,
             apps,
+            servers,
             watch,
             webhook,
             standing,
@@ -120,6 +121,7 @@ impl Server {
         if let Some((listener, router)) = operations {
             parts.spawn(listen::serve(listener, router, None, stop.soft.clone()));
         }
+        parts.spawn(servers.run(stop.soft.clone()));
         parts.spawn(watch.run(stop.soft.clone()));
         let announcer = Announcer::new(store.clone(), clock.clone(), config.chat.language);
         parts.spawn(announcer.run(stop.soft.clone()));

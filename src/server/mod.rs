@@ -34,9 +34,13 @@ use crate::{
     config::{self, Config, chat::Language},
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
+    mcp::servers::Servers,
     meter::{House, allowances::Allowances, tally::Tally},
     metrics::Metrics,
-    net,
+    net::{
+        self,
+        fetch::{Bounds, Fetcher},
+    },
     safety::guard::Guard,
     store::{Store, alerts::Operators},
     web::{self, Figures, Overview, Readiness, Web, status::Served},
@@ -57,6 +61,7 @@ pub struct Server {
     /// For the people who run Qimate; `None` where they have no address of their own.
     operations: Option<(TcpListener, axum::Router)>,
     apps: Vec<App>,
+    servers: Arc<Servers>,
     watch: Watch,
     webhook: Option<Webhook>,
     standing: Arc<Standing>,
@@ -87,6 +92,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let tally = Arc::new(Tally::new(clock.clone()));
     let allowances = Allowances::open(store.clone(), clock.clone(), config.chat.time_zone.clone()).await;
     let allowances = Arc::new(allowances.context("cannot read the plans")?);
+    let servers = Arc::new(Servers::new(&config.tools, clock.clone()).context("tools.mcp")?);
     let shared = Shared {
         store: store.clone(),
         clock: clock.clone(),
@@ -96,6 +102,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         lately: Arc::clone(&lately),
         house: house(&config, &clock, &tally)?,
         allowances: Arc::clone(&allowances),
+        fetcher: fetcher(&config, &clock)?,
+        servers: Arc::clone(&servers),
     };
     let (mut wecom, mut apps) = (Vec::new(), Vec::new());
     for app in config.apps.iter() {
@@ -141,7 +149,28 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let paths = apps.iter().map(|app| app.path.as_str()).collect::<Vec<_>>().join(", ");
     info!(address = %listener.local_addr()?, scheme, path = %paths, "listening");
-    Ok(Server { config, clock, store, listener, router, tls, operations, apps, watch, webhook, standing, allowances })
+    Ok(Server {
+        config,
+        clock,
+        store,
+        listener,
+        router,
+        tls,
+        operations,
+        apps,
+        servers,
+        watch,
+        webhook,
+        standing,
+        allowances,
+    })
+}
+
+/// What reads web pages, within `[web]`.
+fn fetcher(config: &Config, clock: &Clock) -> anyhow::Result<Fetcher> {
+    let config::Web { allow_hosts, ports, max_bytes, timeout, proxy, .. } = &config.web;
+    let bounds = Bounds { bytes: *max_bytes, time: *timeout, ports: ports.clone(), hosts: allow_hosts.clone() };
+    Fetcher::new(bounds, proxy.as_ref(), clock.clone()).context("web.proxy")
 }
 
 /// The rules for what is sent to models and comes from them.

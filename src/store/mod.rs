@@ -30,6 +30,7 @@ pub mod restore;
 pub mod runs;
 mod setting;
 pub mod sightings;
+pub mod steps;
 pub mod summaries;
 pub mod usage;
 pub mod used;

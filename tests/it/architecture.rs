@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["web", "sandbox"],
     &["chat", "doctor"],
     &["wecom", "meter", "alert"],
-    &["store", "llm"],
+    &["store", "llm", "mcp"],
     &["config"],
     &["model", "safety"],
     &["net"],
@@ -23,12 +23,13 @@ const FLOORS: &[&[&str]] = &[
 /// Arrows that the floors would allow and the house does not: who, and what of the crate it must not use.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // It plays WeCom from outside: of the protocol it may use the cryptography, of us nothing else.
-    ("sandbox", &["chat", "doctor", "store", "meter", "alert", "llm", "config"]),
-    ("wecom", &["store", "llm"]),
-    ("alert", &["llm"]),
+    ("sandbox", &["chat", "doctor", "store", "meter", "alert", "llm", "mcp", "config"]),
+    ("wecom", &["store", "llm", "mcp"]),
+    ("meter", &["mcp"]),
+    ("alert", &["llm", "mcp"]),
     ("doctor", &["meter", "alert"]),
     ("store", &["llm"]),
-    ("web", &["llm", "meter"]),
+    ("web", &["llm", "meter", "mcp"]),
 ];
 
 /// Crates that only some rooms may import.

@@ -46,6 +46,10 @@ pub enum Text<'a> {
     ModelGone(&'a str),
     /// The persona that the member chose is not there any more.
     PersonaGone(&'a str),
+    /// These tools are called now.
+    Calling(&'a str),
+    /// This tool is down; the answer goes on without it.
+    ToolDown(&'a str),
     /// A kind of message that is not understood yet.
     NotYet(&'a EventKind),
     /// The model does not see pictures.
@@ -139,13 +143,13 @@ impl Text<'_> {
                 format!("你选的模型“{alias}”已经下线，我先用默认模型回答。发 /model 可以另选。")
             }
             Self::PersonaGone(name) => format!("你选的角色“{name}”已经取消，我先照常回答。发 /persona 可以另选。"),
+            Self::Calling(tools) => format!("🔧 正在查询：{tools}…"),
+            Self::ToolDown(tool) => format!("⚠️ {tool} 暂时用不了，下面的回答没有用到它。"),
             Self::NotYet(kind) => {
                 let what = match kind {
                     EventKind::Image { .. } => "图片",
                     EventKind::Voice { .. } => "语音",
                     EventKind::Video { .. } => "视频",
-                    EventKind::Location { .. } => "位置",
-                    EventKind::Link { .. } => "链接",
                     _ => "这种消息",
                 };
                 format!("{what}我还看不懂，请用文字告诉我，我马上回答。")
@@ -215,13 +219,13 @@ impl Text<'_> {
                 "The persona that you chose, {name}, is no longer there; I answer as usual. Send /persona to choose \
                  another."
             ),
+            Self::Calling(tools) => format!("🔧 Looking it up: {tools}…"),
+            Self::ToolDown(tool) => format!("⚠️ {tool} is not available now; the answer goes on without it."),
             Self::NotYet(kind) => {
                 let what = match kind {
                     EventKind::Image { .. } => "pictures",
                     EventKind::Voice { .. } => "voice messages",
                     EventKind::Video { .. } => "videos",
-                    EventKind::Location { .. } => "locations",
-                    EventKind::Link { .. } => "links",
                     _ => "messages of this kind",
                 };
                 format!("I cannot read {what} yet. Tell me in words, and I will answer at once.")

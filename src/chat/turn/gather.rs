@@ -14,6 +14,7 @@ use crate::{
         persist::persist,
         render::render,
         seeing::Unseen,
+        shared,
         stops::Running,
         texts::{Failure, Text},
     },
@@ -82,8 +83,13 @@ impl Turns {
             // Rare, so not in every turn's future.
             Some(Piece::Spoken(media_id)) => Box::pin(self.listen(bench, turn, media_id)).await?,
             Some(Piece::Picture(media_id)) => Box::pin(self.look(bench, turn, media_id)).await?,
-            // Cannot be: nobody takes what is no part of a question.
-            None => {}
+            // A place or a link is a question by itself; nobody takes anything else.
+            None => {
+                let language = bench.preferences.language(self.settings.language);
+                if let Some(words) = shared::question(event, language) {
+                    add_words(&mut turn.exchange, &words);
+                }
+            }
         }
         Ok(())
     }

@@ -100,8 +100,24 @@ fn without_any_setting_exactly_six_values_are_missing() {
 
 #[test]
 fn the_defaults_are_the_examples() {
-    let Config { server, tls, apps, llm, chat, pictures, voice, images, safety, team, storage, alerts, log, platform } =
-        good(&[]).config;
+    let Config {
+        server,
+        tls,
+        apps,
+        llm,
+        chat,
+        pictures,
+        voice,
+        images,
+        safety,
+        web,
+        tools,
+        team,
+        storage,
+        alerts,
+        log,
+        platform,
+    } = good(&[]).config;
     assert_eq!((server.listen.to_string(), server.callback_path.as_str()), ("0.0.0.0:8080".to_owned(), "/wxcomapp"));
     assert_eq!((apps.first.wecom.agent_id, apps.first.wecom.proxy), (AgentId::new(1_000_002), None));
     assert_eq!((llm.temperature, llm.reasoning_effort, llm.max_output_tokens), (None, None, None));
@@ -115,6 +131,8 @@ fn the_defaults_are_the_examples() {
         (images.model, images.base_url, images.size, images.timeout),
         (None, None, None, Duration::from_secs(180))
     );
+    assert_eq!((web.read_links, web.ports, web.allow_hosts.len()), (false, vec![80, 443], 0));
+    assert_eq!((tools.web, tools.max_calls, tools.mcp.len()), (false, 5, 0));
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
     assert_eq!((team.currency.as_str(), team.contact), ("元", None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));

@@ -7,12 +7,13 @@ pub mod callback;
 pub mod link;
 pub mod model;
 pub mod setup;
+pub mod tools;
 pub mod voice;
 pub mod wecom;
 
 use serde::{Serialize, Serializer};
 
-use self::{callback::Callback, model::Model, setup::Setup, voice::Voice, wecom::Wecom};
+use self::{callback::Callback, model::Model, setup::Setup, tools::Tools, voice::Voice, wecom::Wecom};
 use crate::{config::chat::Language, net::link::LinkFault};
 
 /// Why something is not well.
@@ -32,6 +33,8 @@ pub enum Cause {
     Model(Model),
     /// What the endpoint that writes down voice messages says.
     Voice(Voice),
+    /// What a server of tools says.
+    Tools(Tools),
 }
 
 /// What is said about a cause. `{about}` stands for what was seen, `{key}` for the setting with the address, `{proxy}`
@@ -79,6 +82,7 @@ impl Cause {
             .chain(Callback::ALL.iter().map(|cause| Self::Callback(*cause)))
             .chain(Model::ALL.iter().map(|cause| Self::Model(*cause)))
             .chain(Voice::ALL.iter().map(|cause| Self::Voice(*cause)))
+            .chain(Tools::ALL.iter().map(|cause| Self::Tools(*cause)))
     }
 
     /// A word that never changes, for machines: `wecom.secret_wrong`.
@@ -91,6 +95,7 @@ impl Cause {
             Self::Callback(cause) => ("callback", format!("{cause:?}")),
             Self::Model(cause) => ("model", format!("{cause:?}")),
             Self::Voice(cause) => ("voice", format!("{cause:?}")),
+            Self::Tools(cause) => ("tools", format!("{cause:?}")),
         };
         let mut code = format!("{group}.");
         for (at, c) in name.char_indices() {
@@ -120,6 +125,7 @@ impl Cause {
             Self::Callback(cause) => cause.texts(),
             Self::Model(cause) => cause.texts(),
             Self::Voice(cause) => cause.texts(),
+            Self::Tools(cause) => cause.texts(),
         };
         match language {
             Language::Chinese => texts.zh,

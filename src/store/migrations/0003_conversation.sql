@@ -122,6 +122,27 @@ CREATE TABLE upload (
 ) WITHOUT ROWID;
 CREATE INDEX upload_at ON upload (uploaded_at);
 
+-- What a turn that is being answered has read and called. The rows go with its end, or with the turn.
+CREATE TABLE step (
+    cause     BIGINT NOT NULL,                -- inbox.seq of the question
+    number    BIGINT NOT NULL,
+    round     BIGINT NOT NULL,                -- what the model asked for at once; 0: the page behind a link
+    tool      TEXT   NOT NULL,                -- '' for that page
+    call      TEXT   NOT NULL,
+    arguments TEXT   NOT NULL,
+    thought   TEXT   NOT NULL,
+    result    TEXT,                           -- NULL: under way
+    PRIMARY KEY (cause, number)
+);
+CREATE TRIGGER step_ends AFTER UPDATE OF state ON turn WHEN OLD.state = 'running' AND NEW.state <> 'running'
+BEGIN
+    DELETE FROM step WHERE cause = NEW.cause;
+END;
+CREATE TRIGGER step_goes AFTER DELETE ON turn
+BEGIN
+    DELETE FROM step WHERE cause = OLD.cause;
+END;
+
 -- Counts of what was held back or masked.
 
 -- Several applications in one process: each works its own lanes. An application is what a lane begins with, up to its

@@ -251,7 +251,7 @@ async fn other_kinds_of_messages_get_a_kind_sentence() {
     for (n, (kind, fields)) in [
         ("image", "<PicUrl>http://x</PicUrl><MediaId>m</MediaId>"),
         ("voice", "<MediaId>m</MediaId><Format>amr</Format>"),
-        ("location", "<Location_X>1</Location_X><Location_Y>2</Location_Y><Scale>1</Scale><Label>家</Label>"),
+        ("video", "<MediaId>m</MediaId><ThumbMediaId>t</ThumbMediaId>"),
     ]
     .into_iter()
     .enumerate()
@@ -265,7 +265,7 @@ async fn other_kinds_of_messages_get_a_kind_sentence() {
     }
     let texts = app.texts("zhangsan", 3).await;
     assert!(
-        texts[0].starts_with("现在用的模型看不了图片") && texts[1].starts_with("语音") && texts[2].starts_with("位置"),
+        texts[0].starts_with("现在用的模型看不了图片") && texts[1].starts_with("语音") && texts[2].starts_with("视频"),
         "{texts:?}"
     );
     app.settled().await;

@@ -1,0 +1,76 @@
+//! Where an answer and the tools meet: what is opened before the model is asked, and what is called in the middle.
+
+use super::{Answerer, Outcome};
+use crate::{
+    chat::{
+        files::Look,
+        stops::Running,
+        tooling::{Listener, Work},
+    },
+    llm::{error::Error, tools::Calls},
+    model::preferences::Preferences,
+    store::{conversation::TurnRecord, inbox::Inbound},
+};
+
+/// The member stopped it, or somebody else has the claim: whatever else is done reaches nobody.
+pub(super) struct Stop;
+
+impl Answerer {
+    /// What the answer may read and call; `None` for most: nothing.
+    pub(super) async fn open(
+        &self,
+        claim: &Inbound,
+        turn: &TurnRecord,
+        preferences: &Preferences,
+        running: &Running,
+    ) -> Result<Option<Box<Work>>, Stop> {
+        let Some(tooling) = self.tooling.as_ref().filter(|tooling| tooling.concerns(claim)) else { return Ok(None) };
+        let opened = tooling.open(claim, turn, preferences.model.as_deref());
+        match Box::pin(self.before(claim, preferences, running, opened)).await {
+            Some(Ok(work)) => Ok(work),
+            None | Some(Err(_)) => Err(Stop),
+        }
+    }
+
+    /// Whether the model refuses because tools were offered; then it is asked without them.
+    pub(super) fn goes_without_tools(
+        &self,
+        outcome: &Outcome,
+        work: Option<&mut Work>,
+        preferences: &Preferences,
+    ) -> bool {
+        let is_about_tools = matches!(outcome, Outcome::Model(error) if Error::is_about_tools(error));
+        match (&self.tooling, work) {
+            (Some(tooling), Some(work)) if work.has_tools() && is_about_tools => {
+                tooling.is_refused_by(preferences.model.as_deref());
+                work.forgo();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes the calls that the model asks for, after what it wrote before them has left. Gives how many parts were said
+    /// about them.
+    pub(super) async fn call(
+        &self,
+        claim: &Inbound,
+        turn: &mut TurnRecord,
+        (written, look): (String, Look),
+        running: &Running,
+        work: &mut Work,
+        calls: Calls,
+    ) -> Result<u32, Stop> {
+        let Some(tooling) = &self.tooling else { return Err(Stop) };
+        if !written.trim().is_empty() {
+            self.commit(claim, turn, format!("{}\n\n", written.trim_end()), look).await.map_err(|_| Stop)?;
+        }
+        let said = turn.parts;
+        let listener = Listener { language: look.language, running };
+        tooling.make(claim, turn, listener, work, calls).await.map_err(|_| Stop)?;
+        if said == 0 && turn.parts > 0 {
+            self.lately.first_part(claim.received_at);
+        }
+        Ok(turn.parts - said)
+    }
+}
