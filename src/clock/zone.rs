@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::{RoundMode, ToSpan, Unit, Zoned, ZonedRound, civil::Weekday, tz::TimeZone};
+use jiff::{ToSpan, Zoned, civil::Weekday, tz::TimeZone};
 
 use super::Timestamp;
 
@@ -81,11 +81,19 @@ pub type Stretch = (Timestamp, Timestamp);
 /// Stretches of the calendar around a moment, each in one piece also where clocks are set: an hour that comes twice is
 /// two, and a day may have 23 or 25 of them and begin after midnight. `None` beyond the years that a calendar knows.
 impl Zone {
-    /// From one whole hour to the next.
+    /// From one whole hour to the next, or to where clocks are set in the middle of one, as they are by half an hour on
+    /// Lord Howe Island.
     pub fn hour(&self, at: Timestamp) -> Option<Stretch> {
-        let from = self.at(at)?.round(ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc)).ok()?;
-        let until = from.checked_add(1.hour()).ok()?;
-        Some(stretch(&from, &until))
+        const HOUR: i64 = 3600;
+        let now = at.as_secs();
+        let moment = |secs: i64| jiff::Timestamp::from_second(secs).ok();
+        let offset = i64::from(self.0.to_offset(moment(now)?).seconds());
+        let from = now - (now + offset).rem_euclid(HOUR);
+        let set_before = self.0.preceding(moment(now + 1)?).next().map(|set| set.timestamp().as_second());
+        let set_after = self.0.following(moment(now)?).next().map(|set| set.timestamp().as_second());
+        let from_set = set_before.map_or(from, |set| from.max(set));
+        let until_set = set_after.map_or(from + HOUR, |set| (from + HOUR).min(set));
+        Some((Timestamp::from_secs(from_set), Timestamp::from_secs(until_set)))
     }
 
     /// From one midnight to the next.

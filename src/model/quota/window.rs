@@ -201,6 +201,17 @@ mod tests {
         assert_eq!(far.until, None, "no calendar reaches there, and nothing breaks");
     }
 
+    #[test]
+    fn an_hour_in_which_clocks_are_set_by_half_an_hour_is_in_two_pieces() {
+        let zone = zone("Australia/Lord_Howe");
+        for secs in [2_185_363_800, 2_185_365_600, 2_185_367_400] {
+            let span = QuotaWindow::Hour.span(Timestamp::from_secs(secs), &zone);
+            let until = span.until.expect("a next one");
+            assert_eq!(QuotaWindow::Hour.span(span.from, &zone), span);
+            assert_eq!(QuotaWindow::Hour.span(until, &zone).from, until);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         /// Spans tile the time: every moment lies in one, and the next begins where it ends.

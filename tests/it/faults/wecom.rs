@@ -44,13 +44,13 @@ pub fn jobs() -> Vec<Job> {
     let mut jobs = Vec::new();
     for (errcode, recovered) in TRANSIENT {
         jobs.push(Job::new(format!("WeCom: errcode {errcode} once"), move |fault| async move {
-            troubled(fault, move |trouble| trouble.fail_next_sends(1, errcode), recovered).await
+            Box::pin(troubled(fault, move |trouble| trouble.fail_next_sends(1, errcode), recovered)).await
         }));
     }
     for (errcode, recovered) in EVERYBODY_WAITS {
         jobs.push(Job::new(format!("WeCom: errcode {errcode}, ten members write"), move |fault| async move {
             let to = move |trouble: &mut Trouble, on: bool| trouble.fail_sends(on.then_some(errcode));
-            everybody_waits(fault, to, recovered).await
+            Box::pin(everybody_waits(fault, to, recovered)).await
         }));
     }
     jobs.push(Job::new("WeCom: errcode 60020 (address not trusted), ten members write", |fault| {
