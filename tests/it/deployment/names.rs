@@ -28,6 +28,12 @@ pub(super) fn variables() -> BTreeSet<String> {
     keys.collect()
 }
 
+/// Whether it is that of an application of its own, `QIMATE_APPS__NAME__KEY`, whose keys are those of other sections.
+fn is_of_an_app(key: &str, known: &BTreeSet<String>) -> bool {
+    let own = key.strip_prefix("QIMATE_APPS__").and_then(|rest| rest.split_once("__"));
+    own.is_some_and(|(_, key)| known.iter().any(|known| known.ends_with(&format!("__{key}"))))
+}
+
 /// The words of a text that look like our variables.
 pub(super) fn named_in(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
@@ -47,7 +53,7 @@ fn every_variable_that_is_written_about_exists() {
             let key = name.strip_suffix("_FILE").unwrap_or(&name);
             // The pattern itself, as it is explained.
             let explained = key == "QIMATE_SECTION__KEY" || key == "QIMATE";
-            if !explained && !FOR_TESTS.contains(&key) && !known.contains(key) {
+            if !explained && !FOR_TESTS.contains(&key) && !known.contains(key) && !is_of_an_app(key, &known) {
                 wrong.push(format!("{}: {name}", file.display()));
             }
             seen.insert(name);
