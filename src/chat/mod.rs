@@ -26,6 +26,7 @@ pub mod hearing;
 pub mod joining;
 pub mod live;
 pub mod memory;
+pub mod menu;
 pub mod models;
 pub mod outcome;
 mod persist;

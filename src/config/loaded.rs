@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Pictures, Platform, Safety, Server,
+    Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety, Server,
     Storage, Team, Tls, Tools, Voice, Web, app, layers,
     reader::{Reader, Reported},
     setting::Origin,
@@ -76,6 +76,7 @@ impl Config {
             llm.offer_for_summaries(chat.summary_model.as_deref(), reader);
         }
         let apps = Apps::read(reader, single, server.as_ref().ok(), llm.as_mut().ok());
+        let menu = Menu::read(reader);
         let pictures = Pictures::read(reader);
         let voice = Voice::read(reader);
         let images = Images::read(reader);
@@ -95,6 +96,7 @@ impl Config {
             apps: apps?,
             llm: llm?,
             chat: chat?,
+            menu: menu?,
             pictures: pictures?,
             voice: voice?,
             images: images?,

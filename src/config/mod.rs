@@ -22,6 +22,7 @@ mod legacy;
 pub mod llm;
 mod loaded;
 pub mod log;
+pub mod menu;
 pub mod persona;
 pub mod pictures;
 mod platform;
@@ -56,6 +57,7 @@ pub use self::{
     llm::Llm,
     loaded::Loaded,
     log::Log,
+    menu::Menu,
     pictures::Pictures,
     platform::Platform,
     safety::Safety,
@@ -83,6 +85,8 @@ pub struct Config {
     pub llm: Llm,
     /// `[chat]`
     pub chat: Chat,
+    /// `[menu]`
+    pub menu: Menu,
     /// `[pictures]`
     pub pictures: Pictures,
     /// `[voice]`

@@ -72,6 +72,7 @@ impl Phone {
             .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
             .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
             .route("/bubbles.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/bubbles.js"))))
+            .route("/menu.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/menu.js"))))
             .route("/words.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/words.js"))))
             .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("page/style.css"))))
             .route("/console.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/console.js"))))
@@ -90,6 +91,7 @@ impl Phone {
             .route("/api/daemon", post(daemon))
             .route("/api/media/{id}", get(files::media))
             .route("/api/press", post(files::press))
+            .route("/api/click", post(files::click))
             .route("/api/reset", post(reset))
             .layer(middleware::from_fn(only_from_here))
             .with_state(desk);
@@ -128,6 +130,8 @@ struct Status {
     trouble: Switches,
     /// What WeCom's console shows, where the set-up is practised.
     console: Option<ConsoleView>,
+    /// The menu below the chat, as it was made.
+    menu: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -165,6 +169,7 @@ impl Desk {
             model: ModelStatus { name: model_name.clone(), demo: model.is_some(), writing },
             trouble,
             console: emulator.console(),
+            menu: emulator.menu(),
         }
     }
 

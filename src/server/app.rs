@@ -16,6 +16,7 @@ use crate::{
         hearing::Hearing,
         intake::Intake,
         lately::Lately,
+        menu::Menu,
         notices::Notices,
         profiles::{Lookups, Profiles},
         stops::Stops,
@@ -69,6 +70,7 @@ pub(super) struct App {
     summaries: Option<Summaries>,
     lookups: Option<Lookups>,
     notices: Notices,
+    menu: Option<Menu>,
     /// How many of its members are answered at once.
     hands: usize,
 }
@@ -105,6 +107,7 @@ impl App {
             summaries,
             lookups,
             notices: Notices::new(store.clone(), clock.clone(), app.key(), config.chat.clone(), told),
+            menu: config.menu.enabled.then(|| Menu::new(wecom.clone(), app.key(), language)),
             key: app.key(),
             hands: config.chat.max_concurrent_turns,
             store: store.clone(),
@@ -114,7 +117,7 @@ impl App {
 
     /// Begins to work, in tasks of `parts`, until `stop`.
     pub(super) fn start(self, parts: &mut JoinSet<()>, stop: &CancellationToken) {
-        let Self { store, clock, key, stops, delivery, turns, summaries, lookups, notices, hands, .. } = self;
+        let Self { store, clock, key, stops, delivery, turns, summaries, lookups, notices, menu, hands, .. } = self;
         // Deliveries go on until the last turn has ended: its answer should still leave.
         let turns_ended = CancellationToken::new();
         parts.spawn(delivery.run(turns_ended.clone()));
@@ -124,6 +127,15 @@ impl App {
         }
         if let Some(summaries) = summaries {
             parts.spawn(summaries.run(stop.clone()));
+        }
+        if let Some(menu) = menu {
+            let stop = stop.clone();
+            parts.spawn(async move {
+                // In a box of its own, which is gone when the menu is seen to.
+                let seen_to = Box::pin(menu.keep());
+                let _ = stop.run_until_cancelled(seen_to).await;
+                stop.cancelled().await;
+            });
         }
         let stop = stop.clone();
         parts.spawn(async move {

@@ -23,6 +23,7 @@ pub mod errcode;
 pub mod event;
 pub mod meaning;
 pub mod media;
+pub mod menu;
 pub mod message;
 pub mod reach;
 pub mod seen;

@@ -106,6 +106,7 @@ fn the_defaults_are_the_examples() {
         apps,
         llm,
         chat,
+        menu,
         pictures,
         voice,
         images,
@@ -137,7 +138,7 @@ fn the_defaults_are_the_examples() {
     assert_eq!((team.currency.as_str(), team.contact), ("元", None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));
-    assert_eq!((platform, server.check_at_start), (Platform::Any, true));
+    assert_eq!((platform, server.check_at_start, menu.enabled), (Platform::Any, true, true));
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::{
     card::update_template_card,
     contacts,
     media::media_get,
+    menu,
     message::{Refusal, SendRequest},
     state::{Fate, Taken},
     upload::{REQUEST_LIMIT, media_upload},
@@ -50,6 +51,7 @@ pub(super) fn router(cloud: Arc<Cloud>) -> Router {
         .route("/cgi-bin/media/get", get(media_get))
         .route("/cgi-bin/media/upload", post(media_upload).layer(DefaultBodyLimit::max(REQUEST_LIMIT)))
         .merge(contacts::routes())
+        .merge(menu::routes())
         .with_state(cloud)
 }
 

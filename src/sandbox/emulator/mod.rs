@@ -12,6 +12,7 @@ mod card;
 pub mod console;
 mod contacts;
 mod media;
+mod menu;
 pub mod message;
 mod state;
 pub mod upload;

@@ -14,6 +14,7 @@ use super::{
     console::Console,
     contacts::Contacts,
     media::SentFile,
+    menu::Menus,
     message::{Refusal, SendRequest},
     upload::{ShownFile, UploadedFile},
 };
@@ -56,6 +57,8 @@ pub(super) struct State {
     pub(super) cards: Cards,
     /// Who is in the address book.
     pub(super) contacts: Contacts,
+    /// The application's menu.
+    pub(super) menus: Menus,
     /// Errcodes for the next calls of `media/get`.
     pub(super) media_refusals: VecDeque<i64>,
     /// How many of the next calls of `media/get` are not ended.

@@ -3,6 +3,7 @@
 
 import { bubbleOf } from './bubbles.js';
 import { drawConsole, whyClosed } from './console.js';
+import { drawMenu } from './menu.js';
 import { WORDS } from './words.js';
 
 const PEOPLE = [
@@ -296,6 +297,19 @@ async function press(task, key, chosen) {
   }
 }
 
+async function click(key) {
+  const member = me;
+  owe(member);
+  try {
+    const receipt = await call('click', { member, key });
+    if (receipt.accepted) return;
+    toast(word('notTaken'));
+  } catch (error) {
+    toast(word('failed') + error.message);
+  }
+  release(member.toLowerCase());
+}
+
 async function say(text) {
   const member = me;
   owe(member);
@@ -346,6 +360,7 @@ function fitField() {
   field.disabled = whyClosed(status?.console, language, me) !== null;
   $('send').disabled = field.disabled || field.value.trim() === '';
   for (const chip of $('chips').children) chip.disabled = field.disabled;
+  for (const button of $('app-menu').querySelectorAll('button')) button.disabled = field.disabled;
 }
 field.addEventListener('input', fitField);
 field.addEventListener('keydown', (event) => {
@@ -459,6 +474,7 @@ function light(step) {
 function drawStatus() {
   if (!status) return;
   drawConsole(status.console, language, call);
+  drawMenu($('app-menu'), status.menu, click);
   drawTyping();
   fitField();
   const empty = chat.querySelector('.empty');

@@ -1,4 +1,4 @@
-//! What the page shows beside words: files by their id, and cards that are pressed.
+//! What the page shows beside words: files by their id, cards that are pressed, and the menu.
 
 use axum::{
     Json,
@@ -65,5 +65,21 @@ pub(super) async fn press(State(desk): Shared, Json(Press { member, task_id, key
         emulator.press(member.as_str(), &task_id, &key, &chosen).await.0
     });
     let receipt = pressed.await.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the event was not sent"))?;
+    Ok(Json(json!({"accepted": receipt.accepted()})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Click {
+    member: String,
+    key: String,
+}
+
+/// A member chooses an entry of the menu.
+pub(super) async fn click(State(desk): Shared, Json(Click { member, key }): Json<Click>) -> Answer {
+    let member = parse_member(&member)?;
+    desk.open_to(&member)?;
+    let emulator = desk.parts.emulator.clone();
+    let clicked = tokio::spawn(async move { emulator.click(member.as_str(), &key).await });
+    let receipt = clicked.await.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the event was not sent"))?;
     Ok(Json(json!({"accepted": receipt.accepted()})))
 }

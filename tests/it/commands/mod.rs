@@ -4,6 +4,7 @@ mod cards;
 mod choices;
 mod help;
 mod looks;
+mod menu;
 mod operators;
 mod preferences;
 mod retry;
