@@ -1,49 +1,54 @@
 //! Writes one answer with the model, and commits what is finished of it while the model still writes.
+//!
+//! Knows what writing needs and how a finished piece is committed. How the model is asked, `asking` knows; in which steps
+//! an answer comes to be, `writing`; what it calls, `calling`.
 
+mod asking;
 mod calling;
 mod slow;
+mod writing;
 
-use std::{borrow::Cow, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
 use tracing::{debug, warn};
 
-use self::{calling::Stop, slow::SlowNotice};
+use self::{calling::Stop, slow::SlowNotice, writing::Writing};
 use super::{
-    album::{Album, Shown},
-    cause::chain,
-    context::{self, Parts},
+    album::Album,
     files::{Look, Shaper},
     joining::Together,
     lately::Lately,
-    live::{Live, seam::Seam},
     outcome::Outcome,
     persist::persist,
     profiles::Profiles,
     prompt::SystemPrompt,
     stops::Running,
-    thoughts::Thoughts,
-    tooling::{Tooling, Work},
+    tooling::Tooling,
 };
 use crate::{
     clock::Clock,
-    config::{self, chat::Reasoning},
-    llm::{
-        client::ChatRequest,
-        stream::{Delta, FinishReason},
-    },
-    meter::{Charge, Meter, Metered, Payer, Purpose, Reservation, allowances::Refusal},
-    model::{
-        conversation::{Conversation, Exchange},
-        preferences::Preferences,
-        profile::Profile,
-        reply::ReplyPart,
-    },
+    config,
+    meter::{Charge, Meter},
+    model::{conversation::Conversation, preferences::Preferences, reply::ReplyPart},
     store::{
         LeaseLost, Store,
         conversation::TurnRecord,
         inbox::{Inbound, Waiting},
     },
 };
+
+/// Who asks, and behind what.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The message.
+    pub claim: &'a Inbound,
+    /// What was said before it.
+    pub conversation: &'a Conversation,
+    /// What the member wishes.
+    pub preferences: &'a Preferences,
+    /// Tells when the member stops it.
+    pub running: &'a Running,
+}
 
 /// An answer that has ended.
 #[derive(Debug)]
@@ -153,255 +158,33 @@ impl Answerer {
         self.system.size()
     }
 
-    /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or `running` is
-    /// stopped. An answer that reaches the limit of its length is continued: to everybody else it is one.
+    /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or the member stops
+    /// it. An answer that reaches the limit of its length is continued: to everybody else it is one.
     ///
     /// # Errors
     /// [`Joined`]: before anything of it was said, something came that belongs to the question.
-    pub async fn write(
-        &self,
-        claim: &Inbound,
-        mut turn: TurnRecord,
-        conversation: &Conversation,
-        preferences: &Preferences,
-        running: &Running,
-        together: &mut Together<'_>,
-    ) -> Result<Written, Joined> {
-        let unsaid = turn.parts;
-        let Ok(mut work) = self.open(claim, &turn, preferences, running).await else {
-            let (rest, outcome, charge) = (String::new(), Outcome::Stopped, Charge::NOTHING);
-            return Ok(Written { turn, rest, outcome, charge });
-        };
-        // What was understood of a voice message, and what was said about tools, is no part of the answer.
-        let mut before = if turn.exchange.answer.is_empty() { turn.parts } else { 0 };
-        let mut live = Live::resume(self.settings.progressive, turn.parts - before);
-        let mut slow = SlowNotice::new(self, claim, preferences, turn.parts > 0);
-        let asked_at = self.clock.now();
-        let mut begun = false;
-        let look = self.look(preferences);
-        let mut charge = Charge::NOTHING;
-        let mut continuations = 0;
-        // What was thought before a crash may have been shown already.
-        let is_first = claim.claims == 1 || turn.parts == 0;
-        let mut thoughts = (self.settings.reasoning == Reasoning::Quote && is_first).then(Box::<Thoughts>::default);
-        let mut joined = None;
-        let outcome = loop {
-            let so_far = format!("{}{}", turn.exchange.answer, live.pending());
-            let mut seam = Seam::behind(&so_far);
-            // Pinned here, not in `beside`: a future that is moved into another is held twice, in every turn.
-            let outcome = {
-                let is_first = !charge.counts() && turn.used.is_none();
-                let purpose = if is_first { Purpose::Question } else { Purpose::Further };
-                let begin =
-                    pin!(self.begin(claim, &turn, conversation, preferences, so_far, (purpose, work.as_deref())));
-                tokio::select! {
-                    biased;
-                    () = running.stopped() => Err(Outcome::Stopped),
-                    rows = together.more(claim), if is_open(&turn, unsaid, work.as_deref()) => {
-                        joined = Some(rows);
-                        Err(Outcome::Stopped)
-                    }
-                    begun = slow.beside(begin) => begun,
-                }
-            };
-            let mut stream = match outcome {
-                Ok(stream) => stream,
-                Err(outcome) if self.goes_without_tools(&outcome, work.as_deref_mut(), preferences) => continue,
-                Err(Outcome::Model(error)) if continuations > 0 => {
-                    warn!(inbox.seq = claim.seq, turn.id = %turn.id, error = %chain(&error),
-                        "a cut answer could not be continued");
-                    break Outcome::TooLong;
-                }
-                Err(Outcome::Quota(_)) if continuations > 0 => break Outcome::TooLong,
-                Err(outcome) => break outcome,
-            };
-            let shown = if live.pending().is_empty() { &turn.exchange.answer } else { live.pending() };
-            if !shown.is_empty() {
-                stream.continues(shown);
-            }
-            let (mut went_on, mut calls) = (false, None);
-            let outcome = loop {
-                // Only the wait for the model is given up when the member says stop: a commit is always seen through.
-                let next = pin!(stream.next());
-                let next = tokio::select! {
-                    biased;
-                    () = running.stopped() => None,
-                    rows = together.more(claim), if is_open(&turn, unsaid, work.as_deref()) => {
-                        joined = Some(rows);
-                        None
-                    }
-                    next = slow.beside(next) => Some(next),
-                };
-                let (text, end) = match next {
-                    Some(Some(Ok(Delta::Text(text)))) => (seam.push(text), None),
-                    Some(Some(Ok(Delta::Thought(text)))) => {
-                        if let Some(thoughts) = &mut thoughts {
-                            thoughts.push(&text);
-                        }
-                        continue;
-                    }
-                    Some(Some(Ok(Delta::Finish(finish)))) => {
-                        calls = finish.calls;
-                        (seam.finish(), Some(outcome_of(&finish.reason)))
-                    }
-                    Some(Some(Err(error))) => (seam.finish(), Some(Outcome::Model(error))),
-                    Some(None) => (seam.finish(), Some(Outcome::Complete)),
-                    None => (seam.finish(), Some(Outcome::Stopped)),
-                };
-                if !begun && end.is_none() {
-                    let ms = self.clock.now().since(asked_at).as_millis();
-                    debug!(inbox.seq = claim.seq, turn.id = %turn.id, "the model began to answer after {ms} ms");
-                    self.lately.first_delta(asked_at);
-                    begun = true;
-                    let quote = thoughts.take().and_then(|thoughts| thoughts.quote(look.format, look.language));
-                    let said = quote.as_ref().and_then(ReplyPart::words).map_or("", |words| words.content());
-                    let may_be_shown = self.may_show(said).await.is_ok();
-                    if let Some(quote) = quote.filter(|_| may_be_shown) {
-                        if self.append(claim, &mut turn, vec![quote]).await.is_err() {
-                            break Outcome::Stopped;
-                        }
-                        before += 1;
-                        slow.said_something();
-                    }
-                }
-                went_on |= !text.trim().is_empty();
-                if let Err(end) = self.show(claim, &mut turn, &mut live, &mut slow, look, &text).await {
-                    live = Live::resume(self.settings.progressive, 0);
-                    break end;
-                }
-                if let Some(end) = end {
-                    break end;
-                }
-            };
-            charge = charge.and(stream.settle());
-            let wanted = work.as_deref_mut().filter(|work| work.offers()).zip(calls);
-            if let (Outcome::Complete, Some((work, calls))) = (&outcome, wanted) {
-                let said = turn.parts;
-                let rest = std::mem::replace(&mut live, Live::resume(self.settings.progressive, said)).finish();
-                match Box::pin(self.call(claim, &mut turn, (rest, look), running, work, *calls)).await {
-                    Ok(about) => before += about,
-                    Err(Stop) => break Outcome::Stopped,
-                }
-                if turn.parts > said {
-                    slow.said_something();
-                }
-                continue;
-            }
-            if !matches!(outcome, Outcome::TooLong) || !went_on || continuations == self.max_continuations {
-                break outcome;
-            }
-            continuations += 1;
-            debug!(inbox.seq = claim.seq, turn.id = %turn.id, continuations, "an answer was cut at its limit and goes on");
-        };
-        if let Some(rows) = joined {
-            return Err(Joined { turn, rows, charge });
-        }
-        let (rest, outcome) = match live.finish() {
-            rest if rest.trim().is_empty() => (rest, outcome),
-            rest => match self.may_show(&rest).await {
-                Ok(()) => (rest, outcome),
-                Err(end) => (String::new(), end),
-            },
-        };
-        let wrote_nothing = turn.parts == before && rest.trim().is_empty();
-        let outcome = match outcome {
-            Outcome::Complete if wrote_nothing => Outcome::Empty,
-            other => other,
-        };
-        Ok(Written { turn, rest, outcome, charge })
-    }
-
-    async fn begin<'a>(
+    pub fn write<'a>(
         &'a self,
-        claim: &Inbound,
-        turn: &TurnRecord,
-        conversation: &Conversation,
-        preferences: &'a Preferences,
-        answer_so_far: String,
-        (purpose, work): (Purpose, Option<&Work>),
-    ) -> Result<Metered<'a>, Outcome> {
-        let own = &turn.exchange.pictures;
-        let shown = if self.sees(preferences) {
-            // Rare, so not in every turn's future.
-            Box::pin(self.album.open(own, &conversation.exchanges)).await.unwrap_or_default()
-        } else if own.is_empty() {
-            Shown::default()
-        } else {
-            return Err(Outcome::Blind);
-        };
-        if shown.of(own).1 > 0 {
-            return Err(Outcome::Gone);
-        }
-        let so_far = (answer_so_far.as_str(), purpose, work);
-        match self.ask(claim, turn, conversation, preferences, so_far, &shown).await {
-            Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => {
-                warn!(inbox.seq = claim.seq, turn.id = %turn.id, %error, "the model takes no pictures; is llm.vision right?");
-                if !own.is_empty() {
-                    return Err(Outcome::Blind);
+        asked: Asked<'a>,
+        turn: TurnRecord,
+        together: &'a mut Together<'_>,
+    ) -> impl Future<Output = Result<Written, Joined>> {
+        // Put together here, not in the future: it would hold the turn twice.
+        let mut writing = Writing::new(self, asked, turn, together);
+        async move {
+            let outcome = match self.open(asked, &writing.turn).await {
+                Ok(work) => {
+                    writing.work = work;
+                    writing.write().await
                 }
-                let blank = Shown::default();
-                Box::pin(self.ask(claim, turn, conversation, preferences, so_far, &blank)).await
+                Err(Stop) => Outcome::Stopped,
+            };
+            if let Some(rows) = writing.came() {
+                return Err(writing.joined(rows));
             }
-            begun => begun,
+            let rest = writing.rest(outcome).await;
+            Ok(writing.ended(rest))
         }
-    }
-
-    async fn ask<'a>(
-        &'a self,
-        claim: &Inbound,
-        turn: &TurnRecord,
-        conversation: &Conversation,
-        preferences: &'a Preferences,
-        (answer_so_far, purpose, work): (&str, Purpose, Option<&Work>),
-        shown: &Shown<'_>,
-    ) -> Result<Metered<'a>, Outcome> {
-        let profile = match &self.profiles {
-            Some(profiles) => Box::pin(profiles.of(claim)).await,
-            None => Profile::default(),
-        };
-        let mut system = self.system.tell(preferences, conversation, &profile, self.clock.now());
-        let Exchange { question, pictures, .. } = &turn.exchange;
-        let mut question = Cow::Borrowed(question.as_str());
-        if let Some(work) = work {
-            (system, question) = (work.system(&system), work.question(&question).into());
-        }
-        let question = &*question;
-        let parts =
-            Parts { system: &system, exchanges: &conversation.exchanges, question, pictures, shown, answer_so_far };
-        let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
-        let (mut request, further) = match work {
-            Some(work) => work.request(prompt.messages),
-            None => (ChatRequest::of(prompt.messages), 0),
-        };
-        let tokens = prompt.tokens + further;
-        let event = &claim.event;
-        let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
-        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = tokens, messages = request.messages.len(),
-            "asking the model");
-        let reserved = self.meter.reserve(payer, purpose, preferences.model.as_deref(), tokens).await;
-        reserved.map_err(Outcome::Quota)?.stream(&mut request).await.map_err(Outcome::of)
-    }
-
-    /// Takes what the model wrote next, and says what of the answer is finished with it.
-    async fn show(
-        &self,
-        claim: &Inbound,
-        turn: &mut TurnRecord,
-        live: &mut Live,
-        slow: &mut SlowNotice<'_>,
-        look: Look,
-        text: &str,
-    ) -> Result<(), Outcome> {
-        if self.shaper.is_long(turn.parts) {
-            live.hold();
-        }
-        for chunk in live.push(text) {
-            self.may_show(&chunk).await?;
-            // Where the lease is lost, whatever else the model writes would reach nobody.
-            self.commit(claim, turn, chunk, look).await.map_err(|_| Outcome::Stopped)?;
-            slow.said_something();
-        }
-        Ok(())
     }
 
     /// Whether pictures can be made.
@@ -412,18 +195,6 @@ impl Answerer {
     /// Whether texts can be spoken.
     pub(super) fn speaks(&self) -> bool {
         self.meter.speaks()
-    }
-
-    /// The permission for one call beside the conversation.
-    pub(super) async fn reserve(
-        &self,
-        claim: &Inbound,
-        purpose: Purpose,
-        input: usize,
-    ) -> Result<Reservation<'_>, Refusal> {
-        let event = &claim.event;
-        let payer = Payer { corp: &event.corp, agent: event.agent, member: &event.from };
-        self.meter.reserve(payer, purpose, None, input).await
     }
 
     /// Whether a piece of the answer may be shown. What comes behind one that may not is not shown either.
@@ -489,18 +260,4 @@ impl Answerer {
         }
         Ok(())
     }
-}
-
-const fn outcome_of(reason: &FinishReason) -> Outcome {
-    match reason {
-        FinishReason::Length => Outcome::TooLong,
-        FinishReason::ContentFilter => Outcome::Filtered,
-        FinishReason::Withheld => Outcome::Withheld,
-        FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_) => Outcome::Complete,
-    }
-}
-
-/// Whether nothing of the answer was said or called yet, so that the question may still grow.
-fn is_open(turn: &TurnRecord, unsaid: u32, work: Option<&Work>) -> bool {
-    turn.parts == unsaid && turn.exchange.answer.is_empty() && work.is_none_or(Work::is_fresh)
 }

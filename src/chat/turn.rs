@@ -13,7 +13,7 @@ pub use self::{drawing::Undrawn, speaking::Speaking};
 use self::{gather::Bench, speaking::Rest};
 use super::{
     album::Album,
-    answer::{self, Answerer},
+    answer::{self, Answerer, Asked},
     blocks::Blocks,
     cause::chain,
     command::Command,
@@ -355,7 +355,8 @@ impl Turns {
                 drop(running);
                 return Box::pin(self.end_early(claim, turn, ended, rest, spent)).await;
             }
-            match self.answerer.write(claim, turn, &conversation, &preferences, &running, &mut together).await {
+            let asked = Asked { claim, conversation: &conversation, preferences: &preferences, running: &running };
+            match self.answerer.write(asked, turn, &mut together).await {
                 Ok(written) => break written,
                 Err(joined) => {
                     debug!(inbox.seq = claim.seq, rows = joined.rows.len(), "more came that belongs to a question");

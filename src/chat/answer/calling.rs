@@ -1,15 +1,14 @@
 //! Where an answer and the tools meet: what is opened before the model is asked, and what is called in the middle.
 
-use super::{Answerer, Outcome};
+use super::{Answerer, Asked, Outcome};
 use crate::{
     chat::{
         files::Look,
-        stops::Running,
         tooling::{Listener, Work},
     },
     llm::{error::Error, tools::Calls},
     model::preferences::Preferences,
-    store::{conversation::TurnRecord, inbox::Inbound},
+    store::conversation::TurnRecord,
 };
 
 /// The member stopped it, or somebody else has the claim: whatever else is done reaches nobody.
@@ -19,10 +18,8 @@ impl Answerer {
     /// What the answer may read and call; `None` for most: nothing.
     pub(super) async fn open(
         &self,
-        claim: &Inbound,
+        Asked { claim, preferences, running, .. }: Asked<'_>,
         turn: &TurnRecord,
-        preferences: &Preferences,
-        running: &Running,
     ) -> Result<Option<Box<Work>>, Stop> {
         let Some(tooling) = self.tooling.as_ref().filter(|tooling| tooling.concerns(claim)) else { return Ok(None) };
         let opened = tooling.open(claim, turn, preferences.model.as_deref());
@@ -54,10 +51,9 @@ impl Answerer {
     /// about them.
     pub(super) async fn call(
         &self,
-        claim: &Inbound,
+        Asked { claim, running, .. }: Asked<'_>,
         turn: &mut TurnRecord,
         (written, look): (String, Look),
-        running: &Running,
         work: &mut Work,
         calls: Calls,
     ) -> Result<u32, Stop> {

@@ -1,0 +1,106 @@
+//! Asks the model: puts the question, what was said before it and the pictures that it may see into a request, and has
+//! that paid for. Knows nothing of what becomes of the answer.
+
+use std::borrow::Cow;
+
+use tracing::{debug, warn};
+
+use super::{Answerer, Asked};
+use crate::{
+    chat::{
+        album::Shown,
+        context::{self, Parts},
+        outcome::Outcome,
+        tooling::Work,
+    },
+    llm::client::ChatRequest,
+    meter::{Metered, Payer, Purpose, Reservation, allowances::Refusal},
+    model::{conversation::Exchange, profile::Profile},
+    store::{conversation::TurnRecord, inbox::Inbound},
+};
+
+impl Answerer {
+    /// Opens the pictures of the conversation and asks; without them where the model turns out not to see.
+    pub(super) async fn begin<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        turn: &TurnRecord,
+        answer_so_far: String,
+        (purpose, work): (Purpose, Option<&Work>),
+    ) -> Result<Metered<'a>, Outcome> {
+        let own = &turn.exchange.pictures;
+        let shown = if self.sees(asked.preferences) {
+            // Rare, so not in every turn's future.
+            Box::pin(self.album.open(own, &asked.conversation.exchanges)).await.unwrap_or_default()
+        } else if own.is_empty() {
+            Shown::default()
+        } else {
+            return Err(Outcome::Blind);
+        };
+        if shown.of(own).1 > 0 {
+            return Err(Outcome::Gone);
+        }
+        let so_far = (answer_so_far.as_str(), purpose, work);
+        match self.ask(asked, turn, so_far, &shown).await {
+            Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => {
+                warn!(inbox.seq = asked.claim.seq, turn.id = %turn.id, %error,
+                    "the model takes no pictures; is llm.vision right?");
+                if !own.is_empty() {
+                    return Err(Outcome::Blind);
+                }
+                let blank = Shown::default();
+                Box::pin(self.ask(asked, turn, so_far, &blank)).await
+            }
+            begun => begun,
+        }
+    }
+
+    async fn ask<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        turn: &TurnRecord,
+        (answer_so_far, purpose, work): (&str, Purpose, Option<&Work>),
+        shown: &Shown<'_>,
+    ) -> Result<Metered<'a>, Outcome> {
+        let Asked { claim, conversation, preferences, .. } = asked;
+        let profile = match &self.profiles {
+            Some(profiles) => Box::pin(profiles.of(claim)).await,
+            None => Profile::default(),
+        };
+        let mut system = self.system.tell(preferences, conversation, &profile, self.clock.now());
+        let Exchange { question, pictures, .. } = &turn.exchange;
+        let mut question = Cow::Borrowed(question.as_str());
+        if let Some(work) = work {
+            (system, question) = (work.system(&system), work.question(&question).into());
+        }
+        let question = &*question;
+        let parts =
+            Parts { system: &system, exchanges: &conversation.exchanges, question, pictures, shown, answer_so_far };
+        let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
+        let (mut request, further) = match work {
+            Some(work) => work.request(prompt.messages),
+            None => (ChatRequest::of(prompt.messages), 0),
+        };
+        let tokens = prompt.tokens + further;
+        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = tokens, messages = request.messages.len(),
+            "asking the model");
+        let reserved = self.meter.reserve(payer(claim), purpose, preferences.model.as_deref(), tokens).await;
+        reserved.map_err(Outcome::Quota)?.stream(&mut request).await.map_err(Outcome::of)
+    }
+
+    /// The permission for one call beside the conversation.
+    pub(in crate::chat) async fn reserve(
+        &self,
+        claim: &Inbound,
+        purpose: Purpose,
+        input: usize,
+    ) -> Result<Reservation<'_>, Refusal> {
+        self.meter.reserve(payer(claim), purpose, None, input).await
+    }
+}
+
+/// Who asks, pays.
+fn payer(claim: &Inbound) -> Payer<'_> {
+    let event = &claim.event;
+    Payer { corp: &event.corp, agent: event.agent, member: &event.from }
+}
