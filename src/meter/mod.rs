@@ -5,7 +5,9 @@
 
 pub mod allowances;
 
+mod charge;
 mod filter;
+mod other;
 pub mod tally;
 
 use std::{
@@ -16,8 +18,9 @@ use std::{
 
 use tracing::{debug, info};
 
+pub use self::charge::{Charge, Units};
 use self::{
-    allowances::{Allowances, Held, NearlyUsed, Refusal},
+    allowances::{Allowances, Held, Refusal},
     filter::Filter,
     tally::Tally,
 };
@@ -27,7 +30,7 @@ use crate::{
         self,
         cleared::ClearedRequest,
         client::ChatRequest,
-        images::{Painted, Painter},
+        images::Painter,
         moderation::{Moderator, Verdict},
         router::{Answer, Router, Wish},
         speech::Speaker,
@@ -38,16 +41,12 @@ use crate::{
     model::{
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
-        quota::{
-            amounts::{Amounts, Price},
-            book::Ask,
-        },
+        quota::{amounts::Price, book::Ask},
     },
     safety::{
         guard::{Cleared, Findings, Guard, Hit, Hits, Withheld},
         rules::Action,
     },
-    store::used::Use,
 };
 
 /// To the model, and from it, in what is counted.
@@ -281,50 +280,6 @@ impl<'a> Reservation<'a> {
     }
 }
 
-impl Reservation<'_> {
-    /// Has `text` spoken.
-    ///
-    /// # Errors
-    /// [`llm::error::Error`]: it is not, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn speak(self, text: &str) -> Result<(Vec<u8>, Charge), llm::error::Error> {
-        let Self { meter, held, .. } = self;
-        let Some(speaker) = &meter.speaker else {
-            return Err(llm::error::Error::Misconfigured {
-                key: "voice.speech_model".to_owned(),
-                problem: "is not set",
-            });
-        };
-        let cleared = Box::pin(meter.clear(text)).await?;
-        meter.metrics.model_called();
-        let sound = speaker.speak(cleared.as_str()).await;
-        let sound = sound.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
-        let spoken = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-        let usage = Usage::default();
-        let (used, nearly_used) = held.settle(usage, Price::default());
-        Ok((sound, Charge { usage, units: Units { spoken, ..Units::default() }, used, nearly_used }))
-    }
-
-    /// Has one picture made of what `wish` describes.
-    ///
-    /// # Errors
-    /// [`llm::error::Error`]: there is none, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn paint(self, wish: &str) -> Result<(Painted, Charge), llm::error::Error> {
-        let Self { meter, input_estimate, held, .. } = self;
-        let Some(painter) = &meter.painter else {
-            return Err(llm::error::Error::Misconfigured { key: "images.model".to_owned(), problem: "is not set" });
-        };
-        let cleared = Box::pin(meter.clear(wish)).await?;
-        meter.metrics.model_called();
-        let painted = painter.paint(cleared.as_str()).await;
-        let (painted, usage) = painted.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
-        let usage = usage.unwrap_or(Usage { input: input_estimate as u64, output: 0, estimated: true });
-        meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
-        let units = Units { pictures: 1, ..Units::default() };
-        let (used, nearly_used) = held.settle(usage, Price::default());
-        Ok((painted, Charge { usage, units, used, nearly_used }))
-    }
-}
-
 /// An answer as it is written, under its reservation.
 #[must_use = "what was streamed must be settled"]
 pub struct Metered<'a> {
@@ -386,79 +341,5 @@ impl Metered<'_> {
         let price = meter.prices.get(&alias).copied().unwrap_or_default();
         let (used, nearly_used) = held.settle(usage, price);
         Charge { usage, units: Units::default(), used, nearly_used }
-    }
-}
-
-/// The cost of model calls, to be saved with what they bought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the cost must be saved"]
-pub struct Charge {
-    usage: Usage,
-    units: Units,
-    used: Use,
-    nearly_used: Vec<NearlyUsed>,
-}
-
-/// What is not paid by model tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Units {
-    /// Pictures that were made.
-    pub pictures: u32,
-    /// Characters that were spoken.
-    pub spoken: u32,
-}
-
-impl Charge {
-    /// For a call that never began.
-    pub const NOTHING: Self = Self::saved(Usage { input: 0, output: 0, estimated: false });
-
-    /// The cost of a call before a restart, as it was saved.
-    pub const fn saved(usage: Usage) -> Self {
-        let used = Use { subjects: Vec::new(), amounts: Amounts::ZERO };
-        Self { usage, units: Units { pictures: 0, spoken: 0 }, used, nearly_used: Vec::new() }
-    }
-
-    /// What is paid by other measures.
-    pub const fn units(&self) -> Units {
-        self.units
-    }
-
-    /// Model tokens.
-    pub const fn usage(&self) -> Usage {
-        self.usage
-    }
-
-    /// What it counts for, to be saved once; `None` where nothing was used.
-    pub fn used(&self) -> Option<Box<Use>> {
-        (!self.used.subjects.is_empty()).then(|| Box::new(self.used.clone()))
-    }
-
-    /// Whether something was used that counts.
-    pub const fn counts(&self) -> bool {
-        !self.used.subjects.is_empty()
-    }
-
-    /// The member's limits of which little is left since.
-    pub fn nearly_used(&self) -> &[NearlyUsed] {
-        &self.nearly_used
-    }
-
-    /// The cost of both calls, of one payer.
-    pub fn and(mut self, other: Self) -> Self {
-        self.usage = Usage {
-            input: self.usage.input.saturating_add(other.usage.input),
-            output: self.usage.output.saturating_add(other.usage.output),
-            estimated: self.usage.estimated || other.usage.estimated,
-        };
-        self.units = Units {
-            pictures: self.units.pictures.saturating_add(other.units.pictures),
-            spoken: self.units.spoken.saturating_add(other.units.spoken),
-        };
-        if self.used.subjects.is_empty() {
-            self.used.subjects = other.used.subjects;
-        }
-        self.used.amounts = self.used.amounts.plus(other.used.amounts);
-        self.nearly_used.extend(other.nearly_used);
-        self
     }
 }
