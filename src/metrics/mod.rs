@@ -7,9 +7,11 @@
 //! Counting is an atomic addition, observing a duration a few nanoseconds under a lock that is held for no longer; so
 //! both are allowed before the callback's 200.
 
+mod buckets;
 mod labels;
 pub mod machine;
 mod sampled;
+mod sending;
 
 use std::{
     fmt,
@@ -24,32 +26,18 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-pub use self::{
-    labels::TurnResult,
-    sampled::{Depth, Sample},
-};
 use self::{
+    buckets::{ACK, DELIVERY, FIRST_DELTA, FIRST_PART, TURN},
     labels::{
         ByApp, ByDirection, ByErrcode, ByKind, ByResult, ByRule, CallbackLabels, MODEL_ERRORS, PAUSES, PauseLabels,
         REFUSALS, RefreshLabels, SENDS,
     },
     sampled::Sampler,
 };
-
-/// From a callback's last byte to its 200. The commit takes one to ten milliseconds on a good disk; WeCom repeats the
-/// callback after five seconds, so what matters lies between.
-const ACK: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// From the model's being asked to its first word: a tenth of a second for a small one at hand, a minute for one that
-/// thinks. `llm.first_delta_timeout` ends it at 60 s by default.
-const FIRST_DELTA: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0];
-/// From the question to the first part of its answer: what a person waits. Fine where patience ends, around two to
-/// ten seconds.
-const FIRST_PART: [f64; 14] = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 40.0, 60.0, 120.0];
-/// From the question to the end of its answer. `llm.answer_timeout` ends it at some minutes.
-const TURN: [f64; 12] = [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
-/// From a message's place in the outbox to WeCom's yes: one call when all is well, a minute where the pace holds it
-/// back, up to a day when WeCom refuses.
-const DELIVERY: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86400.0];
+pub use self::{
+    labels::TurnResult,
+    sampled::{Depth, Sample},
+};
 
 /// The figures of this process. Clones are the same; one that is [of an application](Metrics::of_app) gives those figures
 /// its name that are of one application.
@@ -296,79 +284,6 @@ impl Metrics {
     /// fixed sets of words.
     pub fn safety_hit(&self, rule: &'static str, direction: &'static str, action: &'static str, times: u32) {
         self.safety_hits.get_or_create(&ByRule { rule, direction, action }).inc_by(u64::from(times));
-    }
-
-    /// WeCom answered a `message/send`. `errcode` is 0, a code of WeCom's documentation, or `None` for any other.
-    pub fn send_answered(&self, errcode: Option<i64>) {
-        self.sends.get_or_create(&ByErrcode { errcode: labels::errcode(errcode) }).inc();
-    }
-
-    /// A `message/send` did not leave.
-    pub fn send_unreachable(&self) {
-        self.sends.get_or_create(&ByErrcode { errcode: "unreachable".into() }).inc();
-    }
-
-    /// A `message/send` left, and nobody knows what came of it.
-    pub fn send_unsure(&self) {
-        self.sends.get_or_create(&ByErrcode { errcode: "unsure".into() }).inc();
-    }
-
-    /// WeCom took a message, `after` it was put into the outbox.
-    pub fn delivered(&self, after: Duration) {
-        self.deliveries.get_or_create(&ByResult { result: "delivered" }).inc();
-        self.delivery.observe(after.as_secs_f64());
-    }
-
-    /// A message is to be sent again.
-    pub fn sent_again(&self) {
-        self.deliveries.get_or_create(&ByResult { result: "again" }).inc();
-    }
-
-    /// A message became a dead letter.
-    pub fn given_up(&self) {
-        self.deliveries.get_or_create(&ByResult { result: "given_up" }).inc();
-    }
-
-    /// Nothing can be sent, for this reason and no other. `reason` is one of a fixed set of words.
-    pub fn sending_paused(&self, reason: &'static str) {
-        debug_assert!(PAUSES.contains(&reason), "{reason} is to be among the known");
-        for other in PAUSES {
-            self.pause(other).set(i64::from(other == reason));
-        }
-    }
-
-    /// Messages can be sent.
-    pub fn sending_goes_on(&self) {
-        for reason in PAUSES {
-            self.pause(reason).set(0);
-        }
-    }
-
-    /// An access token was fetched at `since_epoch`.
-    pub fn access_token_fetched(&self, since_epoch: Duration) {
-        self.refreshes.get_or_create(&RefreshLabels { result: "fetched", errcode: "0".into() }).inc();
-        self.access_token_fetched
-            .get_or_create(&self.app)
-            .set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
-    }
-
-    /// WeCom gave no access token. `errcode` as in [`Metrics::send_answered`].
-    pub fn access_token_refused(&self, errcode: Option<i64>) {
-        let errcode = labels::errcode(errcode);
-        self.refreshes.get_or_create(&RefreshLabels { result: "refused", errcode }).inc();
-    }
-
-    /// `gettoken` gave no answer of WeCom's.
-    pub fn access_token_unreachable(&self) {
-        self.refreshes.get_or_create(&RefreshLabels { result: "unreachable", errcode: "".into() }).inc();
-    }
-
-    /// When the access token in use was fetched, since the epoch; `None` before the first.
-    pub fn access_token_since(&self) -> Option<Duration> {
-        u64::try_from(self.access_token_fetched.get_or_create(&self.app).get())
-            .ok()
-            .filter(|secs| *secs > 0)
-            .map(Duration::from_secs)
     }
 
     /// When this process began, since the epoch.

@@ -186,3 +186,21 @@ fn crates_stay_in_their_rooms() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A file that is longer does two things.
+const MOST_LINES: usize = 400;
+
+#[test]
+fn no_file_is_too_long_to_be_read_at_once() {
+    let mut files = Vec::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    source_files(&source, &mut files);
+    let long = files.iter().filter_map(|path| {
+        let lines = fs::read_to_string(path).expect("source file").lines().count();
+        let file = path.strip_prefix(&source).expect("a file of src");
+        (lines > MOST_LINES).then(|| format!("src/{}: {lines} lines", file.display()))
+    });
+    let long: Vec<_> = long.collect();
+    assert!(long.is_empty(), "more than {MOST_LINES} lines; give the second thing in it a file:\n{}", long.join("\n"));
+    assert!(files.len() > 100, "the test reads what it thinks it reads");
+}
