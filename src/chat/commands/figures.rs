@@ -1,13 +1,16 @@
 //! What members look at: what they used, what they asked, and the whole conversation to keep.
 
+use bytes::Bytes;
+use tracing::debug;
+
 use super::words::Words;
 use crate::{
-    chat::{
-        persist::persist,
-        render::{plain, render},
-        turn::Turns,
+    chat::{persist::persist, render::plain, turn::Turns},
+    model::{
+        file_name::FileName,
+        language::Language,
+        reply::{Attachment, AttachmentKind, ReplyPart},
     },
-    model::{language::Language, reply::Format},
     store::inbox::{Ending, Inbound},
 };
 
@@ -31,16 +34,16 @@ impl Turns {
         self.reply(claim, Words::History(&asked)).await;
     }
 
-    /// The conversation as Markdown.
+    /// The conversation as a file of Markdown, which is on the disk before it is promised.
     pub(super) async fn export(&self, claim: &Inbound) {
         let said = persist(&self.clock, || self.store.transcript(&claim.lane, EXPORTED)).await;
         if said.is_empty() {
             return self.reply(claim, Words::NothingToExport).await;
         }
         let language = self.language(claim).await;
-        let (you, me) = match language {
-            Language::Chinese => ("我", "企伴"),
-            Language::English => ("Me", "Qimate"),
+        let (you, me, stem) = match language {
+            Language::Chinese => ("我", "企伴", "对话"),
+            Language::English => ("Me", "Qimate", "Conversation"),
         };
         let mut text = String::new();
         for (at, exchange) in &said {
@@ -48,7 +51,15 @@ impl Turns {
             text.push_str(&format!("## {you} · {at}\n\n{}\n\n## {me}\n\n{}\n\n", exchange.question, exchange.answer));
         }
         let mut parts = plain(&Words::Exported.render(language));
-        parts.extend(render(&text, Format::Text));
+        let now = self.clock.now();
+        let day: String = self.settings.time_zone.local(now).to_string().chars().take(10).collect();
+        let content = Bytes::from(text);
+        let keep = || self.store.keep_media(claim, "text/markdown", content.clone(), now);
+        let Ok(media) = persist(&self.clock, keep).await else {
+            return debug!(inbox.seq = claim.seq, "the member was erased meanwhile: nothing is exported");
+        };
+        let name = FileName::make(&format!("{stem} {day}"), "md");
+        parts.push(ReplyPart::Attachment(Attachment { kind: AttachmentKind::File, media, name }));
         self.finish(claim, Ending::Says(parts)).await;
     }
 }

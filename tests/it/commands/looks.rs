@@ -80,6 +80,11 @@ async fn the_conversation_is_exported_with_its_markdown() {
     app.say("zhangsan", "/导出").await;
     let texts = app.texts("zhangsan", 4).await;
     app.settled().await;
-    assert_eq!(texts[2], "这是本次对话的全部内容：");
-    assert!(texts[3].contains("几点开会？") && texts[3].contains("九点"), "{}", texts[3]);
+    assert_eq!(texts[2], "这是本次对话的全部内容，在下面的文件里。");
+    let sent = app.wecom.messages_for("zhangsan").pop().unwrap();
+    assert_eq!(sent.msgtype, "file");
+    let file = app.wecom.uploaded(&sent.content).unwrap();
+    assert_eq!(file.name, "对话 2026-09-21.md");
+    let text = String::from_utf8(file.bytes.to_vec()).unwrap();
+    assert!(text.contains("几点开会？\n") && text.contains("**九点**。"), "{text}");
 }
