@@ -2,7 +2,7 @@
 //!
 //! That of `[wecom]` has no name; the others have a section `[apps.NAME]` each. What such a section leaves out is as for
 //! all, except what makes an application itself: so its keys are the keys of other sections under a shorter name
-//! ([`KEYS`]), and are read by the same code. To let applications differ in one more thing, add its key there.
+//! (`KEYS`), and are read by the same code. To let applications differ in one more thing, add its key there.
 
 use std::{collections::BTreeMap, fmt, iter, sync::Arc};
 

@@ -6,7 +6,7 @@
 //! changes its address between the look and the connection gains nothing), and bounds for size and time. Behind a proxy
 //! it is the proxy that resolves names: then only addresses that stand in the URL itself can be looked at.
 //!
-//! What the bytes say is the business of [`super::page`].
+//! What the bytes say is the business of `net::page`.
 
 use std::{
     error::Error as StdError,

@@ -1,6 +1,6 @@
 //! The body of `message/send` (page 90236). Knows the wire's names and nothing of the sending.
 //!
-//! To send another kind of message, add a variant to [`Kind`].
+//! To send another kind of message, add a variant to `Kind`.
 
 use serde::Serialize;
 use serde_json::Value;
