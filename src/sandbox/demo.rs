@@ -142,6 +142,9 @@ impl Stage {
                 // It can say how large a picture is, and has a sentence for what is spoken.
                 set("QIMATE_LLM__VISION", "true");
                 set("QIMATE_VOICE__TRANSCRIPTION_MODEL", model::NAME);
+                set("QIMATE_VOICE__SPEECH_MODEL", model::NAME);
+                set("QIMATE_VOICE__ANSWERS", "true");
+                set("QIMATE_IMAGES__MODEL", model::NAME);
             }
             (None, Some(real)) => {
                 set("QIMATE_LLM__API_KEY", real.api_key.expose());

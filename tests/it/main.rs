@@ -28,6 +28,7 @@ mod harness;
 mod hook;
 mod https;
 mod joined;
+mod killed;
 mod logs;
 mod network;
 mod observations;
