@@ -170,6 +170,20 @@ mod tests {
         (samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / samples.len() as f64).sqrt()
     }
 
+    /// A question spoken by espeak-ng and encoded by OpenCORE, which is what phones use. The digest is of what OpenCORE's
+    /// own decoder makes of it.
+    #[test]
+    fn a_spoken_question_is_decoded_to_the_last_bit() {
+        use sha2::{Digest, Sha256};
+        let heard = decode(include_bytes!("../../tests/fixtures/voice/ask-zh.amr")).expect("decoded");
+        assert_eq!((heard.sample_rate, heard.samples.len()), (8000, 37440));
+        let bytes: Vec<u8> = heard.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        assert_eq!(
+            hex::encode(Sha256::digest(&bytes)),
+            "a1604e73e9bdf3f28366b715ae0a57c2dd37643af959f51167ef47eb06ce5a39"
+        );
+    }
+
     #[test]
     fn what_was_encoded_sounds_the_same_decoded() {
         let said = tone(1.0);
