@@ -218,6 +218,9 @@ fn painter(config: &Config, clock: &Clock) -> anyhow::Result<Option<llm::images:
 /// What hears voice messages, where a model for it is set.
 fn hearing(config: &Config, wecom: Client, clock: &Clock) -> anyhow::Result<Option<Hearing>> {
     let Config { llm, voice, .. } = config;
+    if voice.transcription_model.is_none() {
+        return Ok(None);
+    }
     let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
     let transcriber = llm::transcribe::Transcriber::new(http, voice, llm, clock.clone());
     Ok(transcriber.map(|transcriber| Hearing::new(wecom, transcriber, clock.clone(), voice)))
