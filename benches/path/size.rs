@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_millis(1500);
 pub(crate) async fn run() -> anyhow::Result<Vec<Figure>> {
     let binary = fs::metadata(BINARY)?.len() as f64 / (1024.0 * 1024.0);
     let mut figures = vec![
-        Figure::new("binary", binary, "MiB").floor_at_most(31.0),
+        Figure::new("binary", binary, "MiB").floor_at_most(25.0),
         Figure::new(format!("start to first accepted callback, median of {STARTS}"), median(&starts().await?), "ms")
             .floor_at_most(200.0),
     ];
