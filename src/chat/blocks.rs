@@ -5,10 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
-    model::id::Lane,
-    store::{self, Store, inbox::Inbound},
-};
+use crate::store::{self, Store, inbox::Inbound};
 
 /// The blocked members.
 #[derive(Debug)]
@@ -20,7 +17,7 @@ pub(super) struct Blocks {
 #[derive(Debug, Default)]
 struct State {
     /// As read at an epoch ([`Inbound::epoch`]); `None`: to be read.
-    known: Option<(i64, HashSet<Lane>)>,
+    known: Option<(i64, HashSet<(String, String)>)>,
     /// How often it was changed here.
     changes: u64,
 }
@@ -36,22 +33,23 @@ impl Blocks {
     /// # Errors
     /// [`store::Error`] when it cannot be read.
     pub(super) async fn holds(&self, claim: &Inbound) -> Result<bool, store::Error> {
+        let who = (claim.event.corp.as_str().to_owned(), claim.event.from.key());
         loop {
             let changes = {
                 let state = self.lock();
-                if let Some((epoch, lanes)) = &state.known
+                if let Some((epoch, blocked)) = &state.known
                     && *epoch == claim.epoch
                 {
-                    return Ok(lanes.contains(&claim.lane));
+                    return Ok(blocked.contains(&who));
                 }
                 state.changes
             };
-            let lanes = self.store.blocked_lanes().await?;
-            let blocked = lanes.contains(&claim.lane);
+            let all = self.store.all_blocked().await?;
+            let blocked = all.contains(&who);
             let mut state = self.lock();
             // Changed while it was read: what was read may be of before.
             if state.changes == changes {
-                state.known = Some((claim.epoch, lanes));
+                state.known = Some((claim.epoch, all));
                 return Ok(blocked);
             }
         }

@@ -7,7 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, LeaseLost, Store, inbox::Inbound, outbox};
+use super::{
+    Error, LeaseLost, Store,
+    inbox::Inbound,
+    member::MEMBER_OF_LANE,
+    outbox,
+    people::{APP_OF_LANE, CORP_OF_LANE},
+};
 use crate::{
     clock::Timestamp,
     model::{
@@ -129,9 +135,16 @@ fn take_step(conn: &Connection, lane: &Lane, step: &Step, now: Timestamp) -> Res
     }
 }
 
-/// Members who wrote to the application of `lane` and are not blocked.
-const RECIPIENTS: &str = "FROM known_member k WHERE k.lane > ?1 AND k.lane < ?2
-     AND NOT EXISTS (SELECT 1 FROM blocked_member b WHERE b.lane = k.lane)";
+/// Members who wrote to the application of `lane`, are not blocked, and have not left it.
+fn whom() -> String {
+    format!(
+        "FROM known_member k WHERE k.lane > ?1 AND k.lane < ?2
+             AND NOT EXISTS (SELECT 1 FROM blocked_member b
+                             WHERE b.corp = {CORP_OF_LANE} AND b.member = {MEMBER_OF_LANE})
+             AND NOT EXISTS (SELECT 1 FROM visible v
+                             WHERE v.app = {APP_OF_LANE} AND v.member = {MEMBER_OF_LANE} AND v.is_in = 0)"
+    )
+}
 
 /// Where the lanes of an application begin and end.
 fn bounds(lane: &Lane) -> (String, String) {
@@ -143,7 +156,7 @@ fn bounds(lane: &Lane) -> (String, String) {
 fn recipients(conn: &Connection, lane: &Lane) -> Result<u64, rusqlite::Error> {
     let (from, to) = bounds(lane);
     let count: i64 =
-        conn.prepare_cached(&format!("SELECT COUNT(*) {RECIPIENTS}"))?.query_row([from, to], |row| row.get(0))?;
+        conn.prepare_cached(&format!("SELECT COUNT(*) {}", whom()))?.query_row([from, to], |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
@@ -169,7 +182,7 @@ fn announce_some(
     let operator = Lane::from_stored(operator);
     let (from, to) = bounds(&operator);
     let next: Vec<String> = conn
-        .prepare_cached(&format!("SELECT k.lane {RECIPIENTS} ORDER BY k.lane LIMIT ?3"))?
+        .prepare_cached(&format!("SELECT k.lane {} ORDER BY k.lane LIMIT ?3", whom()))?
         .query_map(params![reached.max(from), to, limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let cause = CAUSES - id;

@@ -8,7 +8,7 @@ use super::{Error, LeaseLost, Store, inbox::Inbound};
 use crate::{
     clock::Timestamp,
     model::{
-        id::{Lane, MemberId},
+        id::{CorpId, MemberId},
         reply::ReplyPart,
     },
 };
@@ -25,33 +25,32 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// The lanes of all members to whom the bot does not listen.
+    /// The corp and the userid, in lower case, of every member to whom the bot does not listen.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
-    pub async fn blocked_lanes(&self) -> Result<HashSet<Lane>, Error> {
+    pub async fn all_blocked(&self) -> Result<HashSet<(String, String)>, Error> {
         self.db
             .read(|conn| {
-                conn.prepare_cached("SELECT lane FROM blocked_member")?
-                    .query_map([], |row| row.get(0).map(Lane::from_stored))?
+                conn.prepare_cached("SELECT corp, member FROM blocked_member")?
+                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                     .collect()
             })
             .await
     }
 
-    /// Those of the application to which a lane belongs, the newest first.
+    /// Those of an enterprise, the newest first.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
-    pub async fn blocked_members(&self, beside: &Lane, limit: usize) -> Result<Vec<Blocked>, Error> {
-        let application = beside.app().to_owned();
+    pub async fn blocked_members(&self, corp: &CorpId, limit: usize) -> Result<Vec<Blocked>, Error> {
+        let corp = corp.as_str().to_owned();
         self.db
             .read(move |conn| {
                 conn.prepare_cached(
-                    "SELECT member, reason, at FROM blocked_member
-                     WHERE lane >= ?1 || '/' AND lane < ?1 || '0' ORDER BY at DESC, lane LIMIT ?2",
+                    "SELECT userid, reason, at FROM blocked_member WHERE corp = ?1 ORDER BY at DESC, member LIMIT ?2",
                 )?
-                .query_map(params![application, limit], |row| {
+                .query_map(params![corp, limit], |row| {
                     Ok(Blocked { member: row.get(0)?, reason: row.get(1)?, at: Timestamp::from_millis(row.get(2)?) })
                 })?
                 .collect()
@@ -71,14 +70,9 @@ impl Store {
         parts: Vec<ReplyPart>,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let lane = Lane::new(&claim.event.corp, claim.event.agent, member);
-        let (member, reason) = (member.as_str().to_owned(), reason.to_owned());
+        let (corp, member, reason) = (claim.event.corp.clone(), member.clone(), reason.to_owned());
         self.end_with(claim, now, move |conn| {
-            conn.prepare_cached(
-                "INSERT INTO blocked_member (lane, member, reason, at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (lane) DO UPDATE SET reason = excluded.reason",
-            )?
-            .execute(params![lane.as_str(), member, reason, now.as_millis()])?;
+            block(conn, &corp, &member, &reason, now)?;
             Ok(parts.clone())
         })
         .await
@@ -95,11 +89,30 @@ impl Store {
         words: impl Fn(bool) -> Vec<ReplyPart> + Send + 'static,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let lane = Lane::new(&claim.event.corp, claim.event.agent, member);
-        let work = move |conn: &Connection| {
-            let was = conn.prepare_cached("DELETE FROM blocked_member WHERE lane = ?1")?.execute([lane.as_str()])?;
-            Ok(words(was > 0))
-        };
+        let (corp, member) = (claim.event.corp.clone(), member.key());
+        let work = move |conn: &Connection| Ok(words(unblock(conn, corp.as_str(), &member)?));
         self.end_with(claim, now, work).await
     }
+}
+
+/// The bot no longer listens to `member`. Blocked already: the reason is the new one, the time stays.
+pub(super) fn block(
+    conn: &Connection,
+    corp: &CorpId,
+    member: &MemberId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    conn.prepare_cached(
+        "INSERT INTO blocked_member (corp, member, userid, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (corp, member) DO UPDATE SET reason = excluded.reason",
+    )?
+    .execute(params![corp.as_str(), member.key(), member.as_str(), reason, now.as_millis()])?;
+    Ok(())
+}
+
+/// The bot listens again to a member, by their key. False when it did anyway.
+pub(super) fn unblock(conn: &Connection, corp: &str, member: &str) -> Result<bool, rusqlite::Error> {
+    let mut delete = conn.prepare_cached("DELETE FROM blocked_member WHERE corp = ?1 AND member = ?2")?;
+    Ok(delete.execute([corp, member])? > 0)
 }

@@ -13,7 +13,7 @@ use super::{
     conversation::TurnRecord,
     lane::{Queue, end_rows, lease_lanes, next_lease, next_ready},
     member::tombstone,
-    outbox,
+    outbox, people,
 };
 use crate::{
     clock::Timestamp,
@@ -159,6 +159,7 @@ impl Store {
             if disposition == Disposition::Keep {
                 return Ok(Accepted::Fresh { seq, backlog: None });
             }
+            people::wrote(conn, &event, now)?;
             let tell_at = if backlog == 0 { i64::MAX } else { i64::from(backlog) };
             // A lane keeps its place in the queue, and does not wait for a clock that was set back.
             let (depth, told): (u32, i64) = conn

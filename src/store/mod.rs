@@ -22,6 +22,7 @@ pub mod media;
 pub mod member;
 pub mod migrate;
 pub mod outbox;
+pub mod people;
 pub mod plans;
 pub mod preferences;
 pub mod profiles;

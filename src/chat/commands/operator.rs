@@ -65,7 +65,7 @@ impl Turns {
     }
 
     pub(super) async fn show_blocked(&self, claim: &Inbound) {
-        let blocked = persist(&self.clock, || self.store.blocked_members(&claim.lane, LISTED)).await;
+        let blocked = persist(&self.clock, || self.store.blocked_members(&claim.event.corp, LISTED)).await;
         let blocked: Vec<_> =
             blocked.into_iter().map(|one| (self.settings.time_zone.local(one.at), one.member, one.reason)).collect();
         self.reply(claim, Words::Blocked(&blocked)).await;

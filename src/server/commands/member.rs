@@ -23,7 +23,9 @@ pub fn export(config: &Config, userid: &str, out: Option<&Path>) -> anyhow::Resu
     let member = MemberId::parse(userid)?;
     let export = member::export(&config.storage, &member, Clock::System.now())?;
     ensure!(
-        export["applications"].as_array().is_some_and(|applications| !applications.is_empty()),
+        ["applications", "person", "blocked"]
+            .iter()
+            .any(|part| export[*part].as_array().is_some_and(|all| !all.is_empty())),
         "{}",
         tell(
             config,

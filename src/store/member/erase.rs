@@ -64,8 +64,11 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
     for lane in lanes(&conn, member)? {
         rows += erase_lane(&mut conn, &settings.data_dir, &lane, now)?;
     }
-    for table in ["used", "allowance", "plan_of"] {
+    for table in ["used", "allowance", "plan_of", "service_hours"] {
         rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_MEMBER}"), [member.key()])?;
+    }
+    for table in ["member", "member_of", "visible", "blocked_member"] {
+        rows += conn.execute(&format!("DELETE FROM {table} WHERE member = ?1"), [member.key()])?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;
     Ok(Erased { rows, rewritten, log_emptied, copies: copies(&settings.data_dir)? })
@@ -101,7 +104,6 @@ fn erase_lane(conn: &mut Connection, data_dir: &Path, lane: &str, now: Timestamp
         "DELETE FROM fact WHERE lane = ?1",
         "DELETE FROM profile WHERE lane = ?1",
         "DELETE FROM member_preference WHERE lane = ?1",
-        "DELETE FROM blocked_member WHERE lane = ?1",
         "DELETE FROM known_member WHERE lane = ?1",
         "DELETE FROM announcement WHERE lane = ?1",
     ] {

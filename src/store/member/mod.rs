@@ -16,12 +16,43 @@ use super::{
 use crate::{clock::Timestamp, config, model::id::MemberId};
 
 /// The last part of a lane, which is `corp/agent/member`: a member's id may hold a slash, the others not.
-const MEMBER_OF_LANE: &str =
+pub(super) const MEMBER_OF_LANE: &str =
     "substr(substr(lane, instr(lane, '/') + 1), instr(substr(lane, instr(lane, '/') + 1), '/') + 1)";
 
 /// Rows that count or allow something for a member, whose subject is `member/corp/userid`; a corp id holds no slash.
 const OF_MEMBER: &str =
     "subject LIKE 'member/%' AND substr(substr(subject, 8), instr(substr(subject, 8), '/') + 1) = ?1";
+
+/// What is kept of a person beside their chats, by the name that it has in an export.
+const OF_PERSON: &[(&str, &str)] = &[
+    (
+        "person",
+        "SELECT json_object('corp', corp, 'name', name, 'role', role, 'expires_at', TIME(expires_at),
+             'premium_until', TIME(premium_until), 'note', note, 'first_at', TIME(first_at),
+             'changed_at', TIME(changed_at)) FROM member WHERE member = ?1 ORDER BY corp",
+    ),
+    (
+        "departments",
+        "SELECT json_object('corp', corp, 'department', department, 'name',
+             (SELECT name FROM department d WHERE d.corp = m.corp AND d.id = m.department))
+         FROM member_of m WHERE member = ?1 ORDER BY corp, department",
+    ),
+    (
+        "visible",
+        "SELECT json_object('application', app, 'is_in', json(iif(is_in, 'true', 'false')), 'at', TIME(at))
+         FROM visible WHERE member = ?1 ORDER BY app",
+    ),
+    (
+        "blocked",
+        "SELECT json_object('corp', corp, 'reason', reason, 'at', TIME(at)) FROM blocked_member WHERE member = ?1
+         ORDER BY corp",
+    ),
+    (
+        "service_hours",
+        "SELECT json_object('hours', hours, 'changed_at', TIME(changed_at)) FROM service_hours
+         WHERE subject LIKE 'member/%' AND substr(substr(subject, 8), instr(substr(subject, 8), '/') + 1) = ?1",
+    ),
+];
 
 fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
     if !settings.data_dir.join(FILE).exists() {
@@ -45,7 +76,6 @@ fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::
         "profile",
         "member_preference",
         "media_use",
-        "blocked_member",
         "known_member",
         "announcement",
     ];
@@ -100,10 +130,6 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
                 "SELECT json_object('text', text, 'remembered_at', TIME(at)) FROM fact WHERE lane = ?1 ORDER BY id",
             )?,
             "known_since": list("SELECT json_quote(TIME(first_at)) FROM known_member WHERE lane = ?1")?.pop(),
-            "blocked": list(
-                "SELECT json_object('reason', reason, 'at', TIME(at)) FROM blocked_member WHERE lane = ?1",
-            )?
-            .pop(),
             "announcements": list(
                 "SELECT json_object('text', text, 'state', state, 'shown_at', TIME(shown_at), 'sent', sent)
                  FROM announcement WHERE lane = ?1 ORDER BY id",
@@ -150,9 +176,13 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
         ),
         member.key(),
     )?;
-    Ok(json!({
+    let mut export = json!({
         "member": member.as_str(), "exported_at": at, "applications": applications, "used": used, "granted": granted,
-    }))
+    });
+    for (name, sql) in OF_PERSON {
+        export[*name] = rows(&moment, sql, member.key())?.into();
+    }
+    Ok(export)
 }
 
 /// Runs `sql`, which gives one JSON text a row.
