@@ -42,6 +42,7 @@ use crate::{
         event::EventKind,
         id::{MemberId, TurnId},
     },
+    net::fetch::Fetcher,
     store::{
         Store,
         conversation::TurnRecord,
@@ -73,6 +74,8 @@ pub struct Turns {
     /// `None`: pictures get a kind sentence.
     seeing: Option<Seeing>,
     joining: Joining,
+    /// `None`: pictures that lie at an address are not fetched.
+    gallery: Option<Fetcher>,
     /// `None`: answers are text.
     speaking: Option<Speaking>,
     /// Which models members can choose.

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{endpoint::Endpoint, error::Error, wire::lenient};
-use crate::{clock::Clock, config, model::conversation::Usage};
+use crate::{clock::Clock, config, model::conversation::Usage, secret::Secret};
 
 /// Bytes that a picture may have: beyond 10 MB WeCom shows none.
 pub const MAX_PICTURE_BYTES: usize = 20 * 1024 * 1024;
@@ -27,8 +27,8 @@ pub struct Painter {
 pub enum Painted {
     /// The file.
     File(Vec<u8>),
-    /// Where the file is, for an hour or so.
-    At(String),
+    /// The URL at which the file is, for an hour or so: whoever has it may fetch the file.
+    At(Secret<String>),
 }
 
 #[derive(Serialize)]
@@ -47,9 +47,11 @@ struct Request<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
-    /// SiliconFlow says `images`.
-    #[serde(alias = "images")]
-    data: Vec<Picture>,
+    #[serde(default, deserialize_with = "lenient")]
+    data: Option<Vec<Picture>>,
+    /// So SiliconFlow says it, with `data` beside it or without.
+    #[serde(default, deserialize_with = "lenient")]
+    images: Option<Vec<Picture>>,
     #[serde(default, deserialize_with = "lenient")]
     usage: Option<TokenUsage>,
 }
@@ -97,13 +99,26 @@ impl Painter {
             output: usage.output_tokens,
             estimated: false,
         });
-        let painted = match answer.data.into_iter().next() {
-            Some(Picture { b64_json: Some(file), .. }) => {
-                Painted::File(STANDARD.decode(file.trim()).map_err(|_| garbage())?)
-            }
-            Some(Picture { url: Some(url), .. }) => Painted::At(url),
-            _ => return Err(garbage()),
-        };
+        let pictures = answer.data.into_iter().chain(answer.images).flatten();
+        let painted = pictures.filter_map(Picture::painted).next().unwrap_or_else(|| Err(garbage()))?;
         Ok((painted, usage))
+    }
+}
+
+impl Picture {
+    /// The picture; `None` where this says nothing of one.
+    fn painted(self) -> Option<Result<Painted, Error>> {
+        let file = |base64: &str| {
+            let file = STANDARD.decode(base64.trim()).map(Painted::File);
+            file.map_err(|_| Error::Garbage { what: "a picture that is no base64" })
+        };
+        match self {
+            Self { b64_json: Some(base64), .. } if !base64.is_empty() => Some(file(&base64)),
+            Self { url: Some(url), .. } => Some(match url.split_once(";base64,") {
+                Some((scheme, base64)) if scheme.starts_with("data:") => file(base64),
+                _ => Ok(Painted::At(Secret::new(url))),
+            }),
+            _ => None,
+        }
     }
 }

@@ -84,6 +84,12 @@ pub fn memory<R: BufRead + Seek>(mut file: R, size: u64) -> Result<u64, Unusable
     if all > MOST_MEMORY { Err(Unusable::TooLarge) } else { Ok(all) }
 }
 
+/// Whether a file that begins like this is a picture of a kind that [`prepare`] takes. 16 bytes are enough.
+pub fn begins_as_one(head: &[u8]) -> bool {
+    let kinds = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP];
+    image::guess_format(head).is_ok_and(|kind| kinds.contains(&kind))
+}
+
 /// Decodes (of an animation the first picture), scales down, turns it upright as its camera says, and encodes it anew.
 /// What else the file held, such as where it was taken, is gone.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{fact::Fact, id::TurnId, media::MediaId};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, secret::Secret};
 
 /// What a model call cost, in model tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,8 @@ pub enum TurnState {
     Sealed {
         /// What it cost until then.
         usage: Usage,
-        /// What was made, where that is paid for and about to be kept.
-        made: Option<MediaId>,
+        /// What was made and is paid for.
+        made: Option<Made>,
     },
     /// The whole answer is in the outbox.
     Answered {
@@ -48,6 +48,15 @@ pub enum TurnState {
         /// What it cost until then.
         usage: Usage,
     },
+}
+
+/// What was made to go with an answer, so that nobody pays for it twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is in the store.
+    Here(MediaId),
+    /// It lies at this URL, for an hour or so, and is to be fetched from there. Whoever has the URL may fetch it.
+    At(Secret<String>),
 }
 
 /// One question with its answer, as the model is shown it later.
@@ -95,5 +104,5 @@ pub struct Unfinished {
     /// How many parts of it are in the outbox.
     pub parts: u32,
     /// Where all words are known: what they cost, and what was made to go with them.
-    pub sealed: Option<(Usage, Option<MediaId>)>,
+    pub sealed: Option<(Usage, Option<Made>)>,
 }

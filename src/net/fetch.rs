@@ -1,4 +1,4 @@
-//! Reads web pages that somebody else chose, without being led into the house.
+//! Reads web pages and files that somebody else chose, without being led into the house.
 //!
 //! Whoever sends a link, and whoever writes a page that a model reads, decides where this goes. So: only `http` and
 //! `https` on the usual ports, no passwords in the URL, no cookies, redirects followed by hand with each hop looked at,
@@ -37,12 +37,17 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// As many pages are in memory at once: with their text, each up to four times its limit.
 const AT_ONCE: usize = 8;
 
+/// The first bytes of a file, by which its kind is known.
+const HEAD: usize = 16;
+/// What a page is asked for as.
+const PAGES: &str = "text/html, application/xhtml+xml, text/*;q=0.9, */*;q=0.5";
+
 /// What may be read.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// Bytes of a page, after it was unpacked; what is beyond is not read.
+    /// Bytes of a page, after it was unpacked; what is beyond is not read. A file that has more is none.
     pub bytes: usize,
-    /// How long a page may take, with its redirects.
+    /// How long a page or a file may take, with its redirects.
     pub time: Duration,
     /// Ports that may be asked.
     pub ports: Vec<u16>,
@@ -57,6 +62,14 @@ pub struct AllowedHost {
     pub host: String,
     /// The port; `None`: those of everybody.
     pub port: Option<u16>,
+}
+
+impl AllowedHost {
+    /// Where `url` leads, on its port alone; `None`: it is no URL.
+    pub fn of(url: &str) -> Option<Self> {
+        let url = parse(url).ok()?;
+        Some(Self { host: plain(url.host_str()?), port: url.port_or_known_default() })
+    }
 }
 
 /// Why a page was not read. Says nothing of where it is: a URL may hold what nobody else should know.
@@ -77,6 +90,12 @@ pub enum FetchError {
     /// It is a picture, a video, a program: nothing to read.
     #[error("this is no text but {0}")]
     Kind(String),
+    /// It is a file of another kind than the one that was asked for.
+    #[error("this is not such a file")]
+    OtherFile,
+    /// It is a file that has more bytes than may be read.
+    #[error("the file is too large")]
+    TooLarge,
     /// There is nothing to read in it.
     #[error("the page has no text")]
     Empty,
@@ -152,7 +171,8 @@ impl Fetcher {
         let read = async {
             // It is never closed.
             let _seat = self.seats.acquire().await.map_err(|_| FetchError::TimedOut)?;
-            let (kind, body, cut) = self.fetch(parse(url)?).await?;
+            let response = self.open(parse(url)?, PAGES).await?;
+            let (kind, body, cut) = self.text(response).await?;
             let read = tokio::task::spawn_blocking(move || page::read(&kind, &body, most));
             let mut page = read.await.map_err(|_| FetchError::Empty)?;
             page.cut |= cut;
@@ -161,13 +181,44 @@ impl Fetcher {
         self.clock.timeout(self.rules.bounds.time, read).await.unwrap_or(Err(FetchError::TimedOut))
     }
 
-    /// The content type, the body, and whether there was more of it.
-    async fn fetch(&self, mut url: Url) -> Result<(String, Vec<u8>, bool), FetchError> {
+    /// All of the file at `url`, asked for as `accept`. Servers call files what they like, so `is_it` looks at its first
+    /// bytes: they are fewer than it may want only where the file is.
+    ///
+    /// # Errors
+    /// [`FetchError`]; [`FetchError::OtherFile`] where `is_it` says so, before more is read than that takes.
+    pub async fn file(&self, url: &str, accept: &str, is_it: fn(&[u8]) -> bool) -> Result<Vec<u8>, FetchError> {
+        let read = async {
+            // It is never closed.
+            let _seat = self.seats.acquire().await.map_err(|_| FetchError::TimedOut)?;
+            let mut response = self.open(parse(url)?, accept).await?;
+            let (mut file, most) = (Vec::new(), self.rules.bounds.bytes);
+            if response.content_length().is_some_and(|bytes| bytes > most as u64) {
+                return Err(FetchError::TooLarge);
+            }
+            let mut looked = false;
+            while let Some(bytes) = response.chunk().await.map_err(|error| why(&error))? {
+                if file.len() + bytes.len() > most {
+                    return Err(FetchError::TooLarge);
+                }
+                file.extend_from_slice(&bytes);
+                if !looked && file.len() >= HEAD {
+                    looked = true;
+                    if !is_it(&file) {
+                        return Err(FetchError::OtherFile);
+                    }
+                }
+            }
+            if looked || is_it(&file) { Ok(file) } else { Err(FetchError::OtherFile) }
+        };
+        self.clock.timeout(self.rules.bounds.time, read).await.unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    /// What answers at `url`, behind its redirects, with success.
+    async fn open(&self, mut url: Url, accept: &str) -> Result<Response, FetchError> {
         for _ in 0..=MOST_REDIRECTS {
             self.rules.look_at(&url)?;
             let request = self.http.get(url.clone());
-            let request = request.header(ACCEPT, "text/html, application/xhtml+xml, text/*;q=0.9, */*;q=0.5");
-            let sent = request.header(ACCEPT_LANGUAGE, "zh-CN, zh;q=0.9, en;q=0.8").send();
+            let sent = request.header(ACCEPT, accept).header(ACCEPT_LANGUAGE, "zh-CN, zh;q=0.9, en;q=0.8").send();
             let response = sent.await.map_err(|error| why(&error))?;
             let status = response.status().as_u16();
             if let (301..=303 | 307 | 308, Some(next)) = (status, response.headers().get(LOCATION)) {
@@ -178,12 +229,13 @@ impl Fetcher {
             if !(200..=299).contains(&status) {
                 return Err(FetchError::Status(status));
             }
-            return self.body(response).await;
+            return Ok(response);
         }
         Err(FetchError::Redirects)
     }
 
-    async fn body(&self, mut response: Response) -> Result<(String, Vec<u8>, bool), FetchError> {
+    /// The content type, the body, and whether there was more of it.
+    async fn text(&self, mut response: Response) -> Result<(String, Vec<u8>, bool), FetchError> {
         let most = self.rules.bounds.bytes;
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.to_ascii_lowercase();

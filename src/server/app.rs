@@ -3,7 +3,7 @@
 //!
 //! What a turn needs is put together in [`turns`], from the settings as they hold for this application.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -31,7 +31,10 @@ use crate::{
     meter::{House, Meter, allowances::Allowances},
     metrics::Metrics,
     model::id::AppKey,
-    net::{self, fetch::Fetcher},
+    net::{
+        self,
+        fetch::{AllowedHost, Bounds, Fetcher},
+    },
     store::{Store, sightings::Sightings},
     web::Callback,
     wecom::{accepted::AcceptedKeys, client::Client},
@@ -39,6 +42,9 @@ use crate::{
 
 /// Members of one application who can wait to be told that they wait.
 const BACKLOG_NOTICES: usize = 1024;
+
+/// How long fetching a picture that was made may take.
+const FETCHING: Duration = Duration::from_secs(60);
 
 /// What all applications use.
 pub(super) struct Shared {
@@ -181,6 +187,7 @@ fn turns(
     .with_team(config.team.clone())
     .with_hearing(hearing(config, wecom.clone(), clock)?)
     .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
+    .with_gallery(gallery(config, clock)?)
     .with_cards(wecom.clone())
     .with_operators(config.alerts.operators.clone())
     .with_tooling(tooling)
@@ -213,6 +220,19 @@ fn painter(config: &Config, clock: &Clock) -> anyhow::Result<Option<llm::images:
     }
     let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
     Ok(llm::images::Painter::new(http, images, llm, clock.clone()))
+}
+
+/// What fetches pictures that a model makes and leaves at an address: from the web, from where that model is, and from
+/// the hosts of `[web]`. It goes the way of the model.
+fn gallery(config: &Config, clock: &Clock) -> anyhow::Result<Option<Fetcher>> {
+    let Config { llm, images, web, .. } = config;
+    if images.model.is_none() {
+        return Ok(None);
+    }
+    let mut hosts = web.allow_hosts.clone();
+    hosts.extend(AllowedHost::of(images.base_url.as_ref().unwrap_or(&llm.base_url)));
+    let bounds = Bounds { bytes: llm::images::MAX_PICTURE_BYTES, time: FETCHING, ports: web.ports.clone(), hosts };
+    Ok(Some(Fetcher::new(bounds, llm.proxy.as_ref(), clock.clone()).context("llm.proxy")?))
 }
 
 /// What hears voice messages, where a model for it is set.

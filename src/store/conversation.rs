@@ -11,12 +11,13 @@ use super::{
 use crate::{
     clock::Timestamp,
     model::{
-        conversation::{Conversation, Exchange, TurnState, Unfinished, Usage},
+        conversation::{Conversation, Exchange, Made, TurnState, Unfinished, Usage},
         fact::Fact,
         id::{Lane, TurnId},
         media::MediaId,
         reply::ReplyPart,
     },
+    secret::Secret,
 };
 
 /// A turn as it is saved.
@@ -43,7 +44,8 @@ impl TurnRecord {
     pub(super) fn write(&self, conn: &Connection, cause: i64, now: Timestamp) -> Result<(), rusqlite::Error> {
         // Until a turn ends, there is no reason for its end: the column holds what was made.
         let made = match &self.state {
-            TurnState::Sealed { made, .. } => made.map(|made| made.to_string()),
+            TurnState::Sealed { made: Some(Made::Here(media)), .. } => Some(media.to_string()),
+            TurnState::Sealed { made: Some(Made::At(url)), .. } => Some(url.expose().clone()),
             _ => None,
         };
         let (state, reason, usage, ended) = match &self.state {
@@ -154,7 +156,7 @@ impl Store {
                     let is_sealed: bool = row.get(6)?;
                     let made: Option<String> = row.get(7)?;
                     let usage = Usage { input: row.get(8)?, output: row.get(9)?, estimated: row.get(10)? };
-                    let sealed = is_sealed.then(|| (usage, made.and_then(|made| MediaId::parse(&made).ok())));
+                    let sealed = is_sealed.then(|| (usage, made.map(made_of)));
                     Ok((row.get::<_, String>(0)?, row.get(1)?, pictures, row.get(3)?, row.get(4)?, row.get(5)?, sealed))
                 })
                 .optional()
@@ -198,6 +200,11 @@ impl Store {
 /// As the column has them.
 fn names_of(pictures: &[MediaId]) -> String {
     pictures.iter().map(MediaId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// What a sealed turn's reason says: a hash, or where it is.
+fn made_of(reason: String) -> Made {
+    MediaId::parse(&reason).map_or_else(|_| Made::At(Secret::new(reason)), Made::Here)
 }
 
 pub(super) fn pictures_of(names: &str) -> Vec<MediaId> {

@@ -89,7 +89,7 @@ async fn what_cannot_be_drawn_gets_a_sentence_that_says_why_with_its_reference()
         (refused(429, "{}"), "画图的人太多"),
         (Made::Body(b"{}".to_vec()), "没有画成"),
         (Made::Body(br#"{"data":[{"b64_json":"bm8gcGljdHVyZQ=="}]}"#.to_vec()), "没有画成"),
-        (Made::Body(elsewhere.to_vec()), "没有画成"),
+        (Made::Body(elsewhere.to_vec()), "不允许访问"),
     ];
     for (number, (made, words)) in stories.into_iter().enumerate() {
         app.model.push_picture(made);

@@ -24,6 +24,7 @@ mod domain_files;
 mod drawn;
 mod faults;
 mod figures;
+mod gallery;
 mod harness;
 mod hook;
 mod https;

@@ -5,6 +5,7 @@ use crate::{
     chat::{hearing::Unheard, seeing::Unseen, turn::Undrawn},
     llm,
     model::id::TurnId,
+    net::fetch::FetchError,
 };
 
 /// What a member can do where the model sees no pictures.
@@ -152,8 +153,12 @@ fn chinese_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
             chinese_cause(error)
         }
         Undrawn::Model(E::RateLimited { .. }) => "抱歉，现在画图的人太多，没有排上。请过一会儿再试。",
+        Undrawn::Unfetched { source: FetchError::Forbidden, .. } => {
+            "抱歉，图画好了，但放在不允许访问的地址，取不回来。请把下面的编号发给管理员。"
+        }
+        Undrawn::Unfetched { .. } => "抱歉，图画好了，但没有取回来。请过一会儿再试。",
         // Of the allowance `texts::quota` says more.
-        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken | Undrawn::Quota(_) => {
+        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Broken | Undrawn::Quota(_) => {
             "抱歉，这张图没有画成。请过一会儿再试，或换个描述。"
         }
     };
@@ -174,7 +179,14 @@ fn english_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
         Undrawn::Model(E::RateLimited { .. }) => {
             "Sorry, too many people want pictures at the moment. Please try again in a while."
         }
-        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Elsewhere | Undrawn::Broken | Undrawn::Quota(_) => {
+        Undrawn::Unfetched { source: FetchError::Forbidden, .. } => {
+            "Sorry, the picture was made, but it lies at an address that may not be visited. Please give the reference \
+             below to your administrator."
+        }
+        Undrawn::Unfetched { .. } => {
+            "Sorry, the picture was made, but it could not be fetched. Please try again in a while."
+        }
+        Undrawn::Model(_) | Undrawn::Unusable(_) | Undrawn::Broken | Undrawn::Quota(_) => {
             "Sorry, this picture could not be made. Please try again in a while, or describe it differently."
         }
     };

@@ -13,6 +13,7 @@ use crate::{
     config,
     meter::Meter,
     model::id::MemberId,
+    net::fetch::Fetcher,
     store::Store,
     wecom::client::Client,
 };
@@ -49,6 +50,7 @@ impl Turns {
             seeing: None,
             joining,
             speaking: None,
+            gallery: None,
             models,
             wecom: None,
             operators: Vec::new(),
@@ -106,6 +108,11 @@ impl Turns {
     /// Speaks answers with this, where there is one.
     pub fn with_speaking(self, speaking: Option<Speaking>) -> Self {
         Self { speaks: speaking.is_some(), speaking, ..self }
+    }
+
+    /// Fetches with this the pictures that the model makes and does not send along.
+    pub fn with_gallery(self, gallery: Option<Fetcher>) -> Self {
+        Self { gallery, ..self }
     }
 
     /// Reads and calls with this what answers need.

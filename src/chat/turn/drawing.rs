@@ -1,5 +1,7 @@
 //! A turn that ends in a picture: made by a model, kept, and shown.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tracing::{info, warn};
 
@@ -18,12 +20,13 @@ use crate::{
     meter::{Charge, Purpose, allowances::Refusal},
     metrics::TurnResult,
     model::{
-        conversation::{Exchange, TurnState, Unfinished},
+        conversation::{Exchange, Made, TurnState, Unfinished},
         file_name::FileName,
         id::TurnId,
         media::MediaId,
         reply::{Attachment, AttachmentKind, ReplyPart},
     },
+    net::fetch::{FetchError, Fetcher},
     store::{
         conversation::TurnRecord,
         inbox::{Ending, Inbound},
@@ -32,6 +35,9 @@ use crate::{
 
 /// Bytes that WeCom shows as a picture (page 90253).
 const SHOWN_BYTES: usize = 10 * 1024 * 1024;
+
+/// How long a server of pictures that stumbled is left alone, each time.
+const PAUSES: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(9)];
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +51,14 @@ pub enum Undrawn {
     /// What came is no picture.
     #[error("what the model made is no picture")]
     Unusable(#[source] Unusable),
-    /// The picture lies at an address that is not the model's.
-    #[error("the picture lies elsewhere, and is not fetched from there")]
-    Elsewhere,
+    /// The model gave an address instead of the picture, and nothing came from there.
+    #[error("the picture lies at {host} and could not be fetched from there")]
+    Unfetched {
+        /// Which host. The rest of the address may be what opens the file.
+        host: String,
+        /// Why not.
+        source: FetchError,
+    },
     /// Our own fault.
     #[error("the picture could not be kept")]
     Broken,
@@ -59,16 +70,10 @@ impl Undrawn {
             Self::Quota(_) => TurnResult::Quota,
             Self::Model(llm::error::Error::ContentFiltered) => TurnResult::Filtered,
             Self::Model(llm::error::Error::Withheld) => TurnResult::Withheld,
-            Self::Model(_) | Self::Unusable(_) | Self::Elsewhere => TurnResult::Model,
+            Self::Model(_) | Self::Unusable(_) | Self::Unfetched { .. } => TurnResult::Model,
             Self::Broken => TurnResult::Internal,
         }
     }
-}
-
-/// A picture that is kept, and what it cost.
-struct Drawn {
-    media: MediaId,
-    charge: Charge,
 }
 
 impl Turns {
@@ -92,25 +97,21 @@ impl Turns {
             state: TurnState::Running,
             used: None,
         };
-        let drawn = match self.kept(unfinished).await {
-            Some(drawn) => Some(Ok(drawn)),
-            None => {
-                let paint = Box::pin(self.paint(claim, &mut turn, wish));
-                self.answerer.before(claim, &preferences, &running, paint).await
-            }
-        };
+        let mut spent = Charge::NOTHING;
+        let drawing = Box::pin(self.drawn(claim, &mut turn, wish, unfinished, &mut spent));
+        let drawn = self.answerer.before(claim, &preferences, &running, drawing).await;
         drop(running);
+        let usage = spent.usage();
+        turn.used = spent.used();
         let ms = self.clock.now().since(claim.received_at).as_millis();
         let (id, reference, member) = (turn.id, turn.id.reference(), &claim.event.from);
         let language = preferences.language(self.settings.language);
         let (parts, result) = match drawn {
-            Some(Ok(Drawn { media, charge })) => {
-                let usage = charge.usage();
+            Some(Ok(media)) => {
                 info!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, tokens.input = usage.input,
                     tokens.output = usage.output, "drew a picture for {member} in {ms} ms");
                 turn.exchange.answer = Text::Drawn.render(language);
                 turn.state = TurnState::Answered { usage };
-                turn.used = charge.used();
                 self.lately.question_ended(End::Answered);
                 (vec![picture_part(media, language)], TurnResult::Answered)
             }
@@ -118,7 +119,7 @@ impl Turns {
                 let reason = chain(&undrawn);
                 warn!(turn.id = %id, turn.reference = %reference, inbox.seq = claim.seq, %reason,
                     "could not draw a picture for {member} after {ms} ms");
-                turn.state = TurnState::Failed { reason: reason.clone(), usage: Charge::NOTHING.usage() };
+                turn.state = TurnState::Failed { reason: reason.clone(), usage };
                 if let Undrawn::Model(error) = &undrawn {
                     self.lately.model_failed(error.kind(), reason);
                 }
@@ -130,7 +131,7 @@ impl Turns {
             }
             None => {
                 info!(turn.id = %id, inbox.seq = claim.seq, "{member} stopped a picture after {ms} ms");
-                turn.state = TurnState::Stopped { usage: Charge::NOTHING.usage() };
+                turn.state = TurnState::Stopped { usage };
                 (Vec::new(), TurnResult::Stopped)
             }
         };
@@ -144,35 +145,74 @@ impl Turns {
         self.lately.turn_ended(result, claim.received_at);
     }
 
-    /// The picture that was made before a crash, where it was kept.
-    async fn kept(&self, unfinished: Option<Unfinished>) -> Option<Drawn> {
-        let (usage, media) = unfinished?.sealed?;
-        let media = media?;
-        let there = persist(&self.clock, || self.store.read_media(&media)).await.is_some();
-        there.then(|| Drawn { media, charge: Charge::saved(usage) })
-    }
-
-    async fn paint(&self, claim: &Inbound, turn: &mut TurnRecord, wish: &str) -> Result<Drawn, Undrawn> {
-        let reservation = self
-            .answerer
-            .reserve(claim, Purpose::Question, llm::tokens::estimate(wish))
-            .await
-            .map_err(Undrawn::Quota)?;
-        let (painted, charge) = reservation.paint(wish).await.map_err(Undrawn::Model)?;
+    /// The picture, in the store: the one that was made before a crash where there is one, otherwise a new one. `spent` is
+    /// what it costs, whatever becomes of it.
+    async fn drawn(
+        &self,
+        claim: &Inbound,
+        turn: &mut TurnRecord,
+        wish: &str,
+        unfinished: Option<Unfinished>,
+        spent: &mut Charge,
+    ) -> Result<MediaId, Undrawn> {
+        let before = unfinished.and_then(|unfinished| unfinished.sealed);
+        let painted = match before {
+            Some((usage, Some(Made::At(url)))) => {
+                *spent = Charge::saved(usage);
+                Painted::At(url)
+            }
+            Some((usage, Some(Made::Here(media)))) if self.is_kept(&media).await => {
+                *spent = Charge::saved(usage);
+                return Ok(media);
+            }
+            _ => {
+                let input = llm::tokens::estimate(wish);
+                let reserved = self.answerer.reserve(claim, Purpose::Question, input).await;
+                let painted = reserved.map_err(Undrawn::Quota)?.paint(wish).await;
+                let (painted, charge) = painted.map_err(Undrawn::Model)?;
+                *spent = charge;
+                painted
+            }
+        };
         let file = match painted {
             Painted::File(file) => file,
-            Painted::At(_) => return Err(Undrawn::Elsewhere),
+            Painted::At(url) => {
+                // It may take a while to come: after a crash it is fetched, and not made again.
+                self.seal(claim, turn, spent, Made::At(url.clone())).await?;
+                self.fetch(url.expose()).await?
+            }
         };
         let file = tokio::task::spawn_blocking(move || shown(file)).await.map_err(|_| Undrawn::Broken)?;
         let (media_type, file) = file.map_err(Undrawn::Unusable)?;
-        let media = MediaId::of(&file);
-        // From here on this picture is the one that is shown, whatever happens: it is paid for.
-        turn.state = TurnState::Sealed { usage: charge.usage(), made: Some(media) };
-        let seal = || self.store.append(claim, turn.clone(), 0, Vec::new(), self.clock.now());
-        persist(&self.clock, seal).await.map_err(|_| Undrawn::Broken)?;
         let keep = || self.store.keep_media(claim, media_type, file.clone(), self.clock.now());
-        let kept = persist(&self.clock, keep).await.map_err(|_| Undrawn::Broken)?;
-        Ok(Drawn { media: kept, charge })
+        let media = persist(&self.clock, keep).await.map_err(|_| Undrawn::Broken)?;
+        // From here on this picture is the one that is shown, whatever happens: it is paid for.
+        self.seal(claim, turn, spent, Made::Here(media)).await?;
+        Ok(media)
+    }
+
+    async fn is_kept(&self, media: &MediaId) -> bool {
+        persist(&self.clock, || self.store.read_media(media)).await.is_some()
+    }
+
+    /// Remembers what was made, so that a crash does not have it made again.
+    async fn seal(&self, claim: &Inbound, turn: &mut TurnRecord, spent: &Charge, made: Made) -> Result<(), Undrawn> {
+        turn.state = TurnState::Sealed { usage: spent.usage(), made: Some(made) };
+        let seal = || self.store.append(claim, turn.clone(), 0, Vec::new(), self.clock.now());
+        persist(&self.clock, seal).await.map_err(|_| Undrawn::Broken)
+    }
+
+    /// The picture at `url`. A server that stumbles is asked again: the picture is paid for.
+    async fn fetch(&self, url: &str) -> Result<Vec<u8>, Undrawn> {
+        let unfetched = |source| Undrawn::Unfetched { host: Fetcher::host_of(url).unwrap_or_default(), source };
+        let gallery = self.gallery.as_ref().ok_or_else(|| unfetched(FetchError::Forbidden))?;
+        for pause in PAUSES {
+            match gallery.file(url, "image/*", picture::begins_as_one).await {
+                Err(FetchError::Unreachable | FetchError::Status(429 | 500..=599)) => self.clock.sleep(pause).await,
+                fetched => return fetched.map_err(unfetched),
+            }
+        }
+        gallery.file(url, "image/*", picture::begins_as_one).await.map_err(unfetched)
     }
 }
 

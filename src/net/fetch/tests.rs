@@ -180,6 +180,38 @@ async fn what_is_too_much_is_cut_and_what_is_no_text_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_whole_or_not_at_all_and_by_what_it_is() {
+    let answer = |head: &str, body: &[u8]| [format!("HTTP/1.1 {head}\r\n\r\n").as_bytes(), body].concat();
+    let is_it: fn(&[u8]) -> bool = |head| head.starts_with(b"GIF8");
+    let file = [b"GIF89a".as_slice(), &[0; 100]].concat();
+    let endless = [b"GIF89a".as_slice(), &[0; 80 * 1024]].concat();
+    let bomb = include_bytes!("../../../tests/fixtures/bomb.gz");
+    let packed = format!("200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}", bomb.len());
+    for (answer, hangs_up, expected) in [
+        (answer("200 OK\r\ncontent-type: text/html\r\ncontent-length: 106", &file), false, Ok(106)),
+        (answer("200 OK\r\ncontent-length: 5", b"GIF8a"), false, Ok(5)),
+        (answer("200 OK\r\ncontent-length: 65537", &endless), false, Err("TooLarge")),
+        (answer("200 OK", &endless), false, Err("TooLarge")),
+        (answer("200 OK\r\ncontent-length: 106", &file[..50]), true, Err("Unreachable")),
+        // What is no such file is left after its first bytes, however much of it is said to follow.
+        (answer("200 OK\r\ncontent-length: 60000", b"<!doctype html><html>"), false, Err("OtherFile")),
+        (answer("200 OK\r\ncontent-length: 0", b""), false, Err("OtherFile")),
+        (answer(&packed, bomb), false, Err("OtherFile")),
+        (answer("403 Forbidden\r\ncontent-length: 0", b""), false, Err("Status(403)")),
+    ] {
+        let (lookup, _) = names(&["127.0.0.1"]);
+        let (port, _) = server(vec![answer], hangs_up);
+        let fetcher = fetcher(bounds(&[("e.com", Some(port))]), lookup);
+        let read = fetcher.file(&format!("http://e.com:{port}/"), "image/*", is_it).await;
+        let read = read.map(|file| file.len()).map_err(|error| format!("{error:?}"));
+        assert_eq!(read, expected.map_err(str::to_owned));
+    }
+    let (lookup, _) = names(&["10.0.0.1"]);
+    let read = fetcher(bounds(&[]), lookup).file("http://inside.example.com/a.gif", "image/*", is_it).await;
+    assert!(matches!(read, Err(FetchError::Forbidden)));
+}
+
+#[tokio::test]
 async fn who_writes_a_byte_now_and_then_is_left() {
     let manual = ManualClock::new(Timestamp::from_secs(1_790_000_000));
     let (lookup, _) = names(&["127.0.0.1"]);
