@@ -2,11 +2,13 @@
 
 use super::{outcome::Outcome, render::render, texts::quota::Wording, turn::Turns};
 use crate::{
-    meter::{Charge, allowances::Refusal},
+    meter::{Charge, Payer, allowances::Refusal},
     model::{
+        language::Language,
         preferences::Preferences,
         reply::{Format, ReplyPart},
     },
+    store::inbox::Inbound,
 };
 
 impl Turns {
@@ -32,12 +34,23 @@ impl Turns {
         render(&self.wording(preferences).refused(refusal), Format::Text)
     }
 
-    fn wording(&self, preferences: &Preferences) -> Wording<'_> {
-        Wording {
-            language: preferences.language(self.settings.language),
-            zone: &self.settings.time_zone,
-            currency: &self.team.currency,
-            contact: self.team.contact.as_deref(),
-        }
+    /// The limits that hold for the member, with what is used of them; `None` where there are none.
+    pub(super) async fn limits_of(&self, claim: &Inbound, language: Language) -> Option<String> {
+        self.wording_in(language).limits(&self.answerer.standing(claim).await)
     }
+
+    fn wording(&self, preferences: &Preferences) -> Wording<'_> {
+        self.wording_in(preferences.language(self.settings.language))
+    }
+
+    fn wording_in(&self, language: Language) -> Wording<'_> {
+        let (currency, contact) = (&*self.team.currency, self.team.contact.as_deref());
+        Wording { language, zone: &self.settings.time_zone, currency, contact }
+    }
+}
+
+/// Who asks, pays.
+pub(super) fn payer(claim: &Inbound) -> Payer<'_> {
+    let event = &claim.event;
+    Payer { corp: &event.corp, agent: event.agent, member: &event.from }
 }

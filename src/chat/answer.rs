@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use self::{calling::Stop, slow::SlowNotice, writing::Writing};
 use super::{
     album::Album,
+    allowance::payer,
     files::{Look, Shaper},
     joining::Together,
     lately::Lately,
@@ -29,7 +30,7 @@ use crate::{
     clock::Clock,
     config,
     meter::{Charge, Meter},
-    model::{conversation::Conversation, preferences::Preferences, reply::ReplyPart},
+    model::{conversation::Conversation, preferences::Preferences, quota::book::Standing, reply::ReplyPart},
     store::{
         LeaseLost, Store,
         conversation::TurnRecord,
@@ -190,6 +191,11 @@ impl Answerer {
     /// Whether pictures can be made.
     pub(super) fn paints(&self) -> bool {
         self.meter.paints()
+    }
+
+    /// How much is used of each limit of the member's own plan.
+    pub(super) async fn standing(&self, claim: &Inbound) -> Vec<Standing> {
+        self.meter.standing(payer(claim)).await
     }
 
     /// Whether texts can be spoken.

@@ -152,7 +152,7 @@ pub const TABLE: &[Row] = &[
     .with(Argument::May("开|关", "on|off")),
     Row::new(Command::Markdown, &["/markdown", "/格式"], "回答是否带格式", "whether answers are formatted")
         .with(Argument::May("开|关|自动", "on|off|auto")),
-    Row::new(Command::Usage, &["/usage", "/用量"], "查看用量", "what you used"),
+    Row::new(Command::Usage, &["/usage", "/用量", "用量"], "查看用量", "what you used"),
     Row::new(Command::History, &["/history", "/历史"], "最近问过的问题", "your last questions"),
     Row::new(Command::Export, &["/export", "/导出"], "导出本次对话", "this conversation to keep"),
     Row::new(Command::Remember, &["/remember", "/记住"], "让我记住一件事", "lets me remember something")

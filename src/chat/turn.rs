@@ -65,7 +65,7 @@ pub struct Turns {
     pub(super) settings: config::Chat,
     pub(super) stops: Stops,
     pub(super) memory: Memory,
-    answerer: Answerer,
+    pub(in crate::chat) answerer: Answerer,
     pub(super) lately: Arc<Lately>,
     /// `None`: voice messages get a kind sentence.
     hearing: Option<Hearing>,

@@ -17,9 +17,10 @@ use crate::{
         conversation::Usage,
         quota::{
             amounts::{Amounts, Price},
-            book::{Ask, Book, Decision, Exceeded, Hold, Level},
+            book::{Ask, Book, Decision, Exceeded, Hold, Level, Standing},
             plan::{AtLimit, Limit, Plan},
             subject::Subject,
+            window::QuotaWindow,
         },
     },
     store::{self, Store, plans::Rules, used::Use},
@@ -190,14 +191,32 @@ impl Allowances {
                 }
                 Decision::Exceeded(exceeded) => return Err(Refusal::Limit(exceeded)),
                 Decision::Busy { subject, concurrent } => return Err(Refusal::Busy { subject, concurrent }),
-                Decision::Unknown(unknown) => {
-                    for (subject, window) in unknown {
-                        let from = self.book().begins(window, now);
-                        let history = self.used_since(&subject, from).await;
-                        self.book().learn(subject, window, history, now);
-                    }
-                }
+                Decision::Unknown(unknown) => self.learn(unknown, now).await,
             }
+        }
+    }
+
+    /// How much is used of each limit of the member's own plan. Empty where nothing limits them.
+    pub async fn standing(&self, payer: Payer<'_>) -> Vec<Standing> {
+        let rules = self.rules();
+        let subject = Subject::member(payer.corp, payer.member);
+        let Some(plan) = rules.plan_of(&subject) else { return Vec::new() };
+        loop {
+            let now = self.clock.now();
+            let level = Level { subject: &subject, plan, extra: rules.extra(&subject, now) };
+            let standing = self.book().standing(level, now);
+            match standing {
+                Ok(standing) => return standing,
+                Err(unknown) => self.learn(unknown, now).await,
+            }
+        }
+    }
+
+    async fn learn(&self, unknown: Vec<(Subject, QuotaWindow)>, now: Timestamp) {
+        for (subject, window) in unknown {
+            let from = self.book().begins(window, now);
+            let history = self.used_since(&subject, from).await;
+            self.book().learn(subject, window, history, now);
         }
     }
 

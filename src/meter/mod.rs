@@ -41,7 +41,10 @@ use crate::{
     model::{
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
-        quota::{amounts::Price, book::Ask},
+        quota::{
+            amounts::Price,
+            book::{Ask, Standing},
+        },
     },
     safety::{
         guard::{Cleared, Findings, Guard, Hit, Hits, Withheld},
@@ -204,6 +207,11 @@ impl Meter {
     /// Who knows which models there are.
     pub const fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// How much is used of each limit of the payer's own plan. Empty where nothing limits them.
+    pub async fn standing(&self, payer: Payer<'_>) -> Vec<Standing> {
+        self.allowances.standing(payer).await
     }
 
     /// Counts model tokens as the model in use does, or carefully estimates.

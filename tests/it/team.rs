@@ -70,6 +70,23 @@ async fn a_member_reads_which_limit_it_is_and_asks_again_the_next_day() {
 }
 
 #[tokio::test]
+async fn a_member_sees_what_is_left_of_each_limit() {
+    let own = plan(&["requests=2/day", "tokens=1m/lifetime"]);
+    let company = (Holder::One(Subject::company(&corp())), plan(&["requests=9/day"]));
+    let app = app_with(&[(Holder::EveryMember, own), company], |_| {}).await;
+    let limits = |said: String| said.split_once("\n\n你的额度：\n").expect(&said).1.to_owned();
+    assert_eq!(
+        limits(ask(&app, "li", "/usage").await),
+        "今天：已用 0 / 2 个问题，9月22日（周二）00:00 恢复\n总共：已用 0 / 1,000,000 tokens",
+        "their own; what all may use together is for operators"
+    );
+    ask(&app, "li", "一").await;
+    assert!(limits(ask(&app, "li", "用量").await).starts_with("今天：已用 1 / 2 个问题，"));
+    ask(&app, "li", "/lang en").await;
+    assert!(ask(&app, "li", "/usage").await.contains("\n\nYour allowance:\n1 of 2 questions of today; again on Tue"));
+}
+
+#[tokio::test]
 async fn what_was_used_outlives_the_process_and_what_was_held_does_not() {
     let mut app = app_with(&[(Holder::EveryMember, plan(&["requests=2/month"]))], |_| {}).await;
     assert_eq!(ask(&app, "li", "一").await, "好");

@@ -9,12 +9,13 @@ use super::{Answerer, Asked};
 use crate::{
     chat::{
         album::Shown,
+        allowance::payer,
         context::{self, Parts},
         outcome::Outcome,
         tooling::Work,
     },
     llm::client::ChatRequest,
-    meter::{Metered, Payer, Purpose, Reservation, allowances::Refusal},
+    meter::{Metered, Purpose, Reservation, allowances::Refusal},
     model::{conversation::Exchange, profile::Profile},
     store::{conversation::TurnRecord, inbox::Inbound},
 };
@@ -97,10 +98,4 @@ impl Answerer {
     ) -> Result<Reservation<'_>, Refusal> {
         self.meter.reserve(payer(claim), purpose, None, input).await
     }
-}
-
-/// Who asks, pays.
-fn payer(claim: &Inbound) -> Payer<'_> {
-    let event = &claim.event;
-    Payer { corp: &event.corp, agent: event.agent, member: &event.from }
 }

@@ -24,7 +24,13 @@ impl Turns {
         let (now, zone) = (self.clock.now(), &self.settings.time_zone);
         let (day, month) = (zone.start_of_day(now), zone.start_of_month(now));
         let used = persist(&self.clock, || self.store.usage(&claim.lane, day, month)).await;
-        self.reply(claim, Words::Usage(used)).await;
+        let language = self.language(claim).await;
+        let figures = Words::Usage(used).render(language);
+        let text = match self.limits_of(claim, language).await {
+            Some(limits) => format!("{figures}\n\n{limits}"),
+            None => figures,
+        };
+        self.finish(claim, Ending::Says(plain(&text))).await;
     }
 
     pub(super) async fn show_history(&self, claim: &Inbound) {

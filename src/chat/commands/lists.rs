@@ -1,6 +1,8 @@
 //! Lists and figures in what is said to commands.
 
-use crate::{clock::zone::Local, config::persona::Persona, model::fact::Fact, store::usage::Used};
+use crate::{
+    chat::texts::grouped, clock::zone::Local, config::persona::Persona, model::fact::Fact, store::usage::Used,
+};
 
 /// How much of a question the history shows, in characters.
 const QUESTION: usize = 40;
@@ -50,29 +52,4 @@ pub(super) fn chinese_used(used: Used) -> String {
 pub(super) fn english_used(used: Used) -> String {
     let questions = if used.questions == 1 { "question" } else { "questions" };
     format!("{} {questions}, {} tokens in, {} out", used.questions, grouped(used.input), grouped(used.output))
-}
-
-/// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), shown);
-        }
-    }
 }

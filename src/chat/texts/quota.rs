@@ -1,6 +1,7 @@
 //! What members are told about their allowance: which limit, how much of how much, when there is room again, whom to
 //! ask.
 
+use super::grouped;
 use crate::{
     clock::{Timestamp, zone::Zone},
     meter::allowances::{NearlyUsed, Refusal},
@@ -8,7 +9,7 @@ use crate::{
         language::Language,
         quota::{
             amounts::{Measure, show_money},
-            book::Exceeded,
+            book::{Exceeded, Standing},
             plan::Limit,
             subject::Subject,
             window::QuotaWindow,
@@ -79,6 +80,33 @@ impl Wording<'_> {
             Language::Chinese => format!("（提示：您{window}的额度已用 {used}，上限 {allowed}。）"),
             Language::English => format!("(By the way: {used} of your {allowed} {window} are used.)"),
         }
+    }
+
+    /// The limits that somebody has, a line for each; `None` where there are none.
+    pub fn limits(&self, standing: &[Standing]) -> Option<String> {
+        if standing.is_empty() {
+            return None;
+        }
+        let lines = standing.iter().map(|standing| {
+            let Standing { limit, allowed, used, resets_at } = standing;
+            let (used, allowed, window) =
+                (self.number(*used, limit.measure), self.amount(*allowed, limit), self.window(limit.window));
+            match self.language {
+                Language::Chinese => {
+                    let until = resets_at.map(|at| format!("，{}恢复", self.moment(at))).unwrap_or_default();
+                    format!("\n{window}：已用 {used} / {allowed}{until}")
+                }
+                Language::English => {
+                    let until = resets_at.map(|at| format!("; again {}", self.moment(at))).unwrap_or_default();
+                    format!("\n{used} of {allowed} {window}{until}")
+                }
+            }
+        });
+        let lines: String = lines.collect();
+        Some(match self.language {
+            Language::Chinese => format!("你的额度：{lines}"),
+            Language::English => format!("Your allowance:{lines}"),
+        })
     }
 
     fn exceeded(&self, exceeded: &Exceeded) -> String {
@@ -190,19 +218,6 @@ impl Wording<'_> {
     }
 }
 
-/// With a blank between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,11 +236,11 @@ mod tests {
         let refusal = Refusal::Limit(Box::new(exceeded));
         assert_eq!(
             wording(Language::Chinese, &zone).refused(&refusal),
-            "您本周的额度不够了：已用 1 500，上限 1 500 个问题。11月23日（周一）00:00 恢复。需要更多请联系张三。"
+            "您本周的额度不够了：已用 1,500，上限 1,500 个问题。11月23日（周一）00:00 恢复。需要更多请联系张三。"
         );
         assert_eq!(
             wording(Language::English, &zone).refused(&refusal),
-            "Your allowance of this week is not enough: 1 500 of 1 500 questions used. There is room again on Mon \
+            "Your allowance of this week is not enough: 1,500 of 1,500 questions used. There is room again on Mon \
              2026-11-23 at 00:00. Ask 张三 for more."
         );
         let money = Limit { measure: Measure::Money, window: QuotaWindow::Rolling(18_000), amount: 2_500_000 };
@@ -244,7 +259,7 @@ mod tests {
         let nearly = NearlyUsed { limit, allowed: 1500, used: 1200 };
         assert_eq!(
             wording(Language::Chinese, &zone).nearly_used(&nearly),
-            "（提示：您本周的额度已用 1 200，上限 1 500 个问题。）"
+            "（提示：您本周的额度已用 1,200，上限 1,500 个问题。）"
         );
     }
 }

@@ -70,6 +70,19 @@ pub struct Exceeded {
     pub resets_at: Option<Timestamp>,
 }
 
+/// How much of a limit is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub limit: Limit,
+    /// What may be used, with what was granted.
+    pub allowed: u64,
+    /// What has been used of it.
+    pub used: u64,
+    /// When the count begins anew or, in a rolling window that is used up, when something falls out of it.
+    pub resets_at: Option<Timestamp>,
+}
+
 /// What becomes of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -230,6 +243,28 @@ impl Book {
             }
         }
         hold.subjects
+    }
+
+    /// How much of each limit of a level is used.
+    ///
+    /// # Errors
+    /// What is not known yet: [`Book::learn`] it, and ask again.
+    pub fn standing(&mut self, level: Level<'_>, now: Timestamp) -> Result<Vec<Standing>, Vec<(Subject, QuotaWindow)>> {
+        let unknown = self.unknown(&[level], now);
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let account = self.accounts.get(level.subject);
+        let of = |limit: &Limit| {
+            let count = account?.counts.iter().find(|count| count.window() == limit.window)?;
+            let allowed = limit.amount.saturating_add(level.extra.get(limit.measure));
+            let used = count.used().get(limit.measure);
+            let next = limit.window.span(now, &self.zone).until;
+            let below = allowed.checked_sub(1).filter(|_| used >= allowed);
+            let resets_at = next.or_else(|| count.falls_to(limit.measure, below?));
+            Some(Standing { limit: *limit, allowed, used, resets_at })
+        };
+        Ok(level.plan.limits.iter().filter_map(of).collect())
     }
 
     /// What `subject` used in a window, where that is known.
