@@ -173,7 +173,8 @@ impl Answerer {
         // Put together here, not in the future: it would hold the turn twice.
         let mut writing = Writing::new(self, asked, turn, together);
         async move {
-            let outcome = match self.open(asked, &writing.turn).await {
+            let opened = Box::pin(self.open(asked, &writing.turn, &mut writing.slow)).await;
+            let outcome = match opened {
                 Ok(work) => {
                     writing.work = work;
                     writing.write().await

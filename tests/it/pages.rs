@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, extract::State, http::Uri, response::Html};
@@ -11,6 +12,7 @@ use qimate::{
     net::fetch::AllowedHost,
     sandbox::model::{Gate, ModelReply},
 };
+use tokio::sync::Notify;
 
 use crate::harness::{App, within};
 
@@ -27,7 +29,10 @@ impl Site {
             asked.lock().unwrap().push(uri.to_string());
             Html(html)
         };
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));
+        Self::serve(Router::new().fallback(answer).with_state(Arc::clone(&asked)), asked).await
+    }
+
+    async fn serve(router: Router, asked: Arc<Mutex<Vec<String>>>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -161,4 +166,38 @@ async fn a_crash_while_the_model_answers_does_not_read_the_page_again() {
     assert_eq!(site.asked().len(), 1);
     let requests = app.model.requests();
     assert_eq!(requests[0].contents("user"), requests[1].contents("user"));
+}
+
+/// A site whose one page comes when it is told.
+async fn slow_site(gate: Arc<Notify>) -> Site {
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let answer = move |State(asked): State<Arc<Mutex<Vec<String>>>>, uri: Uri| async move {
+        asked.lock().unwrap().push(uri.to_string());
+        gate.notified().await;
+        Html(PAGE)
+    };
+    Site::serve(Router::new().fallback(answer).with_state(Arc::clone(&asked)), asked).await
+}
+
+#[tokio::test]
+async fn a_slow_link_and_a_slow_model_are_announced_once_between_them() {
+    let (page, gate) = (Arc::<Notify>::default(), Gate::new());
+    let site = slow_site(Arc::clone(&page)).await;
+    let app = App::start_with(|config| {
+        config.web.read_links = true;
+        config.chat.slow_notice = Some(Duration::from_secs(5));
+        site.allow(config);
+    })
+    .await;
+    app.model.push(ModelReply::Held { before: String::new(), gate: gate.clone(), after: "久等了。".to_owned() });
+    share_link(&app, &site.url()).await;
+    app.advance_to_sleeper(4.5..=5.0).await;
+    assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"]);
+    page.notify_one();
+    within(app.model.wait_load(|load| load.in_flight == 1)).await;
+    app.clock.advance(Duration::from_secs(20));
+    gate.open();
+    assert_eq!(app.texts("zhangsan", 2).await[1], "久等了。");
+    app.settled().await;
+    assert_eq!(app.wecom.messages_for("zhangsan").len(), 2);
 }

@@ -1,6 +1,8 @@
 //! Where an answer and the tools meet: what is opened before the model is asked, and what is called in the middle.
 
-use super::{Answerer, Asked, Outcome};
+use std::pin::pin;
+
+use super::{Answerer, Asked, Outcome, slow::SlowNotice};
 use crate::{
     chat::{
         files::Look,
@@ -15,17 +17,19 @@ use crate::{
 pub(super) struct Stop;
 
 impl Answerer {
-    /// What the answer may read and call; `None` for most: nothing.
+    /// What the answer may read and call; `None` for most: nothing. `slow` is said beside it when it takes long.
     pub(super) async fn open(
         &self,
         Asked { claim, preferences, running, .. }: Asked<'_>,
         turn: &TurnRecord,
+        slow: &mut SlowNotice<'_>,
     ) -> Result<Option<Box<Work>>, Stop> {
         let Some(tooling) = self.tooling.as_ref().filter(|tooling| tooling.concerns(claim)) else { return Ok(None) };
-        let opened = tooling.open(claim, turn, preferences.model.as_deref());
-        match Box::pin(self.before(claim, preferences, running, opened)).await {
-            Some(Ok(work)) => Ok(work),
-            None | Some(Err(_)) => Err(Stop),
+        let opened = pin!(tooling.open(claim, turn, preferences.model.as_deref()));
+        tokio::select! {
+            biased;
+            () = running.stopped() => Err(Stop),
+            opened = slow.beside(opened) => opened.map_err(|_| Stop),
         }
     }
 

@@ -9,7 +9,8 @@ use crate::{
     store::inbox::Inbound,
 };
 
-/// Tells the member once that it takes a while, when nothing of the answer could be said in time.
+/// Tells the member once that it takes a while, when nothing of the answer could be said in time. What comes before the
+/// answer (a voice message, a picture) has one of its own; what the store keeps of a notice makes them one.
 pub(super) struct SlowNotice<'a> {
     answerer: &'a Answerer,
     claim: &'a Inbound,

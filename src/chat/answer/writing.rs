@@ -44,7 +44,8 @@ pub(super) struct Writing<'a, 'h> {
     /// What it may read and call; `None` for most.
     pub(super) work: Option<Box<Work>>,
     live: Live,
-    slow: SlowNotice<'a>,
+    /// The only one of the answer, from opening what it may read to the model's last word.
+    pub(super) slow: SlowNotice<'a>,
     look: Look,
     /// `None`: nobody is shown them, or they were shown.
     thoughts: Option<Box<Thoughts>>,
@@ -280,8 +281,13 @@ impl<'a, 'h> Writing<'a, 'h> {
         let said = self.turn.parts;
         let fresh = Live::resume(self.answerer.settings.progressive, said);
         let rest = std::mem::replace(&mut self.live, fresh).finish();
-        let Some(work) = &mut self.work else { return Err(Stop) };
-        self.before += self.answerer.call(self.asked, &mut self.turn, (rest, self.look), work, calls).await?;
+        self.before += {
+            let Self { answerer, asked, turn, look, work, slow, .. } = self;
+            let Some(work) = work else { return Err(Stop) };
+            let called = pin!(answerer.call(*asked, turn, (rest, *look), work, calls));
+            // Where nobody is shown the call, the wait for it is silence like any other.
+            slow.beside(called).await?
+        };
         if self.turn.parts > said {
             self.slow.said_something();
         }

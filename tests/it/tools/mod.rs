@@ -2,6 +2,7 @@
 //! between.
 
 mod server;
+mod slow;
 
 use std::{sync::Arc, time::Duration};
 
