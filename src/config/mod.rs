@@ -32,6 +32,7 @@ pub mod server;
 mod setting;
 pub mod storage;
 mod suggest;
+mod table;
 pub mod team;
 #[cfg(test)]
 mod tests;

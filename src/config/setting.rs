@@ -121,7 +121,7 @@ impl Value {
     }
 
     /// The fault of being of another kind than `wanted`.
-    pub(super) fn unexpected(&self, wanted: [&'static str; 2]) -> Wrong {
+    pub(super) fn unexpected(&self, wanted: [&str; 2]) -> Wrong {
         let kind = match self {
             Self::Untyped(_) | Self::Text(_) => ["文本", "text"],
             Self::Whole(_) => ["数", "a number"],

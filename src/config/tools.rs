@@ -7,7 +7,7 @@ use super::{
     llm::headers,
     reader::{self, NOT_SET, Reader, Reported},
     setting::Value,
-    upstream::{Table, missing},
+    table::{self, Table, missing},
     url,
 };
 use crate::{net::link::Way, secret::Secret};
@@ -87,33 +87,8 @@ impl Tools {
 }
 
 fn servers(value: &Value) -> Result<(Vec<McpServer>, String), Wrong> {
-    let json;
-    let list = match value {
-        Value::List(list) => list,
-        Value::Untyped(text) if text.trim().is_empty() => &Vec::new(),
-        // The parser's own message would quote the text.
-        Value::Untyped(text) => {
-            let parsed = serde_json::from_str::<serde_json::Value>(text);
-            json = parsed.map(Value::from_json).map_err(|_| {
-                Wrong::new(["不是 JSON", "is not JSON"], ["应为对象的列表", "expected a list of objects"])
-            })?;
-            match &json {
-                Value::List(list) => list,
-                other => return Err(other.unexpected(["对象的列表", "a list of objects"])),
-            }
-        }
-        other => return Err(other.unexpected(["[[tools.mcp]] 各节", "sections [[tools.mcp]]"])),
-    };
-    let mut servers: Vec<McpServer> = Vec::new();
-    for (index, item) in list.iter().enumerate() {
-        let server = server(item).map_err(|wrong| wrong.within(&format!("[{}]", index + 1)))?;
-        if servers.iter().any(|other| other.name == server.name) {
-            let name = &server.name;
-            let problem = [format!("名字 {name} 出现两次"), format!("has the name {name} twice")];
-            return Err(Wrong::new(problem, ["每个服务应有自己的名字", "expected a name of its own for each"]));
-        }
-        servers.push(server);
-    }
+    let servers = table::list(value, "tools.mcp", server)?;
+    table::all_differ(servers.iter().map(|server| &*server.name), "每个服务应有自己的名字")?;
     let shown = |server: &McpServer| {
         let at = match &server.at {
             McpAddress::Url { url, .. } => Way::new(url.expose(), None).server,

@@ -1,7 +1,6 @@
 //! `[[llm.upstreams]]`: the places that offer models, each with its keys.
 //!
-//! A list of tables, where every other key is one value: so it is parsed here as a whole, and a fault names the place
-//! in the list.
+//! A list of tables, where every other key is one value: so it is parsed here as a whole.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,7 +9,7 @@ use super::{
     llm::{base_url, headers},
     reader::credential,
     setting::Value,
-    suggest::nearest,
+    table::{self, Table, missing},
     url,
     vision::is_known_to_see,
 };
@@ -94,33 +93,8 @@ pub const DIALECTS: [&str; 4] = ["openai", "azure", "plain", "ollama"];
 
 /// The list, and what may be shown of it.
 pub(super) fn upstreams(value: &Value) -> Result<(Vec<Upstream>, String), Wrong> {
-    let json;
-    let list = match value {
-        Value::List(list) => list,
-        Value::Untyped(text) if text.trim().is_empty() => &Vec::new(),
-        // The parser's own message would quote the text.
-        Value::Untyped(text) => {
-            let parsed = serde_json::from_str::<serde_json::Value>(text);
-            json = parsed.map(Value::from_json).map_err(|_| {
-                Wrong::new(["不是 JSON", "is not JSON"], ["应为对象的列表", "expected a list of objects"])
-            })?;
-            match &json {
-                Value::List(list) => list,
-                other => return Err(other.unexpected(["对象的列表", "a list of objects"])),
-            }
-        }
-        other => return Err(other.unexpected(["[[llm.upstreams]] 各节", "sections [[llm.upstreams]]"])),
-    };
-    let mut upstreams = Vec::new();
-    for (index, item) in list.iter().enumerate() {
-        let upstream = upstream(item).map_err(|wrong| wrong.within(&format!("[{}]", index + 1)))?;
-        if upstreams.iter().any(|other: &Upstream| other.name == upstream.name) {
-            let name = &upstream.name;
-            let problem = [format!("名字 {name} 出现两次"), format!("has the name {name} twice")];
-            return Err(Wrong::new(problem, ["每个上游应有自己的名字", "expected a name of its own for each"]));
-        }
-        upstreams.push(upstream);
-    }
+    let upstreams = table::list(value, "llm.upstreams", upstream)?;
+    table::all_differ(upstreams.iter().map(|upstream| &*upstream.name), "每个上游应有自己的名字")?;
     let shown = upstreams.iter().map(shown).collect::<Vec<_>>().join("; ");
     Ok((upstreams, if shown.is_empty() { super::reader::NOT_SET.to_owned() } else { shown }))
 }
@@ -206,85 +180,6 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
             .map_err(|wrong| wrong.within("vision"))?
             .unwrap_or_else(|| is_known_to_see(name)),
     })
-}
-
-pub(super) fn missing(key: &str, hint: [&str; 2]) -> Wrong {
-    Wrong::new(
-        [format!("缺少 {key}"), format!("lacks {key}")],
-        [format!("应为{}", hint[0]), format!("expected {}", hint[1])],
-    )
-}
-
-/// A table whose keys are known.
-pub(super) struct Table<'a>(&'a BTreeMap<String, Value>);
-
-impl<'a> Table<'a> {
-    pub(super) fn new(value: &'a Value, known: &[&str]) -> Result<Self, Wrong> {
-        let Value::Table(table) = value else { return Err(value.unexpected(["表", "a table"])) };
-        match table.keys().find(|key| !known.contains(&key.as_str())) {
-            None => Ok(Self(table)),
-            // The key is not quoted: whoever mixed up the two sides would find a secret in the log.
-            Some(key) => {
-                let remedy = match nearest(key, known.iter().copied()) {
-                    Some(meant) => [format!("是不是 {meant}？"), format!("did you mean {meant}?")],
-                    None => [format!("应为 {}", known.join("、")), format!("expected {}", known.join(", "))],
-                };
-                Err(Wrong::new(["含有不认识的键", "holds a key that is not known"], remedy))
-            }
-        }
-    }
-
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
-        self.0.get(key).filter(|value| !value.is_empty())
-    }
-
-    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, Wrong> {
-        self.get(key).map(Value::text).transpose().map_err(|wrong| wrong.within(key))
-    }
-
-    pub(super) fn list(&self, key: &str) -> Result<&'a [Value], Wrong> {
-        match self.get(key) {
-            None => Ok(&[]),
-            Some(Value::List(list)) => Ok(list),
-            Some(other) => {
-                Err(other.unexpected(["列表，如 [\"one\", \"two\"]", "a list such as [\"one\", \"two\"]"]).within(key))
-            }
-        }
-    }
-
-    fn number(&self, key: &str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Wrong> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let number = value.whole().map_err(|wrong| wrong.within(key))?;
-        match u32::try_from(number) {
-            Ok(0) => Ok(None),
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => {
-                let (least, most) = (range.start(), range.end());
-                let right = [
-                    format!("应为 {least} 到 {most} 的整数，或 0"),
-                    format!("expected a whole number from {least} to {most}, or 0"),
-                ];
-                Err(Wrong::new([format!("是 {number}"), format!("is {number}")], right).within(key))
-            }
-        }
-    }
-
-    /// Money for a million model tokens, in millionths.
-    fn price(&self, key: &str) -> Result<Option<u64>, Wrong> {
-        const MOST: f64 = 1_000_000.0;
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let price = value.fraction().map_err(|wrong| wrong.within(key))?;
-        if (0.0..=MOST).contains(&price) {
-            // Exact for every price that somebody writes: at most six decimals are kept.
-            Ok(Some((price * 1e6).round() as u64))
-        } else {
-            Err(Wrong::new(
-                [format!("是 {price}"), format!("is {price}")],
-                ["应为每百万 token 的价格，如 0.27", "expected a price for a million model tokens, such as 0.27"],
-            )
-            .within(key))
-        }
-    }
 }
 
 #[cfg(test)]
