@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{
-    command::{Asked, Command},
-    commands,
-    joining::Piece,
-    notices::Backlog,
-    stops::Stops,
-};
+use super::{commands, joining::Piece, notices::Backlog, stops::Stops};
 use crate::{
     clock::Clock,
     config,
-    model::event::{Event, EventKind},
+    model::{
+        command::{Asked, Command},
+        event::{Event, EventKind},
+    },
     store::{
         self, Store,
         inbox::{Accepted, Disposition},

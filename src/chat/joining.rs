@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::{command::Command, stops::Held};
+use super::stops::Held;
 use crate::{
     clock::Timestamp,
-    model::event::EventKind,
+    model::{command::Command, event::EventKind},
     store::{
         self, Store,
         inbox::{Inbound, Waiting},

@@ -17,7 +17,6 @@ pub mod answer;
 mod blocks;
 mod cause;
 mod chosen;
-pub mod command;
 mod commands;
 pub mod context;
 mod ended;

@@ -17,7 +17,6 @@ pub use self::{drawing::Undrawn, speaking::Speaking};
 use super::{
     answer::Answerer,
     blocks::Blocks,
-    command::Command,
     hearing::Hearing,
     joining::Joining,
     lately::Lately,
@@ -38,6 +37,7 @@ use crate::{
     meter::Charge,
     metrics::TurnResult,
     model::{
+        command::Command,
         conversation::{Exchange, TurnState, Unfinished},
         event::EventKind,
         id::{MemberId, TurnId},

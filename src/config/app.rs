@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fmt, iter, sync::Arc};
 
 use super::{
-    Alerts, Chat, Config, Llm, Server, Wecom,
+    Alerts, Chat, Config, Llm, Menu, Server, Wecom,
     fault::Wrong,
     reader::{NOT_SET, Reader, Reported, any},
     server,
@@ -48,7 +48,7 @@ const fn inherited(own: &'static str, of: &'static str) -> Key {
 }
 
 /// What an application may set.
-pub(super) static KEYS: [Key; 24] = [
+pub(super) static KEYS: [Key; 26] = [
     inherited("corp_id", "wecom.corp_id"),
     own("agent_id", "wecom.agent_id"),
     own("secret", "wecom.secret"),
@@ -73,6 +73,8 @@ pub(super) static KEYS: [Key; 24] = [
     inherited("welcome", "chat.welcome"),
     inherited("slow_notice_seconds", "chat.slow_notice_seconds"),
     inherited("backlog_notice", "chat.backlog_notice"),
+    inherited("menu_enabled", "menu.enabled"),
+    inherited("menu_entries", "menu.entries"),
 ];
 
 /// What stands in `[wecom]` only where there is an application of `[wecom]`: the rest of the section is for all.
@@ -167,6 +169,7 @@ pub struct App {
 struct Own {
     callback_path: String,
     chat: Chat,
+    menu: Menu,
     system_prompt: String,
     model: String,
     models: Vec<Arc<str>>,
@@ -290,12 +293,14 @@ impl App {
             }
         }
         let chat = Chat::read(reader);
+        let menu = Menu::read(reader);
         Ok(Self {
             name: Some(name.into()),
             wecom: wecom?,
             own: Some(Own {
                 callback_path: callback_path?.unwrap_or_else(|| format!("{common_path}/{name}")),
                 chat: chat?,
+                menu: menu?,
                 system_prompt: system_prompt?.unwrap_or_default(),
                 model: model?,
                 models: models?,
@@ -359,6 +364,7 @@ impl Config {
         if let Some(own) = &app.own {
             config.server.callback_path.clone_from(&own.callback_path);
             config.chat = own.chat.clone();
+            config.menu = own.menu.clone();
             config.llm.system_prompt.clone_from(&own.system_prompt);
             config.llm.model.clone_from(&own.model);
             config.llm.allowed.clone_from(&own.models);

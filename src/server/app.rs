@@ -113,7 +113,7 @@ impl App {
             summaries,
             lookups,
             notices: Notices::new(store.clone(), clock.clone(), app.key(), config.chat.clone(), told),
-            menu: config.menu.enabled.then(|| Menu::new(wecom.clone(), app.key(), language)),
+            menu: config.menu.enabled.then(|| Menu::new(wecom.clone(), app.key(), language, &config.menu.entries)),
             key: app.key(),
             hands: config.chat.max_concurrent_turns,
             store: store.clone(),

@@ -31,7 +31,14 @@ pub enum Button {
         /// No groups among them.
         entries: Vec<Self>,
     },
-    /// One of a type that we do not make: a page, a camera, a position.
+    /// Opens a page.
+    View {
+        /// At most 16 bytes; in a group 40.
+        name: String,
+        /// At most 1024 bytes.
+        url: String,
+    },
+    /// One of a type that we do not make: a camera, a position, a mini program.
     Other,
 }
 
@@ -76,6 +83,7 @@ impl Button {
                 Self::Group { name: text("name"), entries: entries.iter().map(Self::read).collect() }
             }
             _ if button["type"] == "click" => Self::Click { name: text("name"), key: text("key") },
+            _ if button["type"] == "view" => Self::View { name: text("name"), url: text("url") },
             _ => Self::Other,
         }
     }
@@ -84,6 +92,7 @@ impl Button {
     fn written(&self) -> Option<Value> {
         match self {
             Self::Click { name, key } => Some(json!({"type": "click", "name": name, "key": key})),
+            Self::View { name, url } => Some(json!({"type": "view", "name": name, "url": url})),
             Self::Group { name, entries } => {
                 let entries: Vec<_> = entries.iter().filter_map(Self::written).collect();
                 Some(json!({"name": name, "sub_button": entries}))
@@ -146,12 +155,13 @@ mod tests {
     fn what_wecom_shows_of_our_menu_is_what_we_wrote() {
         let click = |name: &str, key: &str| Button::Click { name: name.to_owned(), key: key.to_owned() };
         let group = Button::Group { name: "更多".to_owned(), entries: vec![click("用量", "u")] };
-        for button in [click("新对话", "n"), group] {
+        let page = Button::View { name: "主页".to_owned(), url: "https://example.com".to_owned() };
+        for button in [click("新对话", "n"), group, page] {
             assert_eq!(Button::read(&button.written().expect("ours")), button);
         }
         let shown = json!({"type": "click", "name": "新对话", "key": "n", "sub_button": []});
         assert_eq!(Button::read(&shown), click("新对话", "n"));
-        let page = json!({"type": "view", "name": "主页", "url": "https://example.com"});
-        assert_eq!(Button::read(&page), Button::Other);
+        let camera = json!({"type": "pic_sysphoto", "name": "拍照", "key": "p"});
+        assert_eq!(Button::read(&camera), Button::Other);
     }
 }

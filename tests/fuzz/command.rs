@@ -1,7 +1,7 @@
 //! A message is a command as a whole, a command with something behind it, or a message.
 
 use proptest::{prop_assert, prop_assert_eq};
-use qimate::chat::command::{Argument, Command};
+use qimate::model::command::{Argument, Command};
 
 use crate::run::run;
 

@@ -13,15 +13,12 @@ mod words;
 
 pub(super) use self::cards::is_ours;
 use self::words::Words;
-use super::{
-    command::{Argument, Asked, Command, Who},
-    persist::persist,
-    render::plain,
-    texts::Text,
-    turn::Turns,
-};
+use super::{persist::persist, render::plain, texts::Text, turn::Turns};
 use crate::{
-    model::language::Language,
+    model::{
+        command::{Argument, Asked, Command, Who},
+        language::Language,
+    },
     store::inbox::{Ending, Inbound},
 };
 

@@ -7,10 +7,10 @@ use super::{
     lists::{blocked_list, chinese_used, english_used, facts_list, history, list, of_personas},
 };
 use crate::{
-    chat::command::Command,
     clock::zone::Local,
     config::persona::Persona,
     model::{
+        command::Command,
         fact::{Fact, LONGEST_FACT, MOST_FACTS, Refused},
         language::Language,
         preferences::Output,

@@ -4,10 +4,13 @@ mod failures;
 pub mod quota;
 
 pub use self::failures::Failure;
-use super::command::{TABLE, Who};
 use crate::{
     config::chat::Language,
-    model::{event::EventKind, id::TurnId},
+    model::{
+        command::{TABLE, Who},
+        event::EventKind,
+        id::TurnId,
+    },
 };
 
 /// A sentence of the bot's own.

@@ -176,3 +176,20 @@ fn a_file_that_is_written_anew_keeps_its_applications() {
     let names: Vec<_> = loaded.config.apps.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["ww1436e0e65a779aee/1000002", "hr"]);
 }
+
+#[test]
+fn an_application_has_a_menu_of_its_own_or_that_of_all() {
+    let text = format!(
+        "{CORP}[menu]\nentries = [{{ name = \"帮助\", command = \"/help\" }}]\n{}\
+         [[apps.hr.menu_entries]]\nname = \"请假制度\"\nurl = \"https://hr.example.com/leave\"\n{}menu_enabled = false\n",
+        section("hr", 7),
+        section("it", 8)
+    );
+    let loaded = load_text(&text, &[]).unwrap_or_else(|faults| panic!("{faults}"));
+    let config = &loaded.config;
+    let [hr, it] = [config.of(&config.apps.first), config.of(&config.apps.more[0])].map(|config| config.menu);
+    assert_eq!((hr.enabled, it.enabled), (true, false));
+    assert_eq!(it.entries, config.menu.entries);
+    assert_eq!(described(&loaded, "apps.hr.menu_entries").1, "请假制度 → https://hr.example.com/leave");
+    insta::assert_snapshot!(told(&text.replace("请假制度", "请假制度和流程"), &[]), @"apps.hr.menu_entries: [1]: name: has 21 bytes; expected one line of at most 16 bytes: 5 Chinese characters or 16 letters (from config.toml:16)");
+}

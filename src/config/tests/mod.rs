@@ -140,6 +140,7 @@ fn the_defaults_are_the_examples() {
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));
     assert_eq!((platform, server.check_at_start, menu.enabled), (Platform::Any, true, true));
+    assert!(menu.entries.is_empty());
 }
 
 #[test]

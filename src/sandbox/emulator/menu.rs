@@ -97,7 +97,11 @@ fn check(menu: &Value) -> Result<(), Refusal> {
     let fits = |button: &Value, field: &str, bytes| {
         button[field].as_str().is_some_and(|text| !text.is_empty() && text.len() <= bytes)
     };
-    let does = |button: &Value| button["type"].is_string() && (button["type"] != "click" || fits(button, "key", 128));
+    let does = |button: &Value| match button["type"].as_str() {
+        Some("click") => fits(button, "key", 128),
+        Some("view") => fits(button, "url", 1024),
+        kind => kind.is_some(),
+    };
     for button in buttons {
         let entries = button["sub_button"].as_array().map(Vec::as_slice).unwrap_or_default();
         let right = match entries {

@@ -11,11 +11,17 @@ function button(name, pressed) {
   return made;
 }
 
+// What an entry does: tells the application, or opens a page.
+function choose(entry, click) {
+  if (entry.type === 'view') window.open(entry.url, '_blank', 'noopener');
+  else if (entry.key) click(entry.key);
+}
+
 function place(one, click) {
   const made = document.createElement('div');
   const entries = one.sub_button ?? [];
   if (entries.length === 0) {
-    made.append(button(one.name, () => one.key && click(one.key)));
+    made.append(button(one.name, () => choose(one, click)));
     return made;
   }
   const list = document.createElement('div');
@@ -29,7 +35,7 @@ function place(one, click) {
   open(false);
   list.append(...entries.map((entry) => button(entry.name, () => {
     open(false);
-    if (entry.key) click(entry.key);
+    choose(entry, click);
   })));
   made.append(opener, list);
   return made;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use qimate::{
-    chat::command::{Row, TABLE, Who},
     config::chat::Language,
+    model::command::{Row, TABLE, Who},
 };
 
 use super::{app, ask};

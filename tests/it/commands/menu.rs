@@ -1,5 +1,9 @@
 //! The menu below the chat: made where there is none, left alone where somebody made one.
 
+use qimate::{
+    config::menu::{MenuAction, MenuEntry, MenuItem},
+    model::command::Command,
+};
 use serde_json::{Value, json};
 
 use super::said;
@@ -102,4 +106,49 @@ async fn a_refused_menu_delays_nobody_and_is_tried_again_at_the_next_start() {
     app.launch().await;
     told(&logs, &["made the app's menu"], 1).await;
     assert_eq!(app.wecom.menu_calls(), (1, 1));
+}
+
+fn item(name: &str, does: MenuAction) -> MenuItem {
+    MenuItem { name: name.to_owned(), does }
+}
+
+#[tokio::test]
+async fn a_menu_of_the_administrators_own_takes_the_place_of_ours_and_of_no_other() {
+    let logs = Logs::capture();
+    let mut app = app_with(|_| {}).await;
+    told(&logs, &["made the app's menu"], 1).await;
+    app.stop().await;
+    let page = || item("公司主页", MenuAction::Open("https://example.com/".to_owned()));
+    let below = vec![item("我的用量和剩余额度", MenuAction::Command(Command::Usage)), page()];
+    app.config.menu.entries = vec![
+        MenuEntry::Item(item("重新开始", MenuAction::Command(Command::New))),
+        MenuEntry::Item(page()),
+        MenuEntry::Group { name: "更多".to_owned(), items: below },
+    ];
+    app.launch().await;
+    told(&logs, &["made the app's menu"], 2).await;
+    let menu = app.wecom.menu().unwrap();
+    assert_eq!(names(&menu), ["重新开始", "公司主页", "更多"]);
+    assert_eq!(menu["button"][1], json!({"type": "view", "name": "公司主页", "url": "https://example.com/"}));
+    assert!(menu["button"][2]["sub_button"][0]["key"].as_str().unwrap().starts_with("qimate:usage:"));
+    let key = menu["button"][0]["key"].as_str().unwrap().to_owned();
+    assert!(within(app.wecom.click("zhangsan", &key)).await.accepted());
+    assert!(said(&app, "zhangsan", 1).await.starts_with("好的，已开始新对话"), "{key}");
+    // Started again it is as it should be; changed again it is known as ours.
+    app.stop().await;
+    app.launch().await;
+    told(&logs, &["the menu is as it should be"], 1).await;
+    app.stop().await;
+    app.config.menu.entries.truncate(1);
+    app.launch().await;
+    told(&logs, &["made the app's menu"], 3).await;
+    // Somebody gives an entry of it another name: then it is theirs.
+    app.stop().await;
+    let mut theirs = app.wecom.menu().unwrap();
+    theirs["button"][0]["name"] = json!("新话题");
+    app.wecom.set_menu(Some(theirs.clone()));
+    app.config.menu.entries.clear();
+    app.launch().await;
+    told(&logs, &["a menu that somebody made"], 1).await;
+    assert_eq!(app.wecom.menu(), Some(theirs));
 }

@@ -1,7 +1,8 @@
 //! What a member can ask the bot itself to do. To add a command, add a variant, its row in [`TABLE`], and follow the
-//! compiler into `chat/commands`: the help, the documents and the suggestions are made from the table.
+//! compiler into `chat/commands`: the help, the documents, the suggestions and what a menu may hold are made from the
+//! table.
 
-use crate::model::language::Language;
+use super::language::Language;
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,11 +204,22 @@ impl Command {
     }
 
     /// The command that an entry of the application's menu stands for, by its key: `qimate:` and the name, such as
-    /// `qimate:new`. Only one that needs nothing behind its name.
+    /// `qimate:new`; what follows behind a second colon is not looked at. Only one that needs nothing behind its name.
     pub fn of_key(key: &str) -> Option<Asked<'static>> {
         let name = key.strip_prefix("qimate:")?;
+        let name = name.split_once(':').map_or(name, |(name, _)| name);
         let row = TABLE.iter().find(|row| row.names[0].strip_prefix('/') == Some(name))?;
         (!matches!(row.argument, Argument::Must(..))).then_some(Asked { command: row.command, argument: "" })
+    }
+
+    /// The key of an entry of a menu that stands for it.
+    pub fn key(self) -> String {
+        format!("qimate:{}", self.row().names[0].trim_start_matches('/'))
+    }
+
+    /// Whether it can be chosen from a menu: it needs nothing behind its name.
+    pub fn stands_alone(self) -> bool {
+        !matches!(self.row().argument, Argument::Must(..))
     }
 
     /// The command's name that somebody most likely meant who wrote one word with a slash before it. `None` where it
@@ -274,6 +286,7 @@ mod tests {
         for (key, meant) in [
             ("qimate:new", Some(Command::New)),
             ("qimate:model", Some(Command::Model)),
+            ("qimate:model:3f2a9c01", Some(Command::Model)),
             ("qimate:remember", None),
             ("qimate:/new", None),
             ("qimate:", None),
