@@ -79,6 +79,11 @@ enum Command {
         #[command(subcommand)]
         action: Option<team::Plan>,
     },
+    /// Keys by which programs ask at /v1. A running daemon feels a change at once.
+    Key {
+        #[command(subcommand)]
+        action: Option<team::Key>,
+    },
     /// Let somebody use more than their plan for some days.
     Grant {
         #[command(subcommand)]
@@ -346,6 +351,7 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
         }
         Command::Member { action: Member::Erase { userid, yes } } => commands::member::erase(&config, &userid, yes),
         Command::Plan { action } => action.unwrap_or(team::Plan::List { json: false }).run(&config).await,
+        Command::Key { action } => action.unwrap_or(team::Key::List { json: false }).run(&config).await,
         Command::Grant { action } => action.run(&config).await,
         Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Status { json } => status::status(&config, json).await,

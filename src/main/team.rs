@@ -4,7 +4,10 @@ use clap::{ArgGroup, Args, Subcommand};
 use qimate::{
     config::Config,
     model::{id::MemberId, quota::amounts::Measure},
-    server::commands::plan::{self, Wanted, Whom},
+    server::commands::{
+        key,
+        plan::{self, Wanted, Whom},
+    },
 };
 
 /// Of `qimate plan`.
@@ -82,6 +85,90 @@ pub(crate) enum Grant {
     },
 }
 
+/// Of `qimate key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key. It is shown this once; only its hash is kept.
+    #[command(group(ArgGroup::new("owner").required(true)))]
+    Create {
+        /// What people call it.
+        name: String,
+        /// Whose programs use it: what bounds the member bounds the key.
+        #[arg(long, group = "owner", value_name = "USERID", value_parser = super::member)]
+        member: Option<MemberId>,
+        /// A program of the company uses it.
+        #[arg(long, group = "owner")]
+        service: bool,
+        /// The models that may be asked; all without it.
+        #[arg(long, value_name = "ALIAS,...", value_delimiter = ',')]
+        models: Vec<String>,
+        /// What may be asked: chat, embeddings, models; all without it.
+        #[arg(long, value_name = "WORD,...", value_delimiter = ',')]
+        endpoints: Vec<String>,
+        /// From where it may be used, such as 10.0.0.0/8; from everywhere without it.
+        #[arg(long = "from", value_name = "NETWORK,...", value_delimiter = ',')]
+        networks: Vec<String>,
+        /// For so many days; for ever without it.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: Option<u32>,
+        /// What another system calls it: the same again changes that key instead of making a second.
+        #[arg(long, value_name = "TEXT")]
+        external_id: Option<String>,
+        /// The enterprise, where several are served.
+        #[arg(long, value_name = "CORP_ID")]
+        corp: Option<String>,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the keys, never their secrets (the default).
+    List {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one key, never its secret.
+    Show {
+        /// Its id in `qimate key list`.
+        id: String,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a key a new secret. The one of before stays good for a while.
+    Rotate {
+        /// Its id in `qimate key list`.
+        id: String,
+        /// For so many hours; 0 for not at all.
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=720))]
+        grace_hours: u32,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a key back, for good.
+    Revoke {
+        /// Its id in `qimate key list`.
+        id: String,
+    },
+}
+
+impl Key {
+    /// Does it.
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::Create { name, member, service: _, models, endpoints, networks, days, external_id, corp, json } => {
+                let wanted = key::Wanted { name, member, corp, models, endpoints, networks, days, external_id };
+                key::create(config, wanted, json).await
+            }
+            Self::List { json } => key::list(config, json).await,
+            Self::Show { id, json } => key::show(config, &id, json).await,
+            Self::Rotate { id, grace_hours, json } => key::rotate(config, &id, grace_hours, json).await,
+            Self::Revoke { id } => key::revoke(config, &id).await,
+        }
+    }
+}
+
 /// Whom it is about.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whom").required(true)))]
@@ -95,12 +182,16 @@ pub(crate) struct WhomFlags {
     /// One member.
     #[arg(long, group = "whom", value_name = "USERID", value_parser = super::member)]
     member: Option<MemberId>,
+    /// One API key, beside whatever its member may use.
+    #[arg(long, group = "whom", value_name = "ID")]
+    key: Option<String>,
 }
 
 impl WhomFlags {
     fn whom(self) -> Whom {
         match self.member {
             Some(member) => Whom::Member(member),
+            None if self.key.is_some() => Whom::Key(self.key.unwrap_or_default()),
             None if self.company => Whom::Company,
             None => Whom::Everyone,
         }

@@ -17,6 +17,7 @@ mod ended;
 pub mod facts;
 pub mod figures;
 pub mod inbox;
+pub mod keys;
 mod lane;
 pub mod media;
 pub mod member;
@@ -62,6 +63,9 @@ pub enum Error {
     /// What it holds is not what was put there.
     #[error("the database holds a value that cannot be read: {0}")]
     Corrupt(String),
+    /// The system gives no random bytes, so nothing secret can be drawn.
+    #[error("the system gives no random bytes")]
+    NoRandomBytes,
     /// The store is closing.
     #[error("the database is closed")]
     Closed,

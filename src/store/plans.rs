@@ -74,7 +74,7 @@ impl Rules {
         let own = self.attached.get(&subject.to_string());
         let name = match subject {
             Subject::Member(..) => own.or_else(|| self.attached.get(EVERY_MEMBER)),
-            Subject::Company(_) | Subject::Department(..) => own,
+            Subject::Company(_) | Subject::Department(..) | Subject::Key(..) => own,
         };
         self.plans.get(name?)
     }

@@ -29,6 +29,7 @@ mod harness;
 mod hook;
 mod https;
 mod joined;
+mod keys;
 mod killed;
 mod logs;
 mod network;

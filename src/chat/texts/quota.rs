@@ -149,6 +149,8 @@ impl Wording<'_> {
             (Subject::Department(..), Language::English) => "Your department's",
             (Subject::Member(..), Language::Chinese) => "您",
             (Subject::Member(..), Language::English) => "Your",
+            (Subject::Key(..), Language::Chinese) => "这个密钥",
+            (Subject::Key(..), Language::English) => "This key's",
         }
     }
 

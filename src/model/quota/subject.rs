@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::model::id::{CorpId, MemberId};
+use crate::model::{
+    id::{CorpId, MemberId},
+    key::KeyId,
+};
 
 /// The levels at which use is counted and limited. A call counts at each that it concerns, and each must have room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +16,8 @@ pub enum Subject {
     Department(String, u64),
     /// One member, in whichever application; the userid in lower case.
     Member(String, String),
+    /// One API key, by its public id.
+    Key(String, String),
 }
 
 impl Subject {
@@ -31,12 +36,18 @@ impl Subject {
         Self::Member(corp.as_str().to_owned(), member.key())
     }
 
+    /// One API key.
+    pub fn key(corp: &CorpId, key: &KeyId) -> Self {
+        Self::Key(corp.as_str().to_owned(), key.as_str().to_owned())
+    }
+
     /// The word for its level.
     pub const fn level(&self) -> &'static str {
         match self {
             Self::Company(_) => "company",
             Self::Department(..) => "department",
             Self::Member(..) => "member",
+            Self::Key(..) => "key",
         }
     }
 }
@@ -48,6 +59,7 @@ impl fmt::Display for Subject {
             Self::Company(corp) => write!(f, "company/{corp}"),
             Self::Department(corp, department) => write!(f, "department/{corp}/{department}"),
             Self::Member(corp, member) => write!(f, "member/{corp}/{member}"),
+            Self::Key(corp, key) => write!(f, "key/{corp}/{key}"),
         }
     }
 }

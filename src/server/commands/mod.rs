@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod import_cow;
+pub mod key;
 pub mod member;
 pub mod plan;
 

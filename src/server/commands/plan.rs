@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{say, tell};
+use super::{key, say, tell};
 use crate::{
     clock::Clock,
     config::Config,
@@ -32,6 +32,8 @@ pub enum Whom {
     Company,
     /// One member.
     Member(MemberId),
+    /// One API key, by its public id.
+    Key(String),
 }
 
 /// What a plan is to be.
@@ -159,7 +161,7 @@ pub async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
 /// There is no such plan, or the database cannot be written.
 pub async fn attach(config: &Config, name: &str, whom: &Whom) -> anyhow::Result<()> {
     let store = Store::open_beside(&config.storage)?;
-    for holder in holders(config, whom) {
+    for holder in holders(config, &store, whom).await? {
         ensure!(store.attach_plan(&holder, name, Clock::System.now()).await?, no_such(config, name));
     }
     println!("{}", tell(config, || format!("{name} 已生效"), || format!("{name} is in force")));
@@ -173,7 +175,7 @@ pub async fn attach(config: &Config, name: &str, whom: &Whom) -> anyhow::Result<
 pub async fn detach(config: &Config, whom: &Whom) -> anyhow::Result<()> {
     let store = Store::open_beside(&config.storage)?;
     let mut any = false;
-    for holder in holders(config, whom) {
+    for holder in holders(config, &store, whom).await? {
         any |= store.detach_plan(&holder).await?;
     }
     ensure!(any, "{}", say(config, "那里没有方案", "no plan is attached there"));
@@ -209,9 +211,9 @@ pub async fn grant(
     let now = Clock::System.now();
     let until = now + std::time::Duration::from_secs(u64::from(days) * 86_400);
     let store = Store::open_beside(&config.storage)?;
-    for holder in holders(config, whom) {
+    for holder in holders(config, &store, whom).await? {
         let Holder::One(subject) = holder else {
-            bail!("{}", say(config, "请指明 --member 或 --company", "say whom: --member or --company"));
+            bail!("{}", say(config, "请指明 --member、--key 或 --company", "say whom: --member, --key or --company"));
         };
         let id = store.grant(&subject, granted, until, reason, now).await?;
         let (shown, until) = (shown_amounts(config, granted), config.chat.time_zone.local(until));
@@ -239,14 +241,18 @@ pub async fn revoke(config: &Config, id: i64) -> anyhow::Result<()> {
 }
 
 /// For whom that is, in each enterprise that is served.
-fn holders(config: &Config, whom: &Whom) -> Vec<Holder> {
+async fn holders(config: &Config, store: &Store, whom: &Whom) -> anyhow::Result<Vec<Holder>> {
     let corps: BTreeSet<&str> = config.apps.iter().map(|app| app.wecom.corp_id.as_str()).collect();
     let corps = corps.into_iter().filter_map(|corp| CorpId::parse(corp).ok());
-    match whom {
+    Ok(match whom {
         Whom::Everyone => vec![Holder::EveryMember],
+        Whom::Key(id) => {
+            let key = key::find(config, store, id).await?;
+            vec![Holder::One(Subject::key(&key.corp, &key.id))]
+        }
         Whom::Company => corps.map(|corp| Holder::One(Subject::company(&corp))).collect(),
         Whom::Member(member) => corps.map(|corp| Holder::One(Subject::member(&corp, member))).collect(),
-    }
+    })
 }
 
 fn no_such(config: &Config, name: &str) -> String {
@@ -289,6 +295,10 @@ fn shown_holder(config: &Config, key: &str) -> String {
     match key.split_once('/') {
         None => say(config, "没有单独方案的每个员工", "each member without a plan of their own").to_owned(),
         Some(("company", _)) => say(config, "全公司合计", "the whole company together").to_owned(),
+        Some(("key", rest)) => {
+            let id = rest.split_once('/').map_or(rest, |(_, id)| id);
+            tell(config, || format!("密钥 {id}"), || format!("key {id}"))
+        }
         Some((_, rest)) => rest.split_once('/').map_or(rest, |(_, member)| member).to_owned(),
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use sha1::{Digest, Sha1};
 
-use super::{OF_MEMBER, lanes, open};
+use super::{OF_MEMBER, OF_THEIR_KEYS, lanes, open};
 use crate::{
     clock::Timestamp,
     config,
@@ -65,9 +65,10 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
         rows += erase_lane(&mut conn, &settings.data_dir, &lane, now)?;
     }
     for table in ["used", "allowance", "plan_of", "service_hours"] {
+        rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_THEIR_KEYS}"), [member.key()])?;
         rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_MEMBER}"), [member.key()])?;
     }
-    for table in ["member", "member_of", "visible", "blocked_member"] {
+    for table in ["member", "member_of", "visible", "blocked_member", "api_key"] {
         rows += conn.execute(&format!("DELETE FROM {table} WHERE member = ?1"), [member.key()])?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;

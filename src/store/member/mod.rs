@@ -52,7 +52,16 @@ const OF_PERSON: &[(&str, &str)] = &[
         "SELECT json_object('hours', hours, 'changed_at', TIME(changed_at)) FROM service_hours
          WHERE subject LIKE 'member/%' AND substr(substr(subject, 8), instr(substr(subject, 8), '/') + 1) = ?1",
     ),
+    (
+        "keys",
+        "SELECT json_object('id', id, 'name', name, 'scope', json(scope), 'external_id', external_id,
+             'created_at', TIME(created_at), 'expires_at', TIME(expires_at), 'revoked_at', TIME(revoked_at),
+             'last_used_at', TIME(last_used_at)) FROM api_key WHERE member = ?1 ORDER BY number",
+    ),
 ];
+
+/// The same for the keys by which a member's programs ask.
+const OF_THEIR_KEYS: &str = "subject IN (SELECT 'key/' || corp || '/' || id FROM api_key WHERE member = ?1)";
 
 fn open(settings: &config::Storage, flags: OpenFlags) -> Result<Connection, Error> {
     if !settings.data_dir.join(FILE).exists() {

@@ -1,0 +1,361 @@
+//! API keys: how one is written, and what may be done with it.
+//!
+//! A key is `qm_<id>_<secret><checksum>`: a prefix by which scanners of leaked secrets know it, a public id by which
+//! people name it, 256 bits drawn at random, and a checksum of all that, so that a slip of the finger is told without
+//! anybody being asked. Of the secret only a hash is kept: it is as long as the hash, so a plain SHA-256 gives nothing
+//! away, and there is nothing to be found by trying.
+
+use std::{collections::BTreeSet, fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{
+    id::{CorpId, MemberId},
+    network::Network,
+};
+use crate::{clock::Timestamp, secret::Secret};
+
+/// What every key begins with.
+pub const PREFIX: &str = "qm_";
+/// Bytes of a public id; written in hexadecimal digits.
+pub const ID_BYTES: usize = 6;
+/// Bytes of a secret.
+pub const SECRET_BYTES: usize = 32;
+/// Hexadecimal digits of the checksum.
+const CHECKSUM: usize = 8;
+
+/// A text that is no key of ours. Says nothing of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a key as `qimate key create` shows it")]
+pub struct Malformed;
+
+/// The public part of a key: it names the key and opens nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// From bytes that were drawn.
+    pub fn of(bytes: [u8; ID_BYTES]) -> Self {
+        Self(hex::encode(bytes))
+    }
+
+    /// Takes twelve small hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        if text.len() == 2 * ID_BYTES && is_hex(text) { Ok(Self(text.to_owned())) } else { Err(Malformed) }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is kept of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// Read back from the store.
+    pub const fn from_stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// To be stored.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether both are of the same secret, in the same time wherever they differ.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// A whole key, as a program brings it. Shows its id and never its secret.
+#[derive(Clone, Debug)]
+pub struct KeyText {
+    /// Its public part.
+    pub id: KeyId,
+    secret: Secret<String>,
+}
+
+impl KeyText {
+    /// From bytes that were drawn.
+    pub fn of(id: KeyId, secret: [u8; SECRET_BYTES]) -> Self {
+        Self { id, secret: Secret::new(hex::encode(secret)) }
+    }
+
+    /// Reads what [`KeyText::text`] writes.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else: nobody needs to be asked about it.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let (id, rest) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(Malformed)?;
+        if rest.len() != 2 * SECRET_BYTES + CHECKSUM || !is_hex(rest) {
+            return Err(Malformed);
+        }
+        let (secret, checksum) = rest.split_at(2 * SECRET_BYTES);
+        let key = Self { id: KeyId::parse(id)?, secret: Secret::new(secret.to_owned()) };
+        if key.checksum() == checksum { Ok(key) } else { Err(Malformed) }
+    }
+
+    /// All of it, for the one moment in which it is shown.
+    pub fn text(&self) -> Secret<String> {
+        Secret::new(format!("{PREFIX}{}_{}{}", self.id, self.secret.expose(), self.checksum()))
+    }
+
+    /// What is kept of its secret.
+    pub fn hash(&self) -> KeyHash {
+        KeyHash(Sha256::digest(self.secret.expose()).into())
+    }
+
+    fn checksum(&self) -> String {
+        format!("{:08x}", crc32(format!("{PREFIX}{}_{}", self.id, self.secret.expose()).as_bytes()))
+    }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The CRC-32 of Ethernet and zip: it finds every slip of up to four digits in a row.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+/// Who asks by a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A member: what bounds the member bounds the key.
+    Member(MemberId),
+    /// A program of the company.
+    Service,
+}
+
+impl Owner {
+    /// The member, where it is one.
+    pub const fn member(&self) -> Option<&MemberId> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::Service => None,
+        }
+    }
+}
+
+/// What can be asked by a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// `/v1/chat/completions`
+    Chat,
+    /// `/v1/embeddings`
+    Embeddings,
+    /// `/v1/models`
+    Models,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Embeddings, Self::Models];
+
+    /// The word in commands.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Models => "models",
+        }
+    }
+}
+
+/// What a key is good for. `None`, and no networks, mean: everything, from everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The aliases that may be asked for.
+    pub models: Option<BTreeSet<String>>,
+    /// What may be asked.
+    pub endpoints: Option<BTreeSet<Endpoint>>,
+    /// From where.
+    pub networks: Vec<Network>,
+}
+
+impl Scope {
+    /// Whether a model of this alias may be asked.
+    pub fn has_model(&self, alias: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contains(alias))
+    }
+
+    /// Whether this may be asked.
+    pub fn has_endpoint(&self, endpoint: Endpoint) -> bool {
+        self.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint))
+    }
+
+    /// Whether somebody at this address may ask.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        self.networks.is_empty() || self.networks.iter().any(|network| network.holds(address))
+    }
+}
+
+/// A key as it is kept.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its number, by which what it used is kept.
+    pub number: i64,
+    /// Its public part.
+    pub id: KeyId,
+    /// The enterprise.
+    pub corp: CorpId,
+    /// Who asks by it.
+    pub owner: Owner,
+    /// What people call it.
+    pub name: String,
+    /// What it is good for.
+    pub scope: Scope,
+    /// What another system calls it, at most once among the keys of an enterprise that are not revoked.
+    pub external_id: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is refused for good.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was used last, to a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Of its secret.
+    pub hash: KeyHash,
+    /// Of the secret before, and until when that is good too.
+    pub previous: Option<(KeyHash, Timestamp)>,
+}
+
+/// Whether a key is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Good,
+    /// Its time is over.
+    Expired,
+    /// Somebody took it back.
+    Revoked,
+}
+
+impl Standing {
+    /// The word in tables and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl ApiKey {
+    /// Whether it is good.
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        if self.revoked_at.is_some() {
+            Standing::Revoked
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            Standing::Expired
+        } else {
+            Standing::Good
+        }
+    }
+
+    /// Whether that is its secret, or the one before within its grace. Both are always looked at.
+    pub fn is_opened_by(&self, hash: &KeyHash, now: Timestamp) -> bool {
+        let current = self.hash.is(hash);
+        let previous = self.previous.as_ref().is_some_and(|(previous, until)| previous.is(hash) && now < *until);
+        current || previous
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> KeyText {
+        KeyText::of(KeyId::of([7; ID_BYTES]), [0xab; SECRET_BYTES])
+    }
+
+    #[test]
+    fn the_checksum_is_the_well_known_one() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_is_written_and_any_slip_is_seen() {
+        let text = key().text().expose().clone();
+        assert_eq!(text.len(), 88);
+        let read = KeyText::parse(&text).expect("a key");
+        assert!(read.id == key().id && read.hash().is(&key().hash()));
+        for at in 0..text.len() {
+            for other in ["0", "1", "f", "_", "A", "\u{0}", "é"] {
+                let slip = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+                assert!(slip == text || KeyText::parse(&slip).is_err(), "{slip}");
+            }
+            assert!(KeyText::parse(&text[..at]).is_err(), "cut at {at}");
+        }
+        for wrong in [&format!("{text}0"), &format!(" {text}"), &text.to_uppercase(), "", "sk-abc", "qm__", "qm_é_"] {
+            assert!(KeyText::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_format_shows_the_secret() {
+        let shown = format!("{:?} {:?}", key(), KeyText::parse(key().text().expose()));
+        assert!(!shown.contains("abab"), "{shown}");
+    }
+
+    #[test]
+    fn the_secret_of_before_is_good_until_its_time_is_over() {
+        let (old, at) = (KeyText::of(key().id, [1; SECRET_BYTES]), Timestamp::from_secs);
+        let mut kept = ApiKey {
+            number: 1,
+            id: key().id,
+            corp: CorpId::parse("ww1").expect("corp"),
+            owner: Owner::Service,
+            name: "n".to_owned(),
+            scope: Scope::default(),
+            external_id: None,
+            created_at: at(0),
+            expires_at: Some(at(100)),
+            revoked_at: None,
+            last_used_at: None,
+            hash: key().hash(),
+            previous: Some((old.hash(), at(10))),
+        };
+        assert!(kept.is_opened_by(&key().hash(), at(50)));
+        assert!(kept.is_opened_by(&old.hash(), at(9)) && !kept.is_opened_by(&old.hash(), at(10)));
+        assert!(!kept.is_opened_by(&KeyText::of(key().id, [2; SECRET_BYTES]).hash(), at(0)));
+        assert_eq!([at(99), at(100)].map(|now| kept.standing(now)), [Standing::Good, Standing::Expired]);
+        kept.revoked_at = Some(at(5));
+        assert_eq!(kept.standing(at(4)), Standing::Revoked);
+    }
+
+    #[test]
+    fn a_scope_that_says_nothing_allows_everything() {
+        let all = Scope::default();
+        let here = "10.1.1.1".parse().expect("address");
+        assert!(all.has_model("a") && all.has_endpoint(Endpoint::Chat) && all.has_address(here));
+        let some = Scope {
+            models: Some(["a".to_owned()].into()),
+            endpoints: Some([Endpoint::Models].into()),
+            networks: vec![Network::parse("10.2.0.0/16").expect("network")],
+        };
+        assert!(some.has_model("a") && !some.has_model("b") && !some.has_endpoint(Endpoint::Chat));
+        assert!(!some.has_address(here));
+    }
+}
