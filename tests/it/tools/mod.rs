@@ -1,7 +1,7 @@
 //! Tools that the model calls while it answers: allowed, shown, bounded, and honest when one is down or a crash comes
 //! between.
 
-mod server;
+pub mod server;
 mod slow;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A reply that writes `text` and then asks for these tools.
-fn calls(text: &str, calls: &[(&str, &str)]) -> ModelReply {
+pub fn calls(text: &str, calls: &[(&str, &str)]) -> ModelReply {
     let deltas = calls.iter().enumerate().map(|(index, (name, arguments))| {
         let function = json!({"name": name, "arguments": arguments});
         json!({"tool_calls": [{"index": index, "id": format!("call-{index}"), "type": "function", "function": function}]})

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -34,6 +35,8 @@ pub enum Manner {
     Status(u16),
     /// Not at all.
     Hangs,
+    /// With this text, after this time.
+    After(Duration, &'static str),
 }
 
 /// The server. Clones are the same one.
@@ -91,6 +94,12 @@ impl FakeMcp {
         self.desk.calls.subscribe().wait_for(|calls| calls.len() >= count).await.unwrap();
     }
 
+    /// Waits until a call with these arguments has come.
+    pub async fn wait_call(&self, arguments: &Value) {
+        let came = |calls: &Vec<(String, Value)>| calls.iter().any(|(_, with)| with == arguments);
+        self.desk.calls.subscribe().wait_for(came).await.unwrap();
+    }
+
     /// The methods that were asked for, each with its headers.
     pub fn told(&self) -> Vec<(String, HeaderMap)> {
         self.desk.told.lock().unwrap().clone()
@@ -141,6 +150,10 @@ async fn answer(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) 
                 Manner::Fails(text) => json!({"content": [{"type": "text", "text": text}], "isError": true}),
                 Manner::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
                 Manner::Hangs => std::future::pending().await,
+                Manner::After(time, text) => {
+                    tokio::time::sleep(time).await;
+                    json!({"content": [{"type": "text", "text": text}]})
+                }
             }
         }
         _ => return StatusCode::ACCEPTED.into_response(),
