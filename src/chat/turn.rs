@@ -17,6 +17,7 @@ pub use self::{drawing::Undrawn, speaking::Speaking};
 use super::{
     answer::Answerer,
     blocks::Blocks,
+    commands::chosen_on_card,
     hearing::Hearing,
     joining::Joining,
     lately::Lately,
@@ -163,7 +164,8 @@ impl Turns {
                 Some(asked) => self.command(claim, asked).await,
                 None => self.finish(claim, Ending::Silent).await,
             },
-            EventKind::CardClick { key, task_id, response_code } => {
+            EventKind::CardClick { key, task_id, response_code, chosen } => {
+                let key = chosen_on_card(key, chosen);
                 Box::pin(self.press(claim, key, task_id, response_code)).await;
             }
             other => self.say(claim, Text::NotYet(other)).await,

@@ -118,7 +118,7 @@ pub enum EventKind {
         /// The key of the menu entry.
         key: String,
     },
-    /// Pressed a button of a template card.
+    /// Pressed a button of a template card, or chose on it and sent that.
     CardClick {
         /// The key of the button.
         key: String,
@@ -126,6 +126,9 @@ pub enum EventKind {
         task_id: String,
         /// Lets the card be updated, once, for 72 hours.
         response_code: String,
+        /// The ids of what was chosen, in the order of the card; empty where it asks nothing.
+        #[serde(default)]
+        chosen: Vec<String>,
     },
     /// Anything else that carried the common fields.
     Unknown {

@@ -73,7 +73,8 @@ fn detail(kind: &EventKind, raw: &str) -> String {
         EventKind::EnterAgent | EventKind::Subscribe | EventKind::Unsubscribe => String::new(),
         EventKind::Click { key } => key.clone(),
         // A task id holds no colon, so the last one parts the two.
-        EventKind::CardClick { key, task_id, .. } => format!("{key}:{task_id}"),
+        EventKind::CardClick { key, task_id, chosen, .. } if chosen.is_empty() => format!("{key}:{task_id}"),
+        EventKind::CardClick { key, task_id, chosen, .. } => format!("{key}:{}:{task_id}", digest(&chosen.join("\n"))),
         EventKind::Text { content } => digest(content),
         _ => digest(raw),
     }
@@ -124,9 +125,12 @@ fn event(fields: &Fields) -> Option<EventKind> {
         "subscribe" => EventKind::Subscribe,
         "unsubscribe" => EventKind::Unsubscribe,
         "click" => EventKind::Click { key: text("EventKey") },
-        "template_card_event" => {
-            EventKind::CardClick { key: text("EventKey"), task_id: text("TaskId"), response_code: text("ResponseCode") }
-        }
+        "template_card_event" => EventKind::CardClick {
+            key: text("EventKey"),
+            task_id: text("TaskId"),
+            response_code: text("ResponseCode"),
+            chosen: fields.below("OptionId").map(|id| id.trim().to_owned()).collect(),
+        },
         _ => return None,
     })
 }
@@ -214,7 +218,24 @@ mod tests {
             (
                 "<MsgType>event</MsgType><Event>template_card_event</Event><EventKey>stop</EventKey><TaskId>t1</TaskId>\
                  <ResponseCode>r</ResponseCode><SelectedItems><TaskId>q</TaskId></SelectedItems>",
-                EventKind::CardClick { key: owned("stop"), task_id: owned("t1"), response_code: owned("r") },
+                EventKind::CardClick {
+                    key: owned("stop"),
+                    task_id: owned("t1"),
+                    response_code: owned("r"),
+                    chosen: Vec::new(),
+                },
+            ),
+            (
+                "<MsgType>event</MsgType><Event>template_card_event</Event><EventKey>k</EventKey><TaskId>t1</TaskId>\
+                 <ResponseCode>r</ResponseCode><SelectedItems><SelectedItem><QuestionKey>q</QuestionKey>\n <OptionIds>\
+                 <OptionId><![CDATA[a b]]></OptionId><OptionId>c&amp;d</OptionId></OptionIds></SelectedItem>\
+                 </SelectedItems>",
+                EventKind::CardClick {
+                    key: owned("k"),
+                    task_id: owned("t1"),
+                    response_code: owned("r"),
+                    chosen: vec![owned("a b"), owned("c&d")],
+                },
             ),
         ];
         for (xml, kind) in cases {

@@ -1,4 +1,4 @@
-//! Reads the flat XML that WeCom speaks: one root, and the texts of its children by name.
+//! Reads the XML that WeCom speaks: one root, the texts of its children by name, and of what stands below those.
 //!
 //! Refuses what an attacker would bring (DTDs, entities, deep nesting) and what is cut; forgives what a person can
 //! type (control characters that XML forbids are dropped). Knows no element by name.
@@ -22,16 +22,21 @@ pub(super) enum XmlFault {
     Malformed(&'static str),
 }
 
-/// The texts of the root's children.
+/// The texts of the root's children, and of the elements below them, by name.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Vec<(String, String)>);
+pub(super) struct Fields {
+    own: Vec<(String, String)>,
+    below: Vec<(String, String)>,
+}
 
 impl Fields {
     /// Reads a whole document.
     pub(super) fn read(xml: &str) -> Result<Self, XmlFault> {
         let mut reader = Reader::from_str(xml);
         reader.config_mut().expand_empty_elements = true;
-        let mut fields: Vec<(String, String)> = Vec::new();
+        let mut fields = Self::default();
+        // Which of those below are open, the innermost last.
+        let mut open: Vec<usize> = Vec::new();
         let mut depth = 0_usize;
         let mut roots = 0_usize;
         loop {
@@ -40,8 +45,11 @@ impl Fields {
                     depth += 1;
                     match depth {
                         1 => roots += 1,
-                        2 => fields.push((start.name().as_ref().to_owned(), String::new())),
-                        _ => {}
+                        2 => fields.own.push((start.name().as_ref().to_owned(), String::new())),
+                        _ => {
+                            open.push(fields.below.len());
+                            fields.below.push((start.name().as_ref().to_owned(), String::new()));
+                        }
                     }
                     if depth > MAX_DEPTH {
                         return Err(XmlFault::Malformed("nested too deeply"));
@@ -50,6 +58,7 @@ impl Fields {
                 }
                 Event::End(_) => {
                     depth = depth.saturating_sub(1);
+                    open.pop();
                     continue;
                 }
                 Event::Text(text) => text.xml10_content(),
@@ -65,14 +74,18 @@ impl Fields {
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Empty(_) => continue,
                 Event::Eof => break,
             };
-            match (depth, fields.last_mut()) {
-                (2, Some((_, value))) => value.extend(text.chars().filter(|c| !is_forbidden(*c))),
+            let innermost = match open.last() {
+                Some(place) => fields.below.get_mut(*place),
+                None => fields.own.last_mut().filter(|_| depth == 2),
+            };
+            match (depth, innermost) {
+                (_, Some((_, value))) => value.extend(text.chars().filter(|c| !is_forbidden(*c))),
                 (0, _) if !text.trim().is_empty() => return Err(XmlFault::Malformed("text outside the root element")),
                 _ => {}
             }
         }
         match (roots, depth) {
-            (1, 0) => Ok(Self(fields)),
+            (1, 0) => Ok(fields),
             (0, _) => Err(XmlFault::Malformed("no element in it")),
             (_, 0) => Err(XmlFault::Malformed("more than one root element")),
             _ => Err(XmlFault::Malformed("it ends before its root element does")),
@@ -81,7 +94,12 @@ impl Fields {
 
     /// The text of the child `name` as it was written; of the first, should there be several.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.own.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The texts of the elements `name` that stand below children of the root, in their order.
+    pub(super) fn below(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.below.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
     /// The text of the child `name` without the blanks around it, where anything is left: for ids, types and numbers.

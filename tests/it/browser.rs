@@ -2,6 +2,10 @@
 
 use std::{io::Write, process::Stdio, time::Duration};
 
+use qimate::{
+    config::upstream::OfferedModel,
+    sandbox::phone::{Phone, PhoneParts},
+};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{
@@ -10,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{free_port, within, within_seconds},
+    harness::{App, free_port, within, within_seconds},
     program::{Program, value_of},
 };
 
@@ -300,6 +304,43 @@ async fn an_administrator_practises_the_set_up() {
     page.click("language-en").await;
     page.see("console-callback-state", "enabled").await;
     page.screenshot("set-up-done-en.png").await;
+}
+
+/// The phone beside a daemon of ours: a card with a list shows what can be chosen, and what was chosen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_chooses_from_the_list_on_a_card() {
+    if !browser_is_there() {
+        return;
+    }
+    let app = App::start_with(|config| {
+        let mut upstream = config.llm.all_upstreams().remove(0);
+        let model = upstream.models[0].clone();
+        let named = |number: usize| OfferedModel { alias: format!("model-{number}").as_str().into(), ..model.clone() };
+        upstream.models.extend((1..9).map(named));
+        config.llm.upstreams = vec![upstream];
+    })
+    .await;
+    app.database()
+        .execute_batch(
+            "INSERT INTO member_preference (lane, client, changed_at)
+             VALUES ('ww1436e0e65a779aee/1000002/zhangwei', 'wecom', 1)",
+        )
+        .unwrap();
+    let parts = PhoneParts { emulator: app.wecom.clone(), model: None, model_name: "m".to_owned(), daemon: None };
+    let phone = Phone::start(parts, 0).await.unwrap();
+    let page = Browser::open(&phone.url()).await;
+    page.click("language-zh").await;
+    page.say("/model").await;
+    page.see("card-button", "确定").await;
+    assert_eq!(page.count("card-choice", "").await, 9);
+    page.screenshot("card-list-zh.png").await;
+    page.script("document.querySelectorAll('[data-testid=card-choice]')[4].click()", json!([])).await;
+    page.click("card-button").await;
+    page.see("chat", "已选 model-4").await;
+    let disabled = "return [...document.querySelectorAll('[data-testid=card-choice]')].every(one => one.disabled)";
+    assert_eq!(page.script(disabled, json!([])).await, true);
+    page.screenshot("card-list-chosen-zh.png").await;
+    app.settled().await;
 }
 
 /// How every answer of the demo model ends.

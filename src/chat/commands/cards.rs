@@ -19,12 +19,27 @@ use crate::{
     store::inbox::{Ending, Inbound},
 };
 
-/// The most buttons that a card has (page 90236). Beyond it the choice is a list in text.
-const MOST: usize = 6;
+/// The most buttons that a card has (page 90236). Beyond it the card is a list to choose from, with one button.
+const MOST_BUTTONS: usize = 6;
+/// The most that are listed so. A card would hold twenty, but nobody looks through them; beyond it the choice is a list
+/// in text.
+const MOST: usize = 10;
+/// The longest id of something to choose, in bytes (page 90236).
+const LONGEST_ID: usize = 128;
 /// What the tasks of our cards begin with.
 const PREFIX: &str = "qimate";
 /// The key of the button for no persona.
 pub(super) const NONE: &str = "qimate:none";
+
+/// The key of the one button below a list.
+const CHOOSE: &str = "qimate:choose";
+/// What the list of a card is called. It has only one.
+const QUESTION: &str = "choice";
+
+/// What was chosen on a card of ours: the button that was pressed or, below a list, what was picked there.
+pub(in crate::chat) fn chosen_on_card<'a>(key: &'a str, chosen: &'a [String]) -> &'a str {
+    chosen.first().filter(|_| key == CHOOSE).map_or(key, String::as_str)
+}
 
 /// What a card is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +94,9 @@ impl Turns {
         if of != mark(&claim.lane) {
             return self.reply(claim, Words::NotYourCard).await;
         }
+        if key == CHOOSE {
+            return self.reply(claim, Words::NothingChosen).await;
+        }
         let there = match subject {
             Subject::Model => self.models.offers(key),
             Subject::Persona => key == NONE || self.settings.personas.iter().any(|persona| *persona.name == *key),
@@ -124,18 +142,34 @@ fn card(claim: &Inbound, subject: Subject, options: &[&str], current: &str, lang
         (Subject::Persona, Language::Chinese) => ("选择角色", "从下一个问题起生效", "不扮演"),
         (Subject::Persona, Language::English) => ("Choose a part", "From your next question on", "None"),
     };
-    let button = |key: &&str| {
-        let text = if *key == NONE { none } else { *key };
-        // 1 is filled, 2 is not.
-        json!({ "text": text, "key": *key, "style": if *key == current { 1 } else { 2 } })
-    };
+    let text = |key: &str| if key == NONE { none.to_owned() } else { key.to_owned() };
     // The same after a crash, and no other card's: the row may come again with another database, but not at that time.
     let at = claim.received_at.as_millis();
     let task = format!("{PREFIX}-{}-{}-{}-{at}", subject.word(), mark(&claim.lane), claim.seq);
-    let card = json!({
-        "card_type": "button_interaction",
-        "main_title": { "title": title, "desc": hint },
-        "button_list": options.iter().map(button).collect::<Vec<_>>(),
-    });
+    let title = json!({ "title": title, "desc": hint });
+    let card = if options.len() <= MOST_BUTTONS {
+        // 1 is filled, 2 is not.
+        let style = |key: &str| if key == current { 1 } else { 2 };
+        let button = |key: &&str| json!({ "text": text(key), "key": *key, "style": style(key) });
+        let buttons: Vec<_> = options.iter().map(button).collect();
+        json!({ "card_type": "button_interaction", "main_title": title, "button_list": buttons })
+    } else {
+        if options.iter().any(|id| id.len() > LONGEST_ID) {
+            return None;
+        }
+        let option = |id: &&str| json!({ "id": *id, "text": text(id), "is_checked": *id == current });
+        let options: Vec<_> = options.iter().map(option).collect();
+        let choose = match language {
+            Language::Chinese => "确定",
+            Language::English => "Choose",
+        };
+        json!({
+            "card_type": "vote_interaction",
+            "main_title": title,
+            // 0: one of them.
+            "checkbox": { "question_key": QUESTION, "mode": 0, "option_list": options },
+            "submit_button": { "text": choose, "key": CHOOSE },
+        })
+    };
     Card::new(task, card).ok()
 }

@@ -11,7 +11,7 @@ mod lists;
 mod operator;
 mod words;
 
-pub(super) use self::cards::is_ours;
+pub(super) use self::cards::{chosen_on_card, is_ours};
 use self::words::Words;
 use super::{persist::persist, render::plain, texts::Text, turn::Turns};
 use crate::{

@@ -57,6 +57,8 @@ pub(super) enum Words<'a> {
     Chosen(Choice<'a>),
     /// Somebody else's card was pressed.
     NotYourCard,
+    /// A list was sent without anything picked in it.
+    NothingChosen,
     /// What was pressed is not offered any more.
     GoneFromCard,
     HowToLang,
@@ -140,6 +142,7 @@ impl Words<'_> {
                 Choice::Voice { on: false, .. } => "好的，一律用文字回答。".to_owned(),
             },
             Self::NotYourCard => "这张卡片不是发给你的。发 /model 或 /persona 可以得到自己的。".to_owned(),
+            Self::NothingChosen => "你没有选中任何一项。请先在卡片上选一项，再点确定。".to_owned(),
             Self::GoneFromCard => "这一项已经没有了。发 /model 或 /persona 查看现在可以选的。".to_owned(),
             Self::HowToLang => "发“/lang 中文”或“/lang 英文”选择提示语的语言。回答始终使用你提问的语言。".to_owned(),
             Self::HowToVoice { now } => {
@@ -255,6 +258,7 @@ impl Words<'_> {
                 Choice::Voice { on: false, .. } => "I answer in writing only.".to_owned(),
             },
             Self::NotYourCard => "This card is not yours. Send /model or /persona for one of your own.".to_owned(),
+            Self::NothingChosen => "You chose nothing. Please pick one on the card first.".to_owned(),
             Self::GoneFromCard => "That is no longer offered. /model or /persona shows what is.".to_owned(),
             Self::HowToLang => {
                 "Send “/lang zh” or “/lang en” for the language of my own sentences. Answers follow the \

@@ -1,12 +1,7 @@
 //! Template cards (pages 90236 and 94888): what may be sent, what a press brings to the daemon, and how the daemon then
 //! changes the card.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -36,7 +31,8 @@ const CODE_LIFE: Duration = Duration::from_secs(72 * 60 * 60);
 /// The cards that were sent, and the codes that were given out for them.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
-    tasks: HashSet<String>,
+    /// The kind of each card, by its task.
+    kinds: HashMap<String, String>,
     codes: HashMap<String, Code>,
 }
 
@@ -55,9 +51,11 @@ impl Cards {
             return Ok(());
         }
         let card: Value = serde_json::from_str(&request.content).map_err(|_| Refusal(40058))?;
-        match card["task_id"].as_str() {
-            Some(task_id) if !self.tasks.insert(task_id.to_owned()) => Err(Refusal(42014)),
-            _ => Ok(()),
+        let Some(task_id) = card["task_id"].as_str() else { return Ok(()) };
+        let kind = card["card_type"].as_str().unwrap_or_default().to_owned();
+        match self.kinds.insert(task_id.to_owned(), kind) {
+            Some(_) => Err(Refusal(42014)),
+            None => Ok(()),
         }
     }
 
@@ -111,12 +109,43 @@ pub(super) fn check(card: Option<&Value>) -> Result<String, Refusal> {
             }
         }
         "vote_interaction" if !(1..=20).contains(&list("/checkbox/option_list")) => return Err(Refusal(42037)),
+        "vote_interaction" => check_question(&card["checkbox"])?,
         "multiple_interaction" if !(1..=3).contains(&list("/select_list")) => return Err(Refusal(42047)),
-        "vote_interaction" | "multiple_interaction" if !has("/submit_button/key") => return Err(Refusal(42046)),
-        "vote_interaction" | "multiple_interaction" => {}
+        "multiple_interaction" => {
+            for question in card["select_list"].as_array().into_iter().flatten() {
+                if !(1..=10).contains(&question["option_list"].as_array().map_or(0, Vec::len)) {
+                    return Err(Refusal(42037));
+                }
+                check_question(question)?;
+            }
+        }
         _ => return Err(Refusal(42031)),
     }
+    let asks = matches!(kind, "vote_interaction" | "multiple_interaction");
+    if asks && !has("/main_title/title") {
+        return Err(Refusal(42033));
+    }
+    if asks && !has("/submit_button/key") {
+        return Err(Refusal(42046));
+    }
     Ok(card.to_string())
+}
+
+/// The key of a question, and the ids and texts of what can be chosen.
+fn check_question(question: &Value) -> Result<(), Refusal> {
+    let fits = |text: &Value, bytes| text.as_str().is_some_and(|text| !text.is_empty() && text.len() <= bytes);
+    if !fits(&question["question_key"], 1024) {
+        return Err(Refusal(42043));
+    }
+    for option in question["option_list"].as_array().into_iter().flatten() {
+        if !fits(&option["id"], 128) {
+            return Err(Refusal(42040));
+        }
+        if !fits(&option["text"], usize::MAX) {
+            return Err(Refusal(42041));
+        }
+    }
+    Ok(())
 }
 
 /// Changes a card that was pressed.
@@ -172,7 +201,11 @@ impl Emulator {
         chosen: &[(&str, Vec<&str>)],
     ) -> (Receipt, String) {
         let now = self.cloud.clock.now();
-        let code = self.cloud.state().cards.give_code(task_id, member, now);
+        let (code, kind) = {
+            let cards = &mut self.cloud.state().cards;
+            let kind = cards.kinds.get(task_id).cloned().unwrap_or_else(|| "button_interaction".to_owned());
+            (cards.give_code(task_id, member, now), kind)
+        };
         let items: String = chosen
             .iter()
             .map(|(question, options)| {
@@ -185,10 +218,11 @@ impl Emulator {
             .collect();
         let fields = format!(
             "<Event><![CDATA[template_card_event]]></Event><EventKey>{}</EventKey><TaskId>{}</TaskId>\
-             <CardType><![CDATA[button_interaction]]></CardType><ResponseCode>{}</ResponseCode>\
+             <CardType>{}</CardType><ResponseCode>{}</ResponseCode>\
              <SelectedItems>{items}</SelectedItems>",
             cdata(key),
             cdata(task_id),
+            cdata(&kind),
             cdata(&code)
         );
         let xml = self.inner_xml(member, now, "event", &fields);
@@ -200,6 +234,12 @@ impl Emulator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn vote(option: Value, submit: &str) -> Value {
+        let checkbox = json!({"question_key": "q", "mode": 0, "option_list": [option]});
+        json!({"card_type": "vote_interaction", "task_id": "t", "main_title": {"title": "选"}, "checkbox": checkbox,
+            "submit_button": {"text": "好", "key": submit}})
+    }
 
     #[test]
     fn a_card_that_lacks_something_is_refused_by_its_errcode() {
@@ -225,7 +265,12 @@ mod tests {
             (json!({"card_type": "text_notice"}), Err(42045)),
             (json!({"card_type": "text_notice", "card_action": {"type": 1, "url": "https://a.cn"}}), Ok(())),
             (json!({"card_type": "hologram", "task_id": "t"}), Err(42031)),
-            (json!({"card_type": "vote_interaction", "task_id": "t", "checkbox": {"option_list": [{}]}}), Err(42046)),
+            (json!({"card_type": "vote_interaction", "task_id": "t", "checkbox": {"option_list": [{}]}}), Err(42043)),
+            (vote(json!({"id": "", "text": "a"}), "ok"), Err(42040)),
+            (vote(json!({"id": "a".repeat(129), "text": "a"}), "ok"), Err(42040)),
+            (vote(json!({"id": "a"}), "ok"), Err(42041)),
+            (vote(json!({"id": "a", "text": "a"}), ""), Err(42046)),
+            (vote(json!({"id": "a", "text": "a"}), "ok"), Ok(())),
         ];
         for (card, expected) in cases {
             assert_eq!(check(Some(&card)).map(drop).map_err(|refusal| refusal.0), expected, "{card}");

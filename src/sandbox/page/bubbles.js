@@ -56,7 +56,8 @@ function questions(parent, card) {
   const choice = (type, name, option, checked) => {
     const label = element('label', 'card-option');
     const input = element('input');
-    Object.assign(input, { type, name, value: option.id, checked });
+    Object.assign(input, { type, name, value: option.id, checked, disabled: Boolean(card.done) });
+    input.dataset.testid = 'card-choice';
     label.append(input, option.text);
     parent.append(label);
     return input;
@@ -70,6 +71,7 @@ function questions(parent, card) {
   for (const one of [...(selects ?? []), ...(selection ? [selection] : [])]) {
     const field = element('select');
     field.append(...one.option_list.map((option) => new Option(option.text, option.id, false, option.id === one.selected_id)));
+    field.disabled = Boolean(card.done);
     const label = element('label', 'card-option', `${one.title ?? ''} `);
     label.append(field);
     parent.append(label);
@@ -109,7 +111,7 @@ function cardOf(card, press) {
 // The card as it is after the application changed it.
 function changed(card, update) {
   if (update.card) return { ...update.card, task_id: card.task_id };
-  return { ...card, button_list: [], submit_button: undefined, sub_title_text: update.button.replace_name };
+  return { ...card, button_list: [], submit_button: undefined, done: true, sub_title_text: update.button.replace_name };
 }
 
 export function bubbleOf(line, updates, word, press) {

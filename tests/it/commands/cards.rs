@@ -105,19 +105,67 @@ async fn a_card_that_cannot_be_changed_is_answered_in_text() {
     assert_eq!(asked_model(&app, "zhangsan").await, "smart-at-home");
 }
 
-#[tokio::test]
-async fn too_many_for_a_card_are_a_list() {
-    let app = app(|config| {
+/// With so many more models than the two.
+async fn with_models(more: usize) -> App {
+    app(|config| {
         let model = config.llm.upstreams[0].models[0].clone();
         let named = |number: usize| qimate::config::upstream::OfferedModel {
             alias: format!("model-{number}").as_str().into(),
             ..model.clone()
         };
-        config.llm.upstreams[0].models.extend((0..5).map(named));
+        config.llm.upstreams[0].models.extend((0..more).map(named));
     })
-    .await;
+    .await
+}
+
+/// Picks from the list of a card and sends that, and waits until it is dealt with.
+async fn pick(app: &App, member: &str, card: &Value, picked: Vec<&str>) {
+    let (task, key) = (card["task_id"].as_str().unwrap(), card["submit_button"]["key"].as_str().unwrap());
+    let question = card["checkbox"]["question_key"].as_str().unwrap();
+    let (receipt, _) = within(app.wecom.press(member, task, key, &[(question, picked)])).await;
+    assert!(receipt.accepted(), "{receipt:?}");
+    app.settled().await;
+}
+
+fn listed(card: &Value) -> Vec<(&str, bool)> {
+    let options = card["checkbox"]["option_list"].as_array().unwrap();
+    options.iter().map(|one| (one["id"].as_str().unwrap(), one["is_checked"] == true)).collect()
+}
+
+#[tokio::test]
+async fn more_than_six_are_a_list_on_a_card_and_what_is_picked_there_is_chosen() {
+    let mut app = with_models(8).await;
     prefer(&app, "zhangsan", "client = 'wecom'");
-    assert!(ask(&app, "zhangsan", "/model").await.contains("\n7. model-4\n"));
+    let shown = card(&app, "zhangsan", "/model").await;
+    assert_eq!(shown["card_type"], "vote_interaction");
+    let options = listed(&shown);
+    assert_eq!((options.len(), options[0], options[1]), (10, ("qimate-demo", true), ("smart", false)));
+    app.stop().await;
+    app.launch().await;
+    pick(&app, "zhangsan", &shown, vec!["smart"]).await;
+    assert_eq!(updates(&app)[0]["button"]["replace_name"], "已选 smart");
+    assert_eq!(asked_model(&app, "zhangsan").await, "smart-at-home");
+    assert_eq!(listed(&card(&app, "zhangsan", "/model").await)[1], ("smart", true));
+    // Two choices within one second are two.
+    let before = updates(&app).len();
+    pick(&app, "zhangsan", &shown, vec!["model-3"]).await;
+    pick(&app, "zhangsan", &shown, vec!["model-4"]).await;
+    assert_eq!(updates(&app).len(), before + 2);
+    pick(&app, "zhangsan", &shown, Vec::new()).await;
+    let last = app.wecom.messages_for("zhangsan").pop().unwrap();
+    assert_eq!(last.content, "你没有选中任何一项。请先在卡片上选一项，再点确定。");
+    pick(&app, "zhangsan", &shown, vec!["no-such"]).await;
+    let last = app.wecom.messages_for("zhangsan").pop().unwrap();
+    assert!(last.content.starts_with("这一项已经没有了"), "{last:?}");
+}
+
+#[tokio::test]
+async fn too_many_for_a_card_are_a_list_in_text() {
+    let app = with_models(9).await;
+    prefer(&app, "zhangsan", "client = 'wecom'");
+    assert!(ask(&app, "zhangsan", "/model").await.contains("\n11. model-8\n"));
+    // And whoever reads with a client that shows no cards gets one for fewer, too.
+    assert!(ask(&app, "lisi", "/model").await.contains("\n7. model-4\n"));
 }
 
 #[tokio::test]
