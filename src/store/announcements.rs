@@ -36,10 +36,10 @@ const MOST_PARTS: i64 = 8;
 pub enum Step {
     /// Show it, with this text.
     Show(String),
-    /// Send what was shown.
-    Send,
-    /// Take back what was shown, or the rest of what is being sent.
-    Cancel,
+    /// Send what was shown: this one or, without an id, the last one.
+    Send(Option<i64>),
+    /// Take back what was shown, or the rest of what is being sent: of this one or, without an id, of all.
+    Cancel(Option<i64>),
 }
 
 /// What came of it.
@@ -47,6 +47,8 @@ pub enum Step {
 pub enum Stepped {
     /// It was shown, and would go to so many.
     Shown {
+        /// Its id, by which its card is known.
+        id: i64,
         /// How many members.
         recipients: u64,
         /// What it says.
@@ -64,6 +66,10 @@ pub enum Stepped {
     },
     /// There is nothing that was shown in time.
     Nothing,
+    /// This one is being sent already, or was sent to everybody.
+    Already,
+    /// This one was shown too long ago, was taken back, or another one was shown since.
+    Stale,
 }
 
 impl Store {
@@ -112,9 +118,12 @@ fn take_step(conn: &Connection, lane: &Lane, step: &Step, now: Timestamp) -> Res
             set("shown", "cancelled")?;
             conn.prepare_cached("INSERT INTO announcement (lane, text, state, shown_at) VALUES (?1, ?2, 'shown', ?3)")?
                 .execute(params![lane.as_str(), text, now.as_millis()])?;
-            Ok(Stepped::Shown { recipients: recipients(conn, lane)?, text: text.clone() })
+            let id = conn.last_insert_rowid();
+            Ok(Stepped::Shown { id, recipients: recipients(conn, lane)?, text: text.clone() })
         }
-        Step::Send => {
+        Step::Send(Some(id)) => send_this(conn, lane, *id, now),
+        Step::Cancel(Some(id)) => cancel_this(conn, lane, *id),
+        Step::Send(None) => {
             let valid = (now - VALID).as_millis();
             let recipients = recipients(conn, lane)?;
             let sends = conn
@@ -124,7 +133,7 @@ fn take_step(conn: &Connection, lane: &Lane, step: &Step, now: Timestamp) -> Res
                 .execute(params![lane.as_str(), valid])?;
             Ok(if sends > 0 { Stepped::Sending { recipients } } else { Stepped::Nothing })
         }
-        Step::Cancel => {
+        Step::Cancel(None) => {
             let sent: Option<i64> = conn
                 .prepare_cached("SELECT SUM(sent) FROM announcement WHERE lane = ?1 AND state IN ('shown', 'sending')")?
                 .query_row([lane.as_str()], |row| row.get(0))?;
@@ -133,6 +142,46 @@ fn take_step(conn: &Connection, lane: &Lane, step: &Step, now: Timestamp) -> Res
             Ok(sent.map_or(Stepped::Nothing, |sent| Stepped::Cancelled { sent: sent.unsigned_abs() }))
         }
     }
+}
+
+/// Sends the one of `lane` with this id, once.
+fn send_this(conn: &Connection, lane: &Lane, id: i64, now: Timestamp) -> Result<Stepped, rusqlite::Error> {
+    let recipients = recipients(conn, lane)?;
+    let sends = conn
+        .prepare_cached(
+            "UPDATE announcement SET state = 'sending'
+             WHERE id = ?1 AND lane = ?2 AND state = 'shown' AND shown_at > ?3",
+        )?
+        .execute(params![id, lane.as_str(), (now - VALID).as_millis()])?;
+    if sends > 0 {
+        return Ok(Stepped::Sending { recipients });
+    }
+    Ok(match state_of(conn, lane, id)?.as_deref() {
+        Some("sending" | "sent") => Stepped::Already,
+        _ => Stepped::Stale,
+    })
+}
+
+/// Takes back the one of `lane` with this id, or the rest of it.
+fn cancel_this(conn: &Connection, lane: &Lane, id: i64) -> Result<Stepped, rusqlite::Error> {
+    let sent: Option<i64> = conn
+        .prepare_cached(
+            "UPDATE announcement SET state = 'cancelled'
+             WHERE id = ?1 AND lane = ?2 AND state IN ('shown', 'sending') RETURNING sent",
+        )?
+        .query_row(params![id, lane.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(match (sent, state_of(conn, lane, id)?.as_deref()) {
+        (Some(sent), _) => Stepped::Cancelled { sent: sent.unsigned_abs() },
+        (None, Some("sent")) => Stepped::Already,
+        (None, _) => Stepped::Stale,
+    })
+}
+
+fn state_of(conn: &Connection, lane: &Lane, id: i64) -> Result<Option<String>, rusqlite::Error> {
+    conn.prepare_cached("SELECT state FROM announcement WHERE id = ?1 AND lane = ?2")?
+        .query_row(params![id, lane.as_str()], |row| row.get(0))
+        .optional()
 }
 
 /// Members who wrote to the application of `lane`, are not blocked, and have not left it.

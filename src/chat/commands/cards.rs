@@ -7,7 +7,10 @@ use serde_json::json;
 use sha1::{Digest, Sha1};
 use tracing::info;
 
-use super::words::{Choice, Words};
+use super::{
+    confirm,
+    words::{Choice, Words},
+};
 use crate::{
     chat::{cause::chain, turn::Turns},
     model::{
@@ -27,7 +30,7 @@ const MOST: usize = 10;
 /// The longest id of something to choose, in bytes (page 90236).
 const LONGEST_ID: usize = 128;
 /// What the tasks of our cards begin with.
-const PREFIX: &str = "qimate";
+pub(super) const PREFIX: &str = "qimate";
 /// The key of the button for no persona.
 pub(super) const NONE: &str = "qimate:none";
 
@@ -59,18 +62,39 @@ impl Subject {
 
 /// Whether a card's task is one of ours.
 pub(in crate::chat) fn is_ours(task_id: &str) -> bool {
-    subject_of(task_id).is_some()
+    Task::parse(task_id).is_some()
 }
 
-fn subject_of(task_id: &str) -> Option<(Subject, &str)> {
-    let mut parts = task_id.split('-');
-    let (prefix, word, of) = (parts.next()?, parts.next()?, parts.next()?);
-    let subject = [Subject::Model, Subject::Persona].into_iter().find(|subject| subject.word() == word)?;
-    (prefix == PREFIX).then_some((subject, of))
+/// What a card's task says.
+struct Task<'a> {
+    asks: Asks,
+    /// Whose card it is, as [`mark`] has it.
+    of: &'a str,
+}
+
+/// What a card asks.
+enum Asks {
+    /// To choose.
+    Choice(Subject),
+    /// Whether the announcement with this id is to be sent.
+    Announcement(i64),
+}
+
+impl<'a> Task<'a> {
+    fn parse(task_id: &'a str) -> Option<Self> {
+        let mut parts = task_id.split('-');
+        let (prefix, word, of, number) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let asks = match [Subject::Model, Subject::Persona].into_iter().find(|subject| subject.word() == word) {
+            Some(subject) => Asks::Choice(subject),
+            None if word == confirm::WORD => Asks::Announcement(number.parse().ok()?),
+            None => return None,
+        };
+        (prefix == PREFIX).then_some(Self { asks, of })
+    }
 }
 
 /// What of a lane is in a task's name: a userid may hold what no task id can.
-fn mark(lane: &Lane) -> String {
+pub(super) fn mark(lane: &Lane) -> String {
     hex::encode(Sha1::digest(lane.as_str()))
 }
 
@@ -78,9 +102,8 @@ impl Turns {
     /// Shows a card with these options and the current one, where the member's client shows cards and they fit on one.
     /// `false`: nothing was said.
     pub(super) async fn show_card(&self, claim: &Inbound, subject: Subject, options: &[&str], current: &str) -> bool {
-        let chosen = self.preferences(claim).await;
-        let shown = chosen.client == Client::WeCom && self.wecom.is_some() && (2..=MOST).contains(&options.len());
-        let language = chosen.language(self.settings.language);
+        let shown = self.shows_cards(claim).await && (2..=MOST).contains(&options.len());
+        let language = self.language(claim).await;
         let Some(card) = shown.then(|| card(claim, subject, options, current, language)).flatten() else {
             return false;
         };
@@ -88,12 +111,19 @@ impl Turns {
         true
     }
 
+    /// Whether the member's client shows cards, as far as that is known.
+    pub(super) async fn shows_cards(&self, claim: &Inbound) -> bool {
+        self.wecom.is_some() && self.preferences(claim).await.client == Client::WeCom
+    }
+
     /// A button was pressed.
     pub(in crate::chat) async fn press(&self, claim: &Inbound, key: &str, task_id: &str, response_code: &str) {
-        let Some((subject, of)) = subject_of(task_id) else { return self.finish(claim, Ending::Silent).await };
-        if of != mark(&claim.lane) {
-            return self.reply(claim, Words::NotYourCard).await;
-        }
+        let Some(Task { asks, of }) = Task::parse(task_id) else { return self.finish(claim, Ending::Silent).await };
+        let subject = match asks {
+            Asks::Announcement(id) => return Box::pin(self.confirm(claim, id, key, response_code)).await,
+            Asks::Choice(_) if of != mark(&claim.lane) => return self.reply(claim, Words::NotYourCard).await,
+            Asks::Choice(subject) => subject,
+        };
         if key == CHOOSE {
             return self.reply(claim, Words::NothingChosen).await;
         }

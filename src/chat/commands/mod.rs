@@ -4,6 +4,7 @@
 
 mod cards;
 mod choose;
+mod confirm;
 mod facts;
 mod figures;
 mod glance;

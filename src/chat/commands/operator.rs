@@ -1,6 +1,6 @@
 //! What operators do: look how it is, block members, announce.
 
-use super::{glance::Glance, words::Words};
+use super::{confirm::Confirmation, glance::Glance, words::Words};
 use crate::{
     chat::{persist::persist, render::plain, turn::Turns},
     model::id::MemberId,
@@ -74,13 +74,26 @@ impl Turns {
     pub(super) async fn announce(&self, claim: &Inbound, argument: &str) {
         let language = self.language(claim).await;
         let step = match argument.to_lowercase().as_str() {
-            "send" | "发送" => Step::Send,
-            "cancel" | "取消" => Step::Cancel,
+            "send" | "发送" => Step::Send(None),
+            "cancel" | "取消" => Step::Cancel(None),
             _ => Step::Show(Words::Announcement(argument).render(self.settings.language)),
         };
-        let words = move |stepped: Stepped| plain(&Words::Stepped(&stepped).render(language));
-        let ended = persist(&self.clock, || self.store.step_announcement(claim, step.clone(), words, self.clock.now()));
-        ended_or_lost(claim, ended.await);
+        let card = self.shows_cards(claim).await.then(|| Confirmation::of(claim, language));
+        self.step(claim, step, card).await;
+    }
+
+    /// Ends a message with a step of an announcement; one that is shown gets this card below it.
+    pub(super) async fn step(&self, claim: &Inbound, step: Step, card: Option<Confirmation>) {
+        let language = self.language(claim).await;
+        let words = move |stepped: Stepped| {
+            let mut parts = plain(&Words::Stepped(&stepped).render(language));
+            if let (Stepped::Shown { id, recipients, .. }, Some(card)) = (&stepped, &card) {
+                parts.extend(card.part(*id, *recipients));
+            }
+            parts
+        };
+        let step = || self.store.step_announcement(claim, step.clone(), words.clone(), self.clock.now());
+        ended_or_lost(claim, persist(&self.clock, step).await);
     }
 }
 

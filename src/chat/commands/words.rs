@@ -199,7 +199,7 @@ impl Words<'_> {
             Self::Blocked(blocked) => format!("已停用：\n{}", blocked_list(blocked, "：")),
             Self::Announcement(text) => format!("【公告】\n{text}"),
             Self::Stepped(stepped) => match stepped {
-                Stepped::Shown { recipients, text } => format!(
+                Stepped::Shown { recipients, text, .. } => format!(
                     "预览，将发给 {recipients} 人：\n\n{text}\n\n发“/announce 发送”确认，发“/announce 取消”放弃；10 分钟内有效。"
                 ),
                 Stepped::Sending { recipients } => {
@@ -207,6 +207,13 @@ impl Words<'_> {
                 }
                 Stepped::Cancelled { sent: 0 } => "已取消，没有人收到。".to_owned(),
                 Stepped::Cancelled { sent } => format!("已取消，其余的人不会收到；已有 {sent} 人收到。"),
+                Stepped::Already => {
+                    "这条公告已经确认过，不会再发一遍。还没发完的，发“/announce 取消”可中止。".to_owned()
+                }
+                Stepped::Stale => {
+                    "这条预览已经失效：超过了 10 分钟、已取消，或者有了新的预览。需要的话，请重新发“/announce 内容”。"
+                        .to_owned()
+                }
                 Stepped::Nothing => "没有 10 分钟内预览过的公告。先发“/announce 内容”。".to_owned(),
             },
             Self::Announced(sent) => format!("公告已发给 {sent} 人。"),
@@ -322,7 +329,7 @@ impl Words<'_> {
             Self::Blocked(blocked) => format!("Blocked:\n{}", blocked_list(blocked, ": ")),
             Self::Announcement(text) => format!("[Announcement]\n{text}"),
             Self::Stepped(stepped) => match stepped {
-                Stepped::Shown { recipients, text } => format!(
+                Stepped::Shown { recipients, text, .. } => format!(
                     "This would go to {recipients}:\n\n{text}\n\nSend “/announce send” within 10 minutes, or “/announce \
                      cancel”."
                 ),
@@ -331,6 +338,16 @@ impl Words<'_> {
                 }
                 Stepped::Cancelled { sent: 0 } => "Cancelled; nobody has got it.".to_owned(),
                 Stepped::Cancelled { sent } => format!("Cancelled; {sent} have got it, the others will not."),
+                Stepped::Already => {
+                    "This announcement was confirmed already and is not sent again. “/announce cancel” stops what has \
+                     not left yet."
+                        .to_owned()
+                }
+                Stepped::Stale => {
+                    "That preview is no longer good: it is older than 10 minutes, was cancelled, or another one was \
+                     shown since. Please send “/announce” and the text again."
+                        .to_owned()
+                }
                 Stepped::Nothing => {
                     "Nothing was shown to you in the last 10 minutes. Send “/announce” and a text first.".to_owned()
                 }

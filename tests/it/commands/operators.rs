@@ -200,3 +200,66 @@ async fn a_cancelled_announcement_stops_where_it_is() {
     assert_eq!(announced(&app, &members[..20]).await, BTreeSet::from([1]));
     assert_eq!(announced(&app, &members[20..]).await, BTreeSet::from([0]));
 }
+
+/// Presses a button of a card below a preview, and says what the bot says to that.
+async fn press(app: &App, member: &str, card: &serde_json::Value, key: &str) -> String {
+    let before = app.wecom.messages_for(member).len();
+    // Within one second WeCom's events could not be told apart.
+    app.clock.advance(Duration::from_secs(1));
+    let task = card["task_id"].as_str().unwrap();
+    assert!(within(app.wecom.press(member, task, key, &[])).await.0.accepted());
+    said(app, member, before + 1).await
+}
+
+/// Shows an announcement: the card below it.
+async fn preview(app: &App, text: &str) -> serde_json::Value {
+    let before = app.wecom.messages_for("boss").len();
+    app.say("boss", &format!("/announce {text}")).await;
+    assert!(app.texts("boss", before + 2).await[before].starts_with("预览，将发给 3 人："));
+    app.settled().await;
+    let card = app.wecom.messages_for("boss").pop().unwrap();
+    assert_eq!(card.msgtype, "template_card");
+    serde_json::from_str(&card.content).unwrap()
+}
+
+#[tokio::test]
+async fn a_press_confirms_exactly_the_announcement_above_it_once() {
+    let mut app = app().await;
+    let members = with_members(&app, 3).await;
+    super::prefer(&app, "boss", "client = 'wecom'");
+    let old = preview(&app, "明天放假，草稿").await;
+    let card = preview(&app, "明天放假").await;
+    let buttons: Vec<_> = card["button_list"].as_array().unwrap().iter().map(|one| one["key"].clone()).collect();
+    assert_eq!(buttons, ["qimate:send", "qimate:cancel"]);
+    for key in ["qimate:send", "qimate:cancel"] {
+        assert!(press(&app, "boss", &old, key).await.starts_with("这条预览已经失效："), "{key}");
+    }
+    assert_eq!(press(&app, "lisi", &card, "qimate:send").await, "这个命令只有管理员能用。需要的话，请联系管理员。");
+    assert_eq!(app.count("SELECT COUNT(*) FROM announcement WHERE state IN ('sending', 'sent')"), 0);
+    app.stop().await;
+    app.launch().await;
+    let sending = press(&app, "boss", &card, "qimate:send").await;
+    // The end of it may be told before this is looked at.
+    assert!(sending.starts_with("开始发送，共 3 人。") || sending == "公告已发给 3 人。", "{sending}");
+    assert_eq!(announced(&app, &members).await, BTreeSet::from([1]));
+    for key in ["qimate:send", "qimate:cancel"] {
+        assert!(press(&app, "boss", &card, key).await.starts_with("这条公告已经确认过，不会再发一遍。"), "{key}");
+    }
+    assert_eq!(announced(&app, &members).await, BTreeSet::from([1]), "not twice");
+    let updates = app.wecom.lines_after(0).into_iter().filter(|line| line.msgtype == "card_update");
+    assert!(updates.clone().count() >= 3 && updates.clone().all(|line| line.content.contains("已处理")));
+}
+
+#[tokio::test]
+async fn a_press_takes_an_announcement_back_and_too_late_is_too_late() {
+    let app = app().await;
+    let members = with_members(&app, 3).await;
+    super::prefer(&app, "boss", "client = 'wecom'");
+    let card = preview(&app, "明天放假").await;
+    assert_eq!(press(&app, "boss", &card, "qimate:cancel").await, "已取消，没有人收到。");
+    assert!(press(&app, "boss", &card, "qimate:send").await.starts_with("这条预览已经失效："));
+    let card = preview(&app, "明天放假").await;
+    app.clock.advance(Duration::from_secs(10 * 60));
+    assert!(press(&app, "boss", &card, "qimate:send").await.starts_with("这条预览已经失效："));
+    assert_eq!(announced(&app, &members).await, BTreeSet::from([0]));
+}
