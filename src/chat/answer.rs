@@ -29,12 +29,18 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    meter::{Charge, Meter},
-    model::{conversation::Conversation, preferences::Preferences, quota::book::Standing, reply::ReplyPart},
+    meter::{Charge, Meter, allowances::Refusal},
+    model::{
+        conversation::Conversation,
+        preferences::Preferences,
+        quota::{book::Standing, plan::Right},
+        reply::ReplyPart,
+    },
     store::{
         LeaseLost, Store,
         conversation::TurnRecord,
         inbox::{Inbound, Waiting},
+        used::Use,
     },
 };
 
@@ -199,6 +205,11 @@ impl Answerer {
         self.meter.standing(payer(claim)).await
     }
 
+    /// Whether the member's plan has this.
+    pub(super) fn permit(&self, claim: &Inbound, right: Right) -> Result<(), Refusal> {
+        self.meter.permit(payer(claim), right)
+    }
+
     /// Whether texts can be spoken.
     pub(super) fn speaks(&self) -> bool {
         self.meter.speaks()
@@ -257,7 +268,8 @@ impl Answerer {
     async fn append(&self, claim: &Inbound, turn: &mut TurnRecord, parts: Vec<ReplyPart>) -> Result<(), LeaseLost> {
         let first_part = turn.parts;
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let append = || self.store.append(claim, turn.clone(), first_part, parts.clone(), self.clock.now());
+        let append =
+            || self.store.append(claim, turn.clone(), first_part, parts.clone(), Use::default(), self.clock.now());
         persist(&self.clock, append).await.inspect_err(|lost| {
             warn!(inbox.seq = claim.seq, turn.id = %turn.id, %lost, "a part of an answer was not said");
         })?;

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+use super::answer::Answerer;
 use crate::{
     clock::Clock,
-    config,
-    llm::{self, transcribe::Transcriber},
+    config, llm,
     media::voice::{self, Unusable},
+    meter::{Charge, Medium, allowances::Refusal},
     metrics::TurnResult,
+    model::quota::plan::Right,
+    store::inbox::Inbound,
     wecom::{client::Client, media::MediaError},
 };
 
@@ -31,6 +34,9 @@ pub enum Unheard {
     /// It is no recording, or a broken one.
     #[error("the recording cannot be used")]
     Unusable(#[source] Unusable),
+    /// The member may not have it written down.
+    #[error("quota exceeded: {0}")]
+    Quota(Refusal),
     /// It is too long.
     #[error("the recording is too long")]
     TooLong,
@@ -50,6 +56,7 @@ impl Unheard {
     pub const fn result(&self) -> TurnResult {
         match self {
             Self::Unusable(_) | Self::TooLong | Self::Nothing => TurnResult::Unheard,
+            Self::Quota(_) => TurnResult::Quota,
             Self::Transcription(_) => TurnResult::Model,
             Self::Fetch(_) | Self::Broken => TurnResult::Internal,
         }
@@ -59,17 +66,16 @@ impl Unheard {
 /// Hears voice messages.
 pub struct Hearing {
     wecom: Client,
-    transcriber: Transcriber,
     clock: Clock,
     shows_transcript: bool,
     seats: Arc<Semaphore>,
 }
 
 impl Hearing {
-    /// Fetches with `wecom` and has `transcriber` write down what is said.
-    pub fn new(wecom: Client, transcriber: Transcriber, clock: Clock, settings: &config::Voice) -> Self {
+    /// Fetches with `wecom`.
+    pub fn new(wecom: Client, clock: Clock, settings: &config::Voice) -> Self {
         let seats = Arc::new(Semaphore::new(AT_ONCE));
-        Self { wecom, transcriber, clock, shows_transcript: settings.show_transcript, seats }
+        Self { wecom, clock, shows_transcript: settings.show_transcript, seats }
     }
 
     /// Whether the member is shown what was understood.
@@ -77,17 +83,23 @@ impl Hearing {
         self.shows_transcript
     }
 
-    /// What is said in the voice message of this id. Never empty.
+    /// What is said in the voice message of this id, and what it cost to know. Empty where nobody can be understood.
     ///
     /// # Errors
     /// [`Unheard`].
-    pub(super) async fn hear(&self, media_id: &str) -> Result<String, Unheard> {
+    pub(super) async fn hear(
+        &self,
+        answerer: &Answerer,
+        claim: &Inbound,
+        media_id: &str,
+    ) -> Result<(String, Charge), Unheard> {
+        answerer.permit(claim, Right::Voice).map_err(Unheard::Quota)?;
         // It is never closed.
         let _seat = self.seats.acquire().await.map_err(|_| Unheard::Broken)?;
         let amr = self.fetch(media_id).await?;
-        let wav = decode(amr).await?;
-        let text = self.transcriber.transcribe(wav).await.map_err(Unheard::Transcription)?;
-        if text.is_empty() { Err(Unheard::Nothing) } else { Ok(text) }
+        let (wav, length) = decode(amr).await?;
+        let reserved = answerer.reserve_media(claim, Medium::Sound(length)).await.map_err(Unheard::Quota)?;
+        reserved.transcribe(wav, length).await.map_err(Unheard::Transcription)
     }
 
     async fn fetch(&self, media_id: &str) -> Result<Bytes, Unheard> {
@@ -106,14 +118,14 @@ impl Hearing {
 }
 
 /// On a thread of its own: a minute takes the decoder some tens of milliseconds.
-async fn decode(amr: Bytes) -> Result<Bytes, Unheard> {
+async fn decode(amr: Bytes) -> Result<(Bytes, Duration), Unheard> {
     let decoded = tokio::task::spawn_blocking(move || {
         let recording = voice::decode(&amr)?;
         debug!(seconds = recording.duration().as_secs(), bytes = amr.len(), "decoded a voice message");
-        Ok(Bytes::from(recording.to_wav()))
+        Ok((Bytes::from(recording.to_wav()), recording.duration()))
     });
     match decoded.await {
-        Ok(Ok(wav)) => Ok(wav),
+        Ok(Ok(decoded)) => Ok(decoded),
         Ok(Err(Unusable::TooLong)) => Err(Unheard::TooLong),
         Ok(Err(unusable)) => Err(Unheard::Unusable(unusable)),
         Err(_) => Err(Unheard::Broken),

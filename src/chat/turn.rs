@@ -42,6 +42,7 @@ use crate::{
         conversation::{Exchange, TurnState, Unfinished},
         event::EventKind,
         id::{MemberId, TurnId},
+        quota::plan::Right,
     },
     net::fetch::Fetcher,
     store::{
@@ -153,10 +154,10 @@ impl Turns {
             EventKind::Location { .. } | EventKind::Link { .. } => self.turn(claim).await,
             EventKind::Image { .. } if self.seeing.is_some() => {
                 let preferences = self.offered(claim).await;
-                if self.answerer.sees(&preferences) {
-                    self.turn(claim).await;
-                } else {
-                    self.say(claim, Text::Blind).await;
+                match self.answerer.permit(claim, Right::Pictures) {
+                    Err(refusal) => self.finish(claim, Ending::Says(self.not_allowed(&refusal, &preferences))).await,
+                    Ok(()) if self.answerer.sees(&preferences) => self.turn(claim).await,
+                    Ok(()) => self.say(claim, Text::Blind).await,
                 }
             }
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,

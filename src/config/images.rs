@@ -21,6 +21,8 @@ pub struct Images {
     pub size: Option<String>,
     /// The quality, as the model knows it; `None` leaves it to the model.
     pub quality: Option<String>,
+    /// What one costs, in micro-units of `team.currency`.
+    pub price: u64,
     /// The longest that making one may take.
     pub timeout: Duration,
 }
@@ -32,6 +34,7 @@ impl Images {
         let api_key = reader.optional_text("images.api_key", credential);
         let size = reader.optional_text("images.size", any);
         let quality = reader.optional_text("images.quality", any);
+        let price = reader.price("images.price");
         let timeout = reader.whole("images.timeout_seconds", 1..=600);
         Ok(Self {
             model: model?,
@@ -39,6 +42,7 @@ impl Images {
             api_key: api_key?,
             size: size?,
             quality: quality?,
+            price: price?,
             timeout: Duration::from_secs(timeout?),
         })
     }

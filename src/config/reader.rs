@@ -213,6 +213,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A price in units of the currency, or `""` for nothing; in micro-units.
+    pub(super) fn price(&mut self, key: &'static str) -> Result<u64, Reported> {
+        let price = self.fraction_or_none(key, 0.0..=1_000_000.0)?;
+        // Exact for every price that somebody writes: at most six decimals are kept.
+        Ok((price.unwrap_or(0.0) * 1e6).round() as u64)
+    }
+
     /// Yes or no.
     pub(super) fn flag(&mut self, key: &'static str) -> Result<bool, Reported> {
         self.take(key, |value| value.flag().map(shown))

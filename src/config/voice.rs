@@ -18,6 +18,8 @@ pub struct Voice {
     pub transcription_url: Option<String>,
     /// Its key; `None`: the model's key, where the address is the model's too.
     pub transcription_key: Option<Secret<String>>,
+    /// What a minute costs, in micro-units of `team.currency`.
+    pub transcription_price: u64,
     /// What is spoken most, such as `zh`; `None`: the model finds out.
     pub language: Option<String>,
     /// Whether the employee is shown what was understood, before the answer.
@@ -32,6 +34,8 @@ pub struct Voice {
     pub speech_url: Option<String>,
     /// Its key; `None`: the model's key, where the address is the model's too.
     pub speech_key: Option<Secret<String>>,
+    /// What a million characters cost, in micro-units of `team.currency`.
+    pub speech_price: u64,
     /// Its voice, by the name that the model knows.
     pub speech_voice: String,
     /// What it is asked to send.
@@ -64,6 +68,7 @@ impl Voice {
         let transcription_model = reader.optional_text("voice.transcription_model", any);
         let transcription_url = reader.optional_text("voice.transcription_url", base_url);
         let transcription_key = reader.optional_text("voice.transcription_key", credential);
+        let transcription_price = reader.price("voice.transcription_price");
         let language = reader.optional_text("voice.language", language);
         let show_transcript = reader.flag("voice.show_transcript");
         let timeout = reader.whole("voice.timeout_seconds", 1..=600);
@@ -80,6 +85,7 @@ impl Voice {
         }
         let speech_url = reader.optional_text("voice.speech_url", base_url);
         let speech_key = reader.optional_text("voice.speech_key", credential);
+        let speech_price = reader.price("voice.speech_price");
         let speech_voice = reader.text("voice.speech_voice", any);
         let speech_format = reader.choice(
             "voice.speech_format",
@@ -90,6 +96,7 @@ impl Voice {
             transcription_model: transcription_model?,
             transcription_url: transcription_url?,
             transcription_key: transcription_key?,
+            transcription_price: transcription_price?,
             language: language?,
             show_transcript: show_transcript?,
             timeout: Duration::from_secs(timeout?),
@@ -97,6 +104,7 @@ impl Voice {
             speech_model: speech_model?,
             speech_url: speech_url?,
             speech_key: speech_key?,
+            speech_price: speech_price?,
             speech_voice: speech_voice?,
             speech_format: speech_format?,
             answer_chars: answer_chars?,

@@ -3,7 +3,10 @@
 use clap::{ArgGroup, Args, Subcommand};
 use qimate::{
     config::Config,
-    model::{id::MemberId, quota::amounts::Measure},
+    model::{
+        id::MemberId,
+        quota::{amounts::Measure, plan::Right},
+    },
     server::commands::{
         key,
         plan::{self, Wanted, Whom},
@@ -32,6 +35,9 @@ pub(crate) enum Plan {
         /// The models that may be used; all without it.
         #[arg(long, value_name = "ALIAS,...", value_delimiter = ',')]
         models: Vec<String>,
+        /// What may not be used: pictures (to be looked at), voice (questions), drawing, speech (answers), tools.
+        #[arg(long, value_name = "WHAT,...", value_delimiter = ',', value_parser = right)]
+        without: Vec<Right>,
         /// The model that answers when a limit of this plan is reached; it refuses without it.
         #[arg(long, value_name = "ALIAS")]
         then: Option<String>,
@@ -203,8 +209,8 @@ impl Plan {
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::List { json } => plan::list(config, json).await,
-            Self::Set { name, limits, concurrent, models, then } => {
-                plan::set(config, &name, &Wanted { limits, concurrent, models, then }).await
+            Self::Set { name, limits, concurrent, models, without, then } => {
+                plan::set(config, &name, &Wanted { limits, concurrent, models, without, then }).await
             }
             Self::Remove { name } => plan::remove(config, &name).await,
             Self::Attach { name, whom } => plan::attach(config, &name, &whom.whom()).await,
@@ -226,4 +232,11 @@ impl Grant {
             Self::Revoke { id } => plan::revoke(config, id).await,
         }
     }
+}
+
+fn right(text: &str) -> Result<Right, String> {
+    Right::parse(text).ok_or_else(|| {
+        let all = Right::ALL.map(Right::as_str).join(", ");
+        format!("expected some of {all}")
+    })
 }

@@ -18,7 +18,7 @@ use crate::{
         quota::{
             amounts::{Amounts, Price},
             book::{Ask, Book, Decision, Exceeded, Hold, Level, Standing},
-            plan::{AtLimit, Limit, Plan},
+            plan::{AtLimit, Limit, Plan, Right},
             subject::Subject,
             window::QuotaWindow,
         },
@@ -55,6 +55,14 @@ pub enum Refusal {
         /// The model.
         alias: Arc<str>,
     },
+    /// The plan does not have this.
+    #[error("the plan of the {} is without {}", subject.level(), right.as_str())]
+    Right {
+        /// Whose plan.
+        subject: Subject,
+        /// What.
+        right: Right,
+    },
 }
 
 /// Shared by all applications.
@@ -74,6 +82,8 @@ pub struct Held {
     /// The member's own limits, of which they are told when little is left.
     own: Vec<(Subject, Limit, u64)>,
     requests: u64,
+    /// What it costs beside its tokens.
+    beside: u64,
     /// The model to ask instead, because the limits of the one that was wished for are reached.
     pub instead: Option<Arc<str>>,
 }
@@ -116,6 +126,31 @@ impl Allowances {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether every level has this.
+    ///
+    /// # Errors
+    /// [`Refusal::Right`]: that one does not.
+    pub fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
+        let rules = self.rules();
+        let lacks = |subject: &Subject| rules.plan_of(subject).is_some_and(|plan| plan.without.contains(&right));
+        match subjects_of(payer).into_iter().find(lacks) {
+            Some(subject) => Err(Refusal::Right { subject, right }),
+            None => Ok(()),
+        }
+    }
+
+    /// Holds what a call that brings no words costs, at every level that it concerns.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it must not be made.
+    pub async fn reserve_media(self: &Arc<Self>, payer: Payer<'_>, right: Right, ask: Ask) -> Result<Held, Refusal> {
+        self.permit(payer, right)?;
+        let rules = self.rules();
+        let subjects = subjects_of(payer);
+        let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
+        self.reserve_under(&subjects, &plans, &rules, None, ask).await
+    }
+
     /// Holds what a call to the model `alias` will probably take, at every level that it concerns.
     ///
     /// # Errors
@@ -131,7 +166,7 @@ impl Allowances {
         let subjects = subjects_of(payer);
         let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
         let priced = |alias: &Arc<str>| Ask { price: prices.get(alias).copied().unwrap_or_default(), ..ask };
-        let is_reached = match self.reserve_under(&subjects, &plans, &rules, alias, priced(alias)).await {
+        let is_reached = match self.reserve_under(&subjects, &plans, &rules, Some(alias), priced(alias)).await {
             Err(refusal @ Refusal::Limit(_)) => refusal,
             decided => return decided,
         };
@@ -148,7 +183,8 @@ impl Allowances {
         let mut others = plans;
         others[place] = None;
         let ask = priced(&instead);
-        let mut held = self.reserve_under(&subjects, &others, &rules, &instead, ask).await.map_err(|_| is_reached)?;
+        let mut held =
+            self.reserve_under(&subjects, &others, &rules, Some(&instead), ask).await.map_err(|_| is_reached)?;
         held.instead = Some(instead);
         Ok(held)
     }
@@ -158,7 +194,7 @@ impl Allowances {
         subjects: &[Subject],
         plans: &[Option<&Plan>],
         rules: &Rules,
-        alias: &Arc<str>,
+        alias: Option<&Arc<str>>,
         ask: Ask,
     ) -> Result<Held, Refusal> {
         let unlimited = Plan::default();
@@ -172,7 +208,9 @@ impl Allowances {
                 extra: rules.extra(subject, now),
             })
             .collect();
-        if let Some(level) = levels.iter().find(|level| !level.plan.allows(alias)) {
+        if let Some(alias) = alias
+            && let Some(level) = levels.iter().find(|level| !level.plan.allows(alias))
+        {
             return Err(Refusal::Model { subject: level.subject.clone(), alias: Arc::clone(alias) });
         }
         loop {
@@ -186,8 +224,8 @@ impl Allowances {
                         level.plan.limits.iter().map(move |limit| (level.subject.clone(), *limit, allowed(limit)))
                     });
                     let own = own.collect();
-                    let (allowances, requests) = (Arc::clone(self), ask.requests);
-                    return Ok(Held { allowances, hold: Some(hold), own, requests, instead: None });
+                    let (allowances, Ask { requests, beside, .. }) = (Arc::clone(self), ask);
+                    return Ok(Held { allowances, hold: Some(hold), own, requests, beside, instead: None });
                 }
                 Decision::Exceeded(exceeded) => return Err(Refusal::Limit(exceeded)),
                 Decision::Busy { subject, concurrent } => return Err(Refusal::Busy { subject, concurrent }),
@@ -255,7 +293,7 @@ impl Held {
         let amounts = Amounts {
             requests: self.requests,
             tokens: usage.input.saturating_add(usage.output),
-            money: price.of(usage.input, usage.output),
+            money: price.of(usage.input, usage.output).saturating_add(self.beside),
         };
         let now = self.allowances.clock.now();
         let mut book = self.allowances.book();

@@ -23,6 +23,20 @@ pub struct Units {
     pub pictures: u32,
     /// Characters that were spoken.
     pub spoken: u32,
+    /// Seconds that were written down.
+    pub heard: u32,
+}
+
+impl Units {
+    const NONE: Self = Self { pictures: 0, spoken: 0, heard: 0 };
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            pictures: self.pictures.saturating_add(other.pictures),
+            spoken: self.spoken.saturating_add(other.spoken),
+            heard: self.heard.saturating_add(other.heard),
+        }
+    }
 }
 
 impl Charge {
@@ -32,7 +46,7 @@ impl Charge {
     /// The cost of a call before a restart, as it was saved.
     pub const fn saved(usage: Usage) -> Self {
         let used = Use { subjects: Vec::new(), amounts: Amounts::ZERO };
-        Self { usage, units: Units { pictures: 0, spoken: 0 }, used, nearly_used: Vec::new() }
+        Self { usage, units: Units::NONE, used, nearly_used: Vec::new() }
     }
 
     /// What is paid by other measures.
@@ -48,6 +62,11 @@ impl Charge {
     /// What it counts for, to be saved once; `None` where nothing was used.
     pub fn used(&self) -> Option<Box<Use>> {
         (!self.used.subjects.is_empty()).then(|| Box::new(self.used.clone()))
+    }
+
+    /// What it counts for, which is saved now: it is not to be saved again with the rest.
+    pub fn take_used(&mut self) -> Use {
+        std::mem::take(&mut self.used)
     }
 
     /// Whether something was used that counts.
@@ -67,10 +86,7 @@ impl Charge {
             output: self.usage.output.saturating_add(other.usage.output),
             estimated: self.usage.estimated || other.usage.estimated,
         };
-        self.units = Units {
-            pictures: self.units.pictures.saturating_add(other.units.pictures),
-            spoken: self.units.spoken.saturating_add(other.units.spoken),
-        };
+        self.units = self.units.and(other.units);
         if self.used.subjects.is_empty() {
             self.used.subjects = other.used.subjects;
         }

@@ -18,11 +18,14 @@ use std::{
 
 use tracing::{debug, info};
 
-pub use self::charge::{Charge, Units};
 use self::{
     allowances::{Allowances, Held, Refusal},
     filter::Filter,
     tally::Tally,
+};
+pub use self::{
+    charge::{Charge, Units},
+    other::{MediaReservation, Medium},
 };
 use crate::{
     config,
@@ -36,14 +39,16 @@ use crate::{
         speech::Speaker,
         stream::Delta,
         tokens::{self, TokenCounter},
+        transcribe::Transcriber,
     },
     metrics::Metrics,
     model::{
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
         quota::{
-            amounts::Price,
+            amounts::{MediaPrices, Price},
             book::{Ask, Standing},
+            plan::Right,
         },
     },
     safety::{
@@ -93,6 +98,8 @@ pub struct Meter {
     house: House,
     painter: Option<Painter>,
     speaker: Option<Speaker>,
+    transcriber: Option<Transcriber>,
+    media_prices: MediaPrices,
     allowances: Arc<Allowances>,
     prices: Arc<Prices>,
     /// The alias that answers where none is wished for.
@@ -124,27 +131,20 @@ impl Meter {
     ) -> Self {
         let most_output = settings.max_output_tokens.map_or(USUAL_OUTPUT, u64::from);
         let (prices, usual) = (Arc::new(settings.prices()), settings.model.as_str().into());
-        Self { router, counter, metrics, house, painter: None, speaker: None, allowances, prices, usual, most_output }
-    }
-
-    /// Has pictures made by `painter`, where there is one.
-    pub fn with_painter(self, painter: Option<Painter>) -> Self {
-        Self { painter, ..self }
-    }
-
-    /// Has texts spoken by `speaker`, where there is one.
-    pub fn with_speaker(self, speaker: Option<Speaker>) -> Self {
-        Self { speaker, ..self }
-    }
-
-    /// Whether texts can be spoken.
-    pub const fn speaks(&self) -> bool {
-        self.speaker.is_some()
-    }
-
-    /// Whether pictures can be made.
-    pub const fn paints(&self) -> bool {
-        self.painter.is_some()
+        Self {
+            router,
+            counter,
+            metrics,
+            house,
+            painter: None,
+            speaker: None,
+            transcriber: None,
+            media_prices: MediaPrices::default(),
+            allowances,
+            prices,
+            usual,
+            most_output,
+        }
     }
 
     /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
@@ -238,10 +238,19 @@ impl Meter {
             output: self.most_output,
             least_output: LEAST_OUTPUT.min(self.most_output),
             price: Price::default(),
+            beside: 0,
         };
         let mut held = self.allowances.reserve(payer, &alias, ask, &self.prices).await?;
         let alias = held.instead.take().unwrap_or(alias);
         Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity_of(payer) })
+    }
+
+    /// Whether the payer's plan has this.
+    ///
+    /// # Errors
+    /// [`Refusal::Right`]: it does not.
+    pub fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
+        self.allowances.permit(payer, right)
     }
 }
 

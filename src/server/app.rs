@@ -30,7 +30,7 @@ use crate::{
     mcp::servers::Servers,
     meter::{House, Meter, allowances::Allowances},
     metrics::Metrics,
-    model::id::AppKey,
+    model::{id::AppKey, quota::amounts::MediaPrices},
     net::{
         self,
         fetch::{AllowedHost, Bounds, Fetcher},
@@ -170,7 +170,17 @@ fn turns(
     let model = model.offering(&config.llm.model, &config.llm.allowed);
     let (house, allowances) = (house.clone(), Arc::clone(allowances));
     let meter = Meter::new(model, counter, house, Arc::clone(metrics), allowances, &config.llm);
-    let meter = Arc::new(meter.with_painter(painter(config, clock)?).with_speaker(speaker(config, clock)?));
+    let meter = meter
+        .with_painter(painter(config, clock)?)
+        .with_speaker(speaker(config, clock)?)
+        .with_transcriber(transcriber(config, clock)?)
+        .with_media_prices(MediaPrices {
+            picture: config.images.price,
+            minute: config.voice.transcription_price,
+            characters: config.voice.speech_price,
+        });
+    let meter = Arc::new(meter);
+    let hears = config.voice.transcription_model.is_some();
     let (chat, system_prompt) = (config.chat.clone(), config.llm.system_prompt.clone());
     let (pages, app) = (fetcher.clone(), config.apps.first.name.clone());
     let tooling = Tooling::new(store.clone(), clock.clone(), config, pages, Arc::clone(servers), app);
@@ -185,7 +195,7 @@ fn turns(
     )
     .with_pictures(wecom.clone(), &config.pictures)
     .with_team(config.team.clone())
-    .with_hearing(hearing(config, wecom.clone(), clock)?)
+    .with_hearing(hears.then(|| Hearing::new(wecom.clone(), clock.clone(), &config.voice)))
     .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
     .with_gallery(gallery(config, clock)?)
     .with_cards(wecom.clone())
@@ -235,13 +245,12 @@ fn gallery(config: &Config, clock: &Clock) -> anyhow::Result<Option<Fetcher>> {
     Ok(Some(Fetcher::new(bounds, llm.proxy.as_ref(), clock.clone()).context("llm.proxy")?))
 }
 
-/// What hears voice messages, where a model for it is set.
-fn hearing(config: &Config, wecom: Client, clock: &Clock) -> anyhow::Result<Option<Hearing>> {
+/// What writes down what is said, where a model for it is set.
+fn transcriber(config: &Config, clock: &Clock) -> anyhow::Result<Option<llm::transcribe::Transcriber>> {
     let Config { llm, voice, .. } = config;
     if voice.transcription_model.is_none() {
         return Ok(None);
     }
     let http = net::http_client(llm.proxy.as_ref(), llm.connect_timeout).context("llm.proxy")?;
-    let transcriber = llm::transcribe::Transcriber::new(http, voice, llm, clock.clone());
-    Ok(transcriber.map(|transcriber| Hearing::new(wecom, transcriber, clock.clone(), voice)))
+    Ok(llm::transcribe::Transcriber::new(http, voice, llm, clock.clone()))
 }

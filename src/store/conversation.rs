@@ -181,6 +181,7 @@ impl Store {
         turn: TurnRecord,
         first_part: u32,
         parts: Vec<ReplyPart>,
+        used: Use,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, seq, lease) = (claim.lane.clone(), claim.seq, claim.lease());
@@ -190,6 +191,7 @@ impl Store {
                 return Ok(Err(LeaseLost));
             }
             turn.write(conn, seq, now)?;
+            used::add(conn, &used, now)?;
             outbox::insert(conn, &lane, &to, seq, first_part, &parts, now)?;
             Ok(Ok(()))
         };

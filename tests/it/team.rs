@@ -16,6 +16,8 @@ use qimate::{
     store::{Store, plans::Holder},
 };
 
+mod media;
+
 use crate::{company::Company, harness::App};
 
 fn corp() -> CorpId {

@@ -15,7 +15,7 @@ use crate::{
         tooling::Work,
     },
     llm::client::ChatRequest,
-    meter::{Metered, Purpose, Reservation, allowances::Refusal},
+    meter::{MediaReservation, Medium, Metered, Purpose, allowances::Refusal},
     model::{conversation::Exchange, profile::Profile},
     store::{conversation::TurnRecord, inbox::Inbound},
 };
@@ -89,13 +89,12 @@ impl Answerer {
         reserved.map_err(Outcome::Quota)?.stream(&mut request).await.map_err(Outcome::of)
     }
 
-    /// The permission for one call beside the conversation.
-    pub(in crate::chat) async fn reserve(
+    /// The permission for one call that brings no words.
+    pub(in crate::chat) async fn reserve_media(
         &self,
         claim: &Inbound,
-        purpose: Purpose,
-        input: usize,
-    ) -> Result<Reservation<'_>, Refusal> {
-        self.meter.reserve(payer(claim), purpose, None, input).await
+        medium: Medium,
+    ) -> Result<MediaReservation<'_>, Refusal> {
+        self.meter.reserve_media(payer(claim), medium).await
     }
 }

@@ -6,10 +6,10 @@ use super::{Answerer, Asked, Outcome, slow::SlowNotice};
 use crate::{
     chat::{
         files::Look,
-        tooling::{Listener, Work},
+        tooling::{Listener, Tooling, Work},
     },
     llm::{error::Error, tools::Calls},
-    model::preferences::Preferences,
+    model::{preferences::Preferences, quota::plan::Right},
     store::conversation::TurnRecord,
 };
 
@@ -24,7 +24,8 @@ impl Answerer {
         turn: &TurnRecord,
         slow: &mut SlowNotice<'_>,
     ) -> Result<Option<Box<Work>>, Stop> {
-        let Some(tooling) = self.tooling.as_ref().filter(|tooling| tooling.concerns(claim)) else { return Ok(None) };
+        let may_call = |tooling: &&Tooling| tooling.concerns(claim) && self.permit(claim, Right::Tools).is_ok();
+        let Some(tooling) = self.tooling.as_ref().filter(may_call) else { return Ok(None) };
         let opened = pin!(tooling.open(claim, turn, preferences.model.as_deref()));
         tokio::select! {
             biased;

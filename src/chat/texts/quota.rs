@@ -10,7 +10,7 @@ use crate::{
         quota::{
             amounts::{Measure, show_money},
             book::{Exceeded, Standing},
-            plan::Limit,
+            plan::{Limit, Right},
             subject::Subject,
             window::QuotaWindow,
         },
@@ -54,6 +54,17 @@ impl Wording<'_> {
                     self.whose(subject)
                 ),
             },
+            Refusal::Right { subject, right } => match self.language {
+                Language::Chinese => {
+                    format!("{}的方案不包括{}。需要的话请联系{}。", self.whose(subject), zh(*right), self.contact())
+                }
+                Language::English => format!(
+                    "The plan of {} does not include {}. Ask {} if you need it.",
+                    self.whose_plan(subject),
+                    en(*right),
+                    self.contact()
+                ),
+            },
             Refusal::Model { subject, alias } => match self.language {
                 Language::Chinese => {
                     format!(
@@ -64,7 +75,7 @@ impl Wording<'_> {
                 }
                 Language::English => format!(
                     "The plan of {} does not have the model {alias}. Send /model to choose another, or ask {}.",
-                    self.whose(subject).to_lowercase(),
+                    self.whose_plan(subject),
                     self.contact()
                 ),
             },
@@ -154,6 +165,16 @@ impl Wording<'_> {
         }
     }
 
+    /// In English: `The plan of …`.
+    const fn whose_plan(&self, subject: &Subject) -> &'static str {
+        match subject {
+            Subject::Company(_) => "the company",
+            Subject::Department(..) => "your department",
+            Subject::Member(..) => "you",
+            Subject::Key(..) => "this API key",
+        }
+    }
+
     fn window(&self, window: QuotaWindow) -> String {
         let [zh, en] = match window {
             QuotaWindow::Hour => ["这一小时", "of this hour"],
@@ -217,6 +238,26 @@ impl Wording<'_> {
             Language::Chinese => "管理员",
             Language::English => "your administrator",
         })
+    }
+}
+
+const fn zh(right: Right) -> &'static str {
+    match right {
+        Right::Pictures => "看图",
+        Right::Voice => "语音提问",
+        Right::Drawing => "画图",
+        Right::Speech => "语音回答",
+        Right::Tools => "工具",
+    }
+}
+
+const fn en(right: Right) -> &'static str {
+    match right {
+        Right::Pictures => "looking at pictures",
+        Right::Voice => "questions by voice",
+        Right::Drawing => "drawing",
+        Right::Speech => "answers by voice",
+        Right::Tools => "tools",
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
         event::EventKind,
         id::TurnId,
         preferences::Preferences,
+        quota::plan::Right,
     },
     store::{
         conversation::TurnRecord,
@@ -77,7 +78,7 @@ impl Turns {
         }
         let running = self.stops.begin(&claim.lane, claim.seq);
         let replaces = instead.is_some();
-        let senses = self.senses(&preferences);
+        let senses = self.senses(claim, &preferences);
         let bench = Bench { claim, preferences: &preferences, running: &running, senses };
         let asked = Asked { claim, conversation: &conversation, preferences: &preferences, running: &running };
         let held = self.stops.hold(&claim.lane);
@@ -254,7 +255,9 @@ impl Turns {
         self.lately.turn_ended(outcome.result(), claim.received_at);
     }
 
-    fn senses(&self, preferences: &Preferences) -> Senses {
-        Senses { hears: self.hearing.is_some(), sees: self.seeing.is_some() && self.answerer.sees(preferences) }
+    fn senses(&self, claim: &Inbound, preferences: &Preferences) -> Senses {
+        let may_see = self.answerer.permit(claim, Right::Pictures).is_ok();
+        let sees = may_see && self.seeing.is_some() && self.answerer.sees(preferences);
+        Senses { hears: self.hearing.is_some(), sees }
     }
 }

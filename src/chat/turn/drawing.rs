@@ -17,7 +17,7 @@ use crate::{
     config::chat::Language,
     llm::{self, images::Painted},
     media::picture::{self, Unusable},
-    meter::{Charge, Purpose, allowances::Refusal},
+    meter::{Charge, Medium, allowances::Refusal},
     metrics::TurnResult,
     model::{
         conversation::{Exchange, Made, TurnState, Unfinished},
@@ -166,8 +166,7 @@ impl Turns {
                 return Ok(media);
             }
             _ => {
-                let input = llm::tokens::estimate(wish);
-                let reserved = self.answerer.reserve(claim, Purpose::Question, input).await;
+                let reserved = self.answerer.reserve_media(claim, Medium::Drawing).await;
                 let painted = reserved.map_err(Undrawn::Quota)?.paint(wish).await;
                 let (painted, charge) = painted.map_err(Undrawn::Model)?;
                 *spent = charge;
@@ -195,10 +194,17 @@ impl Turns {
         persist(&self.clock, || self.store.read_media(media)).await.is_some()
     }
 
-    /// Remembers what was made, so that a crash does not have it made again.
-    async fn seal(&self, claim: &Inbound, turn: &mut TurnRecord, spent: &Charge, made: Made) -> Result<(), Undrawn> {
+    /// Remembers what was made and what it cost, so that a crash does not have it made again, nor forgets the cost.
+    async fn seal(
+        &self,
+        claim: &Inbound,
+        turn: &mut TurnRecord,
+        spent: &mut Charge,
+        made: Made,
+    ) -> Result<(), Undrawn> {
         turn.state = TurnState::Sealed { usage: spent.usage(), made: Some(made) };
-        let seal = || self.store.append(claim, turn.clone(), 0, Vec::new(), self.clock.now());
+        let used = spent.take_used();
+        let seal = || self.store.append(claim, turn.clone(), 0, Vec::new(), used.clone(), self.clock.now());
         persist(&self.clock, seal).await.map_err(|_| Undrawn::Broken)
     }
 

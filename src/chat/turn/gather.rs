@@ -30,6 +30,7 @@ use crate::{
         LeaseLost,
         conversation::TurnRecord,
         inbox::{Ending, Inbound, Waiting},
+        used::Use,
     },
 };
 
@@ -134,16 +135,22 @@ impl Turns {
     async fn listen(&self, bench: Bench<'_>, turn: &mut TurnRecord, media_id: &str) -> Result<(), Ended> {
         let Bench { claim, preferences, running, .. } = bench;
         let Some(hearing) = &self.hearing else { return Ok(()) };
-        let heard = self.answerer.before(claim, preferences, running, hearing.hear(media_id)).await;
+        let hear = hearing.hear(&self.answerer, claim, media_id);
+        let heard = self.answerer.before(claim, preferences, running, hear).await;
         let ms = self.clock.now().since(claim.received_at).as_millis();
-        let transcript = heard.ok_or(Ended::Stopped)?.map_err(Ended::Unheard)?;
+        let (transcript, mut charge) = heard.ok_or(Ended::Stopped)?.map_err(Ended::Unheard)?;
+        let used = charge.take_used();
+        if transcript.is_empty() {
+            persist(&self.clock, || self.store.add_use(used.clone(), self.clock.now())).await;
+            return Err(Ended::Unheard(Unheard::Nothing));
+        }
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, "understood a voice message after {ms} ms");
         let quote = match hearing.shows_transcript() {
             true => render(&format!("「{transcript}」"), Format::Text),
             false => Vec::new(),
         };
         add_words(&mut turn.exchange, &transcript);
-        self.keep(claim, turn, quote).await
+        self.keep(claim, turn, quote, used).await
     }
 
     /// Fetches and prepares a picture, keeps it, and commits that the question has it.
@@ -155,14 +162,21 @@ impl Turns {
         let ms = self.clock.now().since(claim.received_at).as_millis();
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, media = %id, "has a picture after {ms} ms");
         turn.exchange.pictures.push(id);
-        self.keep(claim, turn, Vec::new()).await
+        self.keep(claim, turn, Vec::new(), Use::default()).await
     }
 
-    /// Commits the question as far as it is there, and `quote` behind what is said of the turn.
-    async fn keep(&self, claim: &Inbound, turn: &mut TurnRecord, quote: Vec<ReplyPart>) -> Result<(), Ended> {
+    /// Commits the question as far as it is there, `quote` behind what is said of the turn, and what it took.
+    async fn keep(
+        &self,
+        claim: &Inbound,
+        turn: &mut TurnRecord,
+        quote: Vec<ReplyPart>,
+        used: Use,
+    ) -> Result<(), Ended> {
         let first_part = turn.parts;
         turn.parts += u32::try_from(quote.len()).unwrap_or(u32::MAX);
-        let append = || self.store.append(claim, turn.clone(), first_part, quote.clone(), self.clock.now());
+        let append =
+            || self.store.append(claim, turn.clone(), first_part, quote.clone(), used.clone(), self.clock.now());
         persist(&self.clock, append).await?;
         if first_part == 0 && turn.parts > 0 {
             self.lately.first_part(claim.received_at);
@@ -206,7 +220,10 @@ impl Turns {
         warn!(turn.id = %turn.id, turn.reference = %turn.id.reference(), inbox.seq = claim.seq, %reason,
             "could not take in what {} sent after {ms} ms", claim.event.from);
         self.lately.question_ended(if result == TurnResult::Unseen { End::Answered } else { End::OtherwiseFailed });
-        let parts = self.own_words(claim, Text::Failed(failure, turn.id)).await;
+        let parts = match &ended {
+            Ended::Unheard(Unheard::Quota(refusal)) => self.not_allowed(refusal, &*self.preferences(claim).await),
+            _ => self.own_words(claim, Text::Failed(failure, turn.id)).await,
+        };
         let first_part = turn.parts;
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         turn.state = TurnState::Failed { reason, usage };

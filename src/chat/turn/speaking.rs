@@ -24,12 +24,13 @@ use crate::{
         voice::{Recording, Unusable},
         wav,
     },
-    meter::{Charge, Purpose, allowances::Refusal},
+    meter::{Charge, Medium, allowances::Refusal},
     model::{
         conversation::TurnState,
         file_name::FileName,
         language::Language,
         preferences::Preferences,
+        quota::plan::Right,
         reply::{Attachment, AttachmentKind, ReplyPart},
     },
     store::{LeaseLost, conversation::TurnRecord, inbox::Inbound},
@@ -108,11 +109,12 @@ impl Turns {
         turn: &mut TurnRecord,
         rest: &mut Rest,
         preferences: &Preferences,
-        charge: Charge,
+        mut charge: Charge,
         running: &Running,
     ) -> Charge {
         let Some(speaking) = self.speaking.as_ref().filter(|_| self.answerer.speaks()) else { return charge };
-        if !preferences.voice_answers.unwrap_or(speaking.answers) {
+        let may_speak = self.answerer.permit(claim, Right::Speech).is_ok();
+        if !may_speak || !preferences.voice_answers.unwrap_or(speaking.answers) {
             return charge;
         }
         let language = preferences.language(self.settings.language);
@@ -121,7 +123,11 @@ impl Turns {
             return charge;
         }
         turn.state = TurnState::Sealed { usage: charge.usage(), made: None };
-        let append = || self.store.append(claim, turn.clone(), rest.first_part, rest.parts.clone(), self.clock.now());
+        let used = charge.take_used();
+        let append = || {
+            let now = self.clock.now();
+            self.store.append(claim, turn.clone(), rest.first_part, rest.parts.clone(), used.clone(), now)
+        };
         if persist(&self.clock, append).await.is_err() {
             // The end of the turn finds that too, and says so.
             return charge;
@@ -164,8 +170,8 @@ impl Turns {
         let _seat = speaking.seats.acquire().await.map_err(|_| Unspoken::Broken)?;
         let (mut parts, mut charge) = (Vec::new(), Charge::NOTHING);
         for text in spoken {
-            let reserved = self.answerer.reserve(claim, Purpose::Further, 0).await.map_err(Unspoken::Quota)?;
-            let (sound, cost) = reserved.speak(text).await.map_err(Unspoken::Model)?;
+            let reserved = self.answerer.reserve_media(claim, Medium::Speech(text.chars().count())).await;
+            let (sound, cost) = reserved.map_err(Unspoken::Quota)?.speak(text).await.map_err(Unspoken::Model)?;
             charge = charge.and(cost);
             let encoder = speaking.encoders.acquire().await.map_err(|_| Unspoken::Broken)?;
             let format = speaking.format;

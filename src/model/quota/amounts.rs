@@ -1,6 +1,6 @@
 //! What a model call takes, in whole numbers: a sum of a million small costs must not drift.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,34 @@ impl Price {
     }
 }
 
+/// What is not paid by model tokens, in micro-units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaPrices {
+    /// Of a picture that is made.
+    pub picture: u64,
+    /// Of a minute that is written down; part of a minute costs that part.
+    pub minute: u64,
+    /// Of a million characters that are spoken.
+    pub characters: u64,
+}
+
+impl MediaPrices {
+    /// What so much sound costs that is written down.
+    pub fn of_sound(self, length: Duration) -> u64 {
+        part(self.minute, length.as_millis(), 60_000)
+    }
+
+    /// What so much text costs that is spoken.
+    pub fn of_speech(self, characters: usize) -> u64 {
+        part(self.characters, characters as u128, 1_000_000)
+    }
+}
+
+/// A part of a micro-unit counts as a whole one.
+fn part(price: u64, of: u128, whole: u128) -> u64 {
+    u64::try_from((u128::from(price) * of).div_ceil(whole)).unwrap_or(u64::MAX)
+}
+
 /// A text that is no amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number such as 50, 200k, 1.5m or 20万")]
@@ -209,5 +237,14 @@ mod tests {
             prop_assert!(price.of(input, output) <= money || output == 0);
             prop_assert!(price.of(input, output + 1) > money);
         }
+    }
+
+    #[test]
+    fn a_part_of_a_minute_costs_that_part() {
+        let prices = MediaPrices { picture: 0, minute: 40_000, characters: 100_000_000 };
+        assert_eq!(prices.of_sound(Duration::from_secs(90)), 60_000);
+        assert_eq!(prices.of_sound(Duration::from_millis(1)), 1, "never nothing");
+        assert_eq!(prices.of_speech(200), 20_000);
+        assert_eq!(MediaPrices::default().of_speech(200), 0);
     }
 }

@@ -40,6 +40,8 @@ pub struct Ask {
     pub least_output: u64,
     /// What the model costs.
     pub price: Price,
+    /// What the call costs beside its tokens, in micro-units: a picture, a minute of sound.
+    pub beside: u64,
 }
 
 /// What is held for a call until it is settled.
@@ -122,7 +124,7 @@ impl Ask {
         Amounts {
             requests: self.requests,
             tokens: self.input.saturating_add(output),
-            money: self.price.of(self.input, output),
+            money: self.price.of(self.input, output).saturating_add(self.beside),
         }
     }
 
@@ -134,7 +136,7 @@ impl Ask {
         let longest = match measure {
             Measure::Requests => None,
             Measure::Tokens => Some(room.saturating_sub(self.input)),
-            Measure::Money => self.price.affordable_output(room, self.input),
+            Measure::Money => self.price.affordable_output(room.saturating_sub(self.beside), self.input),
         };
         Some(longest.map_or(self.output, |longest| longest.min(self.output)))
     }

@@ -77,6 +77,43 @@ pub enum AtLimit {
     Model(String),
 }
 
+/// What is not words: each may be kept from somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// Having pictures looked at.
+    Pictures,
+    /// Asking by voice.
+    Voice,
+    /// Having pictures made.
+    Drawing,
+    /// Being answered by voice.
+    Speech,
+    /// Answers that use tools.
+    Tools,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pictures, Self::Voice, Self::Drawing, Self::Speech, Self::Tools];
+
+    /// The word in commands.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pictures => "pictures",
+            Self::Voice => "voice",
+            Self::Drawing => "drawing",
+            Self::Speech => "speech",
+            Self::Tools => "tools",
+        }
+    }
+
+    /// Reads what [`Right::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|right| right.as_str() == text)
+    }
+}
+
 /// A set of limits that is attached to whoever it concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -87,6 +124,9 @@ pub struct Plan {
     pub concurrent: Option<u32>,
     /// The aliases that may be used; `None` for all.
     pub models: Option<BTreeSet<String>>,
+    /// What may not be used beside words.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<Right>,
     /// What happens when a limit is reached.
     pub at_limit: AtLimit,
 }

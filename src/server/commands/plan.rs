@@ -13,7 +13,7 @@ use crate::{
         id::{CorpId, MemberId},
         quota::{
             amounts::{Amounts, Measure, parse_amount, show_money},
-            plan::{AtLimit, Limit, MOST_LIMITS, Plan, is_plan_name},
+            plan::{AtLimit, Limit, MOST_LIMITS, Plan, Right, is_plan_name},
             subject::Subject,
         },
     },
@@ -45,6 +45,8 @@ pub struct Wanted {
     pub concurrent: Option<u32>,
     /// The aliases that may be used; empty for all.
     pub models: Vec<String>,
+    /// What may not be used beside words.
+    pub without: Vec<Right>,
     /// The alias that answers beyond the limits.
     pub then: Option<String>,
 }
@@ -126,6 +128,7 @@ pub async fn set(config: &Config, name: &str, wanted: &Wanted) -> anyhow::Result
             ));
         }
     }
+    plan.without = wanted.without.iter().copied().collect();
     plan.models = (!wanted.models.is_empty()).then(|| wanted.models.iter().cloned().collect());
     if let Some(then) = &wanted.then {
         plan.at_limit = AtLimit::Model(then.clone());
@@ -273,6 +276,10 @@ fn described(config: &Config, plan: &Plan) -> Vec<String> {
     if let Some(models) = &plan.models {
         lines.push(format!("models={}", models.iter().map(String::as_str).collect::<Vec<_>>().join(",")));
     }
+    if !plan.without.is_empty() {
+        lines
+            .push(format!("without={}", plan.without.iter().map(|right| right.as_str()).collect::<Vec<_>>().join(",")));
+    }
     if let AtLimit::Model(alias) = &plan.at_limit {
         lines.push(tell(config, || format!("用完后由 {alias} 回答"), || format!("then answered by {alias}")));
     }
@@ -314,6 +321,7 @@ fn in_json(rules: &Rules) -> Value {
             .collect();
         json!({
             "name": name, "limits": limits, "concurrent": plan.concurrent, "models": plan.models,
+            "without": plan.without,
             "then": match &plan.at_limit { AtLimit::Model(alias) => Some(alias), AtLimit::Refuse => None },
             "for": holders,
         })

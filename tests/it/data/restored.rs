@@ -21,6 +21,7 @@ use qimate::{
         inbox::{Disposition, Ending},
         restore::{Restored, WhatIsOpen, restore},
         runs::LastRun,
+        used::Use,
     },
 };
 
@@ -62,7 +63,7 @@ async fn half_answer(store: &Store) {
         state: TurnState::Running,
         used: None,
     };
-    store.append(&claim, turn, 0, vec![part("半")], T0).await.unwrap().unwrap();
+    store.append(&claim, turn, 0, vec![part("半")], Use::default(), T0).await.unwrap().unwrap();
 }
 
 fn restored(settings: &config::Storage, copy: &Path, what: WhatIsOpen, now: Timestamp) -> Restored {

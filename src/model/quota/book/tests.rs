@@ -33,7 +33,7 @@ fn level<'a>(subject: &'a Subject, plan: &'a Plan) -> Level<'a> {
 }
 
 fn ask(input: u64, output: u64) -> Ask {
-    Ask { requests: 1, input, output, least_output: output.min(10), price: Price::default() }
+    Ask { requests: 1, input, output, least_output: output.min(10), price: Price::default(), beside: 0 }
 }
 
 /// Reserves; what is not known was never used.
@@ -116,7 +116,7 @@ fn zero_is_a_number_and_money_is_counted_to_the_millionth() {
     let mut book = Book::new(zone());
     let yuan = plan(&[limit(Measure::Money, Week, 1_000_000)]);
     let price = Price { input: 2_000_000, output: 8_000_000 };
-    let dear = Ask { requests: 1, input: 100_000, output: 500_000, least_output: 100, price };
+    let dear = Ask { requests: 1, input: 100_000, output: 500_000, least_output: 100, price, beside: 0 };
     let hold = held(reserve(&mut book, &[level(&zhang, &yuan)], dear, NOON));
     assert_eq!(hold.output(), 100_000, "0.2 for the prompt leaves 0.8 for the answer");
     let extra = Level { extra: Amounts { money: 800_000, ..Amounts::ZERO }, ..level(&zhang, &yuan) };
