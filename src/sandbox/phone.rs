@@ -29,7 +29,7 @@ use super::{
     daemon::{Daemon, DaemonStatus},
     emulator::{Emulator, console::ConsoleView},
     journal::{Entry, Kind},
-    model::DemoModel,
+    model::{DemoModel, failure::Failure},
     serve,
 };
 use crate::model::id::MemberId;
@@ -72,6 +72,7 @@ impl Phone {
             .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
             .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
             .route("/bubbles.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/bubbles.js"))))
+            .route("/share.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/share.js"))))
             .route("/menu.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/menu.js"))))
             .route("/words.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/words.js"))))
             .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("page/style.css"))))
@@ -120,6 +121,22 @@ enum Switch {
     RateLimit,
     SlowModel,
     ModelError,
+    ModelBusy,
+    ModelKey,
+    ModelSilent,
+}
+
+impl Switch {
+    /// The model's failure that it switches.
+    const fn failure(self) -> Option<Failure> {
+        match self {
+            Self::ModelError => Some(Failure::Error),
+            Self::ModelBusy => Some(Failure::Busy),
+            Self::ModelKey => Some(Failure::WrongKey),
+            Self::ModelSilent => Some(Failure::Silent),
+            _ => None,
+        }
+    }
 }
 
 /// What the page shows beside chat and journal.
@@ -150,18 +167,24 @@ struct Switches {
     rate_limit: bool,
     slow_model: bool,
     model_error: bool,
+    model_busy: bool,
+    model_key: bool,
+    model_silent: bool,
 }
 
 impl Desk {
     fn status(&self) -> Status {
         let PhoneParts { emulator, model, model_name, daemon } = &self.parts;
-        let (slow_model, model_error) = model.as_ref().map(DemoModel::trouble).unwrap_or_default();
+        let (slow_model, failure) = model.as_ref().map(DemoModel::trouble).unwrap_or_default();
         let trouble = emulator.trouble(|trouble| Switches {
             repeat_callbacks: trouble.repeats_callbacks(),
             refuse_ip: trouble.refuses_ip(),
             rate_limit: trouble.fails_sends_with(RATE_LIMITED),
             slow_model,
-            model_error,
+            model_error: failure == Some(Failure::Error),
+            model_busy: failure == Some(Failure::Busy),
+            model_key: failure == Some(Failure::WrongKey),
+            model_silent: failure == Some(Failure::Silent),
         });
         let writing = model.as_ref().map_or(0, |model| model.load().in_flight);
         Status {
@@ -191,8 +214,10 @@ impl Desk {
             (Switch::RefuseIp, _) => emulator.trouble(|trouble| trouble.refuse_ip(on)),
             (Switch::RateLimit, _) => emulator.trouble(|trouble| trouble.fail_sends(on.then_some(RATE_LIMITED))),
             (Switch::SlowModel, Some(model)) => model.set_slow(on),
-            (Switch::ModelError, Some(model)) => model.set_failing(on),
-            (Switch::SlowModel | Switch::ModelError, None) => return false,
+            (switch, model) => match (switch.failure(), model) {
+                (Some(failure), Some(model)) => model.set_failure(failure, on),
+                _ => return false,
+            },
         }
         let (zh, en) = match switch {
             Switch::RepeatCallbacks => ("每个回调都发三次", "every callback three times"),
@@ -200,7 +225,10 @@ impl Desk {
             Switch::RefuseIp => ("拒绝 IP（60020）", "refuse the IP (60020)"),
             Switch::RateLimit => ("频率限制（45009）", "rate limit (45009)"),
             Switch::SlowModel => ("模型变慢", "slow model"),
-            Switch::ModelError => ("模型报错", "model error"),
+            Switch::ModelError => ("模型报错（500）", "model error (500)"),
+            Switch::ModelBusy => ("模型限流（429）", "busy model (429)"),
+            Switch::ModelKey => ("模型拒绝密钥（401）", "the model refuses the key (401)"),
+            Switch::ModelSilent => ("模型不应答", "silent model"),
         };
         let (zh, en) = match (switch, on) {
             (Switch::ExpireAccessToken, _) => (zh.to_owned(), en.to_owned()),

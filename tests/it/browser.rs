@@ -129,6 +129,12 @@ impl Browser {
         self.script(script, json!([testid])).await;
     }
 
+    /// Sends what one of the suggestions says.
+    async fn suggest(&self, text: &str) {
+        let chip = self.find(&format!("//*[@data-testid='chip'][.='{text}']")).await;
+        self.post(&format!("element/{chip}/click"), json!({})).await;
+    }
+
     /// Writes a message and sends it with the Enter key.
     async fn say(&self, text: &str) {
         let element = self.find("//*[@data-testid='text']").await;
@@ -241,6 +247,29 @@ async fn a_person_tries_the_sandbox() {
     page.say("模型还好吗").await;
     page.see("chat", "编号").await;
     page.click("trouble-model-error").await;
+
+    // Somebody else: what is long comes as a file, a wish as a picture; a place and a link are questions.
+    page.click("person-LiNa").await;
+    page.suggest("一张长表格").await;
+    page.see("message-theirs", ".csv").await;
+    page.suggest("画一只戴帽子的猫").await;
+    page.find("//*[@data-testid='message-theirs']//img").await;
+    page.click("plus").await;
+    page.click("share-place").await;
+    page.screenshot("sandbox-place-zh.png").await;
+    page.click("place-send").await;
+    page.see("message-mine", "广州塔").await;
+    page.see("message-theirs", "[位置]").await;
+    // The model refuses the key: an honest sentence.
+    page.click("trouble-model-key").await;
+    page.click("plus").await;
+    page.click("share-link").await;
+    page.fill("link-title", "季度报告").await;
+    page.fill("link-url", "example.com/q3").await;
+    page.click("link-send").await;
+    page.see("message-mine", "季度报告").await;
+    page.see("message-theirs", "需要管理员检查设置").await;
+    page.click("trouble-model-key").await;
 
     page.click("language-en").await;
     page.see("daemon-state", "unning").await;

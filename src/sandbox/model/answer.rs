@@ -3,11 +3,13 @@
 //! The same messages always give the same answer. That is what makes a continuation possible: asked to go on after a
 //! part of its answer, it knows the whole and writes the rest.
 
-use std::{fmt::Write, io::Cursor};
+use std::{fmt::Write, io::Cursor, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::ImageReader;
 use serde_json::Value;
+
+use super::samples;
 
 /// What a request to go on with an interrupted answer says, in some words or others.
 const GO_ON: [&str; 8] = ["continue", "继续", "接着", "go on", "carry on", "pick up", "interrupted", "中断"];
@@ -74,12 +76,19 @@ fn compose(messages: &[Message<'_>]) -> String {
     let (question, earlier) = questions.split_last().map_or(("", [].as_slice()), |(last, earlier)| (*last, earlier));
     let seen: Vec<(u32, u32)> =
         messages.iter().rev().find(|m| m.role == "user").map(|m| m.pictures.clone()).unwrap_or_default();
-    let chinese = question.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-    let wants_poem = ["诗", "poem"].iter().any(|w| question.to_lowercase().contains(w));
+    let chinese = speaks_chinese(&questions);
+    let lower = question.to_lowercase();
+    let wants = |words: [&str; 2]| words.iter().any(|word| lower.contains(word));
     if !seen.is_empty() {
         return about_pictures(question, &seen, chinese);
     }
-    match (chinese, wants_poem) {
+    if wants(["表格", "table"]) {
+        return samples::table(chinese);
+    }
+    if wants(["代码", "code"]) {
+        return samples::code(chinese);
+    }
+    match (chinese, wants(["诗", "poem"])) {
         (true, true) => POEM_ZH.to_owned(),
         (false, true) => POEM_EN.to_owned(),
         (true, false) => about_zh(question, earlier),
@@ -87,21 +96,46 @@ fn compose(messages: &[Message<'_>]) -> String {
     }
 }
 
+/// The pause between two of so many words: nobody waits longer than eight seconds for a table.
+pub(super) fn pace(words: usize, usual: Duration) -> Duration {
+    usual.min(Duration::from_secs(8) / u32::try_from(words.max(1)).unwrap_or(u32::MAX))
+}
+
+/// By the newest question that has letters: a smile is in the language of what was said before it.
+fn speaks_chinese(questions: &[&str]) -> bool {
+    let said = questions.iter().rev().find(|question| question.chars().any(char::is_alphabetic));
+    said.is_none_or(|question| question.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)))
+}
+
+/// Characters of the messages, for counting model tokens. A picture counts for what models take for one, and not for
+/// the text that it is sent as.
+pub(super) fn size_of_prompt(messages: &Value) -> usize {
+    const PICTURE: usize = 1600;
+    let parts = messages.as_array().into_iter().flatten().filter_map(|message| message["content"].as_array()).flatten();
+    let urls: Vec<usize> = parts.filter_map(|part| part["image_url"]["url"].as_str().map(str::len)).collect();
+    let text = messages.to_string().chars().count();
+    text.saturating_sub(urls.iter().sum()) + urls.len() * PICTURE
+}
+
 /// It cannot see, and says what it can tell all the same.
 fn about_pictures(question: &str, seen: &[(u32, u32)], chinese: bool) -> String {
     let sizes: Vec<String> = seen.iter().map(|(width, height)| format!("{width}×{height}")).collect();
     let (count, sizes) = (seen.len(), sizes.join(if chinese { "、" } else { ", " }));
-    let quoted = quoted(question);
+    // What stands in brackets says that the picture came alone.
+    let with = match (question.starts_with(['（', '(']), chinese) {
+        (true, _) => String::new(),
+        (false, true) => format!("，和您的话“{}”在同一轮里", quoted(question)),
+        (false, false) => format!(", together with your words “{}”", quoted(question)),
+    };
     if chinese {
         format!(
-            "我是**演示模型**，看不懂图，但我收到了：{count} 张图片，大小 {sizes} 像素，和您的话“{quoted}”在同一轮里。\n\n\
+            "我是**演示模型**，看不懂图，但我收到了：{count} 张图片，大小 {sizes} 像素{with}。\n\n\
              图片由企伴从企业微信取来，转正、缩小、重新编码，存在数据目录里；再问一句“左边是什么？”，我还会再收到它。"
         )
     } else {
         format!(
-            "I am the **demo model** and cannot see, but I was given {count} picture(s) of {sizes} pixels, together with \
-             your words “{quoted}”.\n\nQimate fetched it from WeCom, turned it upright, scaled it and keeps it in its \
-             data directory; ask “and what is on the left?”, and I am given it again."
+            "I am the **demo model** and cannot see, but I was given {count} picture(s) of {sizes} pixels{with}.\n\n\
+             Qimate fetched it from WeCom, turned it upright, scaled it and keeps it in its data directory; ask “and what is on the left?”, and I am given it again."
         )
     }
 }
@@ -112,7 +146,7 @@ fn about_zh(question: &str, earlier: &[&str]) -> String {
             .to_owned();
     let (count, turn) = (question.chars().count(), earlier.len() + 1);
     let _ = write!(text, "您刚才问的是“{}”，一共 {count} 个字。这是我们这段对话的第 {turn} 轮", quoted(question));
-    match earlier.last() {
+    match last_words(earlier) {
         Some(previous) => {
             let _ = writeln!(text, "；我还记得，上一轮您说的是“{}”。\n", quoted(previous));
         }
@@ -134,9 +168,10 @@ fn about_en(question: &str, earlier: &[&str]) -> String {
                     works.\n\n"
             .to_owned();
     let (count, turn) = (question.chars().count(), earlier.len() + 1);
+    let characters = if count == 1 { "character" } else { "characters" };
     let _ =
-        write!(text, "You wrote “{}”, {count} characters. This is turn {turn} of our conversation", quoted(question));
-    match earlier.last() {
+        write!(text, "You wrote “{}”, {count} {characters}. This is turn {turn} of our conversation", quoted(question));
+    match last_words(earlier) {
         Some(previous) => {
             let _ = writeln!(text, ", and I remember that before it you wrote “{}”.\n", quoted(previous));
         }
@@ -151,6 +186,11 @@ fn about_en(question: &str, earlier: &[&str]) -> String {
          switches beside the phone and see whether a message gets lost.",
     );
     text
+}
+
+/// What was said before; a picture may have come without words.
+fn last_words<'a>(earlier: &[&'a str]) -> Option<&'a str> {
+    earlier.iter().rev().find(|words| !words.is_empty()).copied()
 }
 
 fn quoted(text: &str) -> String {

@@ -5,7 +5,9 @@
 //! shows what it was asked. Knows the wire, not who calls.
 
 pub mod answer;
+pub mod failure;
 pub mod made;
+mod samples;
 mod wire;
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use self::made::Made;
+use self::{failure::Failure, made::Made};
 use super::{Error, Served, journal::Journal, serve};
 use crate::clock::Clock;
 
@@ -202,7 +204,7 @@ type Script = Arc<dyn Fn(&Value) -> ModelReply + Send + Sync>;
 struct State {
     delta_delay: Duration,
     slow: bool,
-    failing: bool,
+    failure: Option<Failure>,
     queue: VecDeque<ModelReply>,
     script: Option<Script>,
     requests: Vec<ModelRequest>,
@@ -262,15 +264,19 @@ impl DemoModel {
         self.desk.state().slow = slow;
     }
 
-    /// Whether it refuses with HTTP 500 instead of giving a demo answer.
-    pub fn set_failing(&self, failing: bool) {
-        self.desk.state().failing = failing;
+    /// Fails so instead of giving demo answers. It fails in one way at a time; no longer in this one where it is not `on`.
+    pub fn set_failure(&self, failure: Failure, on: bool) {
+        let current = &mut self.desk.state().failure;
+        match on {
+            true => *current = Some(failure),
+            false => *current = current.filter(|current| *current != failure),
+        }
     }
 
-    /// Whether it is slow, and whether it fails.
-    pub fn trouble(&self) -> (bool, bool) {
+    /// Whether it is slow, and how it fails.
+    pub fn trouble(&self) -> (bool, Option<Failure>) {
         let state = self.desk.state();
-        (state.slow, state.failing)
+        (state.slow, state.failure)
     }
 
     /// Replies this to the next request that has no reply yet. Goes before the script.
@@ -347,35 +353,36 @@ impl Desk {
     fn hear(&self, bytes: usize) -> (Transcript, usize) {
         let mut state = self.state();
         state.heard.push(bytes);
-        (state.transcripts.pop_front().unwrap_or_else(|| Transcript::Text(DEAF.to_owned())), bytes)
+        let demo = || Transcript::Text(DEAF.to_owned());
+        let failure = state.failure;
+        let transcript = state.transcripts.pop_front().or_else(|| failure.map(Failure::transcript));
+        (transcript.unwrap_or_else(demo), bytes)
     }
 
     /// Writes a call down and decides what is made of it.
     fn make(&self, of: impl FnOnce(&mut State) -> (&mut VecDeque<Made>, &mut Vec<Value>), body: Value) -> Made {
         let mut state = self.state();
+        let failure = state.failure;
         let (queue, calls) = of(&mut state);
         calls.push(body);
-        queue.pop_front().unwrap_or(Made::Demo)
+        queue.pop_front().unwrap_or_else(|| failure.map_or(Made::Demo, Failure::made))
     }
 
     /// Writes the request down and decides what is replied to it, with the delay between two words.
     fn take(&self, request: ModelRequest) -> (ModelReply, Duration) {
-        let (queued, script, delay, slow, failing) = {
+        let (queued, script, delay, slow, failure) = {
             let mut state = self.state();
             state.requests.push(request.clone());
             let queued = state.queue.pop_front();
-            (queued, state.script.clone(), state.delta_delay, state.slow, state.failing)
+            (queued, state.script.clone(), state.delta_delay, state.slow, state.failure)
         };
-        let reply = match (queued, script) {
-            (Some(reply), _) => reply,
+        let reply = match (queued, script, failure) {
+            (Some(reply), ..) => reply,
             // Outside the lock: a script may look at the model.
-            (None, Some(script)) => script(&request.body),
-            (None, None) if failing => ModelReply::status(
-                500,
-                r#"{"error":{"message":"the demo model was told to fail","type":"server_error"}}"#,
-            ),
-            (None, None) if slow => ModelReply::After(SLOW, Box::new(ModelReply::Demo)),
-            (None, None) => ModelReply::Demo,
+            (None, Some(script), _) => script(&request.body),
+            (None, None, Some(failure)) => failure.reply(),
+            (None, None, None) if slow => ModelReply::After(SLOW, Box::new(ModelReply::Demo)),
+            (None, None, None) => ModelReply::Demo,
         };
         (reply, delay)
     }

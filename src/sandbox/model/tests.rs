@@ -76,8 +76,67 @@ fn an_answer_is_in_the_questions_language_and_remembers() {
 }
 
 #[test]
+fn a_smile_is_answered_in_the_language_of_what_was_said_before() {
+    let asked = |texts: &[&str]| {
+        let messages: Vec<_> = texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+        answer(&asking(&json!(messages)))
+    };
+    assert!(asked(&["👍"]).contains("演示模型"));
+    assert!(asked(&["你好", "👍"]).contains("演示模型"));
+    let english = asked(&["Hello", "!"]);
+    assert!(english.contains("demo model") && english.contains("1 character."), "{english}");
+}
+
+#[test]
+fn a_picture_without_words_is_not_quoted() {
+    let url = format!("data:image/png;base64,{}", "A".repeat(40));
+    let shown = |text: &str| json!([{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}}]);
+    let alone = json!({"role": "user", "content": shown("（用户只发来了图片，没有附文字。）")});
+    let first = answer(&asking(&json!([alone])));
+    assert!(first.contains("1 张图片") && !first.contains("用户只发来"), "{first}");
+    let asked = json!({"role": "user", "content": shown("左边是什么")});
+    assert!(answer(&asking(&json!([asked]))).contains("和您的话“左边是什么”在同一轮里"));
+    let blank = json!([{"role": "user", "content": "先说的"}, {"role": "user", "content": ""}, {"role": "user", "content": "再说的"}]);
+    assert!(answer(&asking(&blank)).contains("上一轮您说的是“先说的”"));
+}
+
+#[test]
+fn a_picture_counts_for_what_it_is_and_not_for_how_it_is_sent() {
+    let url = format!("data:image/png;base64,{}", "A".repeat(400_000));
+    let shown = json!([{"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": url}}]}]);
+    let size = answer::size_of_prompt(&shown);
+    assert!((1000..3000).contains(&size), "{size}");
+}
+
+#[tokio::test]
+async fn it_fails_in_each_way_as_long_as_it_is_told_to() -> Result {
+    let (model, http) = model().await?;
+    let base = model.base_url();
+    let calls = [
+        ("chat/completions", asking(&json!([{"role": "user", "content": "x"}]))),
+        ("images/generations", json!({"prompt": "x"})),
+        ("audio/speech", json!({"input": "x"})),
+        ("audio/transcriptions", json!({})),
+    ];
+    for (failure, status) in [(Failure::Error, 500), (Failure::Busy, 429), (Failure::WrongKey, 401)] {
+        model.set_failure(failure, true);
+        for (path, body) in &calls {
+            assert_eq!(http.post(format!("{base}/{path}")).json(body).send().await?.status(), status, "{path}");
+        }
+    }
+    model.set_failure(Failure::Error, false);
+    assert_eq!(model.trouble(), (false, Some(Failure::WrongKey)), "another switch changes nothing");
+    model.set_failure(Failure::WrongKey, false);
+    for (path, body) in &calls {
+        assert_eq!(http.post(format!("{base}/{path}")).json(body).send().await?.status(), 200, "{path}");
+    }
+    Ok(())
+}
+
+#[test]
 fn every_answer_ends_in_known_words() {
-    for question in ["你好", "写一首长诗", "hello", "a long poem"] {
+    for question in ["你好", "写一首长诗", "一张长表格", "一段长代码", "hello", "a long poem", "a table", "code"]
+    {
         let answer = answer(&asking(&json!([{"role": "user", "content": question}])));
         let (_, last) = answer.rsplit_once("\n\n").expect("paragraphs");
         assert_eq!(answer::ENDINGS.iter().map(|ending| last.matches(ending).count()).sum::<usize>(), 1, "{last}");

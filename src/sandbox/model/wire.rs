@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Desk, Gate, ModelReply, ModelRequest, NAME, Transcript,
-    answer::answer,
+    answer::{answer, pace, size_of_prompt},
     made::{images, speech},
 };
 use crate::{
@@ -135,7 +135,7 @@ impl Performance {
             created: started.as_secs(),
             model: request["model"].as_str().unwrap_or(NAME).to_owned(),
             asked_for_usage: request["stream_options"]["include_usage"] == true,
-            prompt_size: request["messages"].to_string().chars().count(),
+            prompt_size: size_of_prompt(&request["messages"]),
             started,
             written: 0,
             ended: false,
@@ -331,7 +331,11 @@ fn plan(reply: ModelReply, request: &Value, delay: Duration) -> VecDeque<Act> {
         acts
     };
     match reply {
-        ModelReply::Demo => ended_by(write(&answer(request)), end()),
+        ModelReply::Demo => {
+            let text = answer(request);
+            let delay = pace(words(&text).len(), delay);
+            plan(ModelReply::Answer(text), request, delay)
+        }
         ModelReply::Answer(text) => ended_by(write(&text), end()),
         ModelReply::Pieces(pieces) => ended_by(pieces.into_iter().map(Act::Write).collect(), end()),
         ModelReply::Reasoning { think, text } => {

@@ -4,6 +4,7 @@
 import { bubbleOf } from './bubbles.js';
 import { drawConsole, whyClosed } from './console.js';
 import { drawMenu } from './menu.js';
+import { prepareSharing } from './share.js';
 import { WORDS } from './words.js';
 
 const PEOPLE = [
@@ -96,6 +97,7 @@ function speak() {
     if (step.titles) nameStep(step);
   }
   if (!steps.firstElementChild?.titles) drawNothingYet();
+  sharing.speak(word('aPlace'));
   drawPeople();
   drawChat();
   drawStatus();
@@ -243,6 +245,11 @@ function takeLine(line) {
   if (atEnd || line.from_member) chat.scrollTo({ top: chat.scrollHeight, behavior: 'smooth' });
 }
 
+// A picture has its height only when it is there.
+chat.addEventListener('load', () => {
+  if (chat.scrollHeight - chat.scrollTop - chat.clientHeight < 420) chat.scrollTop = chat.scrollHeight;
+}, true);
+
 // Whether somebody is still owed an answer is a guess: WeCom does not say. It ends with a message after which no
 // model writes any more.
 function owe(member) {
@@ -329,29 +336,27 @@ async function say(text) {
   }
 }
 
-// A picture or a recording (.amr) goes as it is; the daemon fetches it from WeCom.
-async function sendFile(file) {
+// Sends what is no text by `post`, which gives WeCom's receipt.
+async function sendBy(post) {
   const member = me;
   owe(member);
   try {
-    const kind = file.name.toLowerCase().endsWith('.amr') ? 'voice' : 'image';
-    const answer = await fetch(`/api/send?${new URLSearchParams({ member, kind })}`, { method: 'POST', body: file });
-    const receipt = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(receipt.error ?? `HTTP ${answer.status}`);
-    if (!receipt.accepted) {
-      release(member.toLowerCase());
-      toast(word('notTaken'));
-    }
+    if ((await post(member)).accepted) return;
+    toast(word('notTaken'));
   } catch (error) {
-    release(member.toLowerCase());
     toast(word('failed') + error.message);
   }
+  release(member.toLowerCase());
 }
-$('attach').addEventListener('change', () => {
-  const [file] = $('attach').files;
-  $('attach').value = '';
-  if (file) sendFile(file);
+
+// A picture or a recording (.amr) goes as it is; the daemon fetches it from WeCom.
+const sendFile = (file, kind) => sendBy(async (member) => {
+  const answer = await fetch(`/api/send?${new URLSearchParams({ member, kind })}`, { method: 'POST', body: file });
+  const receipt = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(receipt.error ?? `HTTP ${answer.status}`);
+  return receipt;
 });
+const sharing = prepareSharing(sendFile, (thing) => sendBy((member) => call('share', { member, ...thing })));
 
 const field = $('text');
 function fitField() {
@@ -359,6 +364,7 @@ function fitField() {
   field.style.height = `${Math.min(field.scrollHeight, 96)}px`;
   field.disabled = whyClosed(status?.console, language, me) !== null;
   $('send').disabled = field.disabled || field.value.trim() === '';
+  sharing.close(field.disabled);
   for (const chip of $('chips').children) chip.disabled = field.disabled;
   for (const button of $('app-menu').querySelectorAll('button')) button.disabled = field.disabled;
 }
@@ -482,7 +488,7 @@ function drawStatus() {
   const { daemon, model, trouble } = status;
   for (const input of document.querySelectorAll('[data-trouble]')) {
     input.checked = trouble[input.dataset.trouble];
-    input.disabled = !model.demo && ['slow_model', 'model_error'].includes(input.dataset.trouble);
+    input.disabled = !model.demo && input.dataset.trouble.includes('model');
   }
   const state = daemon?.state ?? 'absent';
   $('lamp').dataset.state = state;

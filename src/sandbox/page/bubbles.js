@@ -114,6 +114,13 @@ function changed(card, update) {
   return { ...card, button_list: [], submit_button: undefined, done: true, sub_title_text: update.button.replace_name };
 }
 
+// A place or a link that a member shares: what it is, and its name.
+function shared(line, word) {
+  const made = element('span', 'shared');
+  made.append(element('small', '', word(line.msgtype === 'link' ? 'link' : 'place')), element('b', '', line.content));
+  return made;
+}
+
 export function bubbleOf(line, updates, word, press) {
   if (line.file) {
     if (line.msgtype === 'image') return picture(line.file);
@@ -124,5 +131,6 @@ export function bubbleOf(line, updates, word, press) {
     const mine = updates.map((one) => JSON.parse(one.content)).filter((one) => one.task_id === card.task_id);
     return cardOf(mine.reduce(changed, card), press);
   }
+  if (line.msgtype === 'location' || line.msgtype === 'link') return shared(line, word);
   return element('span', 'words', line.content);
 }

@@ -53,7 +53,9 @@ async fn only_a_page_of_this_address_may_call() -> Result {
 #[tokio::test]
 async fn the_page_may_load_nothing_from_elsewhere() -> Result {
     let (phone, _, http) = phone().await?;
-    for path in ["", "app.js", "bubbles.js", "menu.js", "console.js", "console.css", "words.js", "style.css"] {
+    for path in
+        ["", "app.js", "bubbles.js", "menu.js", "share.js", "console.js", "console.css", "words.js", "style.css"]
+    {
         let answer = http.get(format!("{}{path}", phone.url())).send().await?;
         assert_eq!(answer.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
         let text = answer.text().await?.replace("http://www.w3.org/2000/svg", "");
