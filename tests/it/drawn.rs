@@ -85,6 +85,7 @@ async fn what_cannot_be_drawn_gets_a_sentence_that_says_why_with_its_reference()
     let stories = [
         (refused(400, policy), "内容审核"),
         (refused(401, "{}"), "管理员"),
+        (refused(404, r#"{"error":{"code":"model_not_found"}}"#), "管理员"),
         (refused(500, "{}"), "没有画成"),
         (refused(429, "{}"), "画图的人太多"),
         (Made::Body(b"{}".to_vec()), "没有画成"),
@@ -98,7 +99,7 @@ async fn what_cannot_be_drawn_gets_a_sentence_that_says_why_with_its_reference()
         app.settled().await;
         assert!(said.contains(words) && said.contains("\n编号 "), "{words}: {said}");
     }
-    assert_eq!(app.count("SELECT COUNT(*) FROM turn WHERE state = 'failed'"), 7);
+    assert_eq!(app.count("SELECT COUNT(*) FROM turn WHERE state = 'failed'"), 8);
 }
 
 #[tokio::test]

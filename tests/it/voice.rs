@@ -101,7 +101,8 @@ async fn what_cannot_be_heard_gets_a_sentence_that_says_why_with_its_reference()
         (Some(too_large), "太长"),
         (Some(spoken()), "没有听清"),
         (Some(spoken()), "暂时无法转成文字"),
-        (Some(spoken()), "暂时无法转成文字"),
+        // Waiting would not help.
+        (Some(spoken()), "需要管理员检查设置"),
     ];
     for (number, (recording, words)) in stories.into_iter().enumerate() {
         speak(&app, recording).await;

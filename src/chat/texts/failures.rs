@@ -80,6 +80,15 @@ impl Failure<'_> {
     }
 }
 
+/// Whether waiting mends nothing: somebody has to change the settings, or to pay.
+const fn is_for_administrators(error: &llm::error::Error) -> bool {
+    use llm::error::Error as E;
+    matches!(
+        error,
+        E::QuotaExhausted { .. } | E::Unauthorized { .. } | E::Misconfigured { .. } | E::ModelNotFound { .. }
+    )
+}
+
 /// What a member can do about a voice message that gave no words.
 const fn chinese_unheard(unheard: &Unheard) -> &'static str {
     match unheard {
@@ -88,6 +97,7 @@ const fn chinese_unheard(unheard: &Unheard) -> &'static str {
         Unheard::TooLong => "这段语音太长，请分成几段再发，或用文字告诉我。",
         Unheard::Quota(_) => "现在不能为您识别语音，请用文字告诉我。",
         Unheard::Nothing => "抱歉，我没有听清这段语音。请再说一次，或用文字告诉我。",
+        Unheard::Transcription(error) if is_for_administrators(error) => chinese_cause(error),
         Unheard::Transcription(_) | Unheard::Broken => {
             "抱歉，语音暂时无法转成文字。请过一会儿再发一次，或用文字告诉我。"
         }
@@ -108,6 +118,7 @@ const fn english_unheard(unheard: &Unheard) -> &'static str {
         Unheard::Nothing => {
             "Sorry, I could not understand this voice message. Please speak again, or tell me in writing."
         }
+        Unheard::Transcription(error) if is_for_administrators(error) => english_cause(error),
         Unheard::Transcription(_) | Unheard::Broken => {
             "Sorry, voice cannot be turned into text at the moment. Please send it again in a while, or tell me in \
              writing."
@@ -151,9 +162,7 @@ fn chinese_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
         Undrawn::Model(E::ContentFiltered) => "这张图没能通过模型服务商的内容审核，请换个描述再试。",
         Undrawn::Model(E::Withheld) => return Failure::Refused.chinese(turn),
         Undrawn::Model(E::TooLong) => "描述太长，模型读不下了。请写短一些再试。",
-        Undrawn::Model(error @ (E::QuotaExhausted { .. } | E::Unauthorized { .. } | E::Misconfigured { .. })) => {
-            chinese_cause(error)
-        }
+        Undrawn::Model(error) if is_for_administrators(error) => chinese_cause(error),
         Undrawn::Model(E::RateLimited { .. }) => "抱歉，现在画图的人太多，没有排上。请过一会儿再试。",
         Undrawn::Unfetched { source: FetchError::Forbidden, .. } => {
             "抱歉，图画好了，但放在不允许访问的地址，取不回来。请把下面的编号发给管理员。"
@@ -175,9 +184,7 @@ fn english_undrawn(undrawn: &Undrawn, turn: TurnId) -> String {
         }
         Undrawn::Model(E::Withheld) => return Failure::Refused.english(turn),
         Undrawn::Model(E::TooLong) => "The description is too long for the model. Please write less.",
-        Undrawn::Model(error @ (E::QuotaExhausted { .. } | E::Unauthorized { .. } | E::Misconfigured { .. })) => {
-            english_cause(error)
-        }
+        Undrawn::Model(error) if is_for_administrators(error) => english_cause(error),
         Undrawn::Model(E::RateLimited { .. }) => {
             "Sorry, too many people want pictures at the moment. Please try again in a while."
         }
