@@ -1,6 +1,8 @@
 //! The command line: flags and subcommands, and nothing else.
 #![forbid(unsafe_code)]
 
+#[path = "main/people.rs"]
+mod people;
 #[path = "main/team.rs"]
 mod team;
 
@@ -69,10 +71,16 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         open: Open,
     },
-    /// What is stored of one member: for a data-protection request.
+    /// Who may ask: roles, dates, hours, blocks. A running daemon feels a change within a second. Also what is stored of
+    /// one member, for a data-protection request.
     Member {
         #[command(subcommand)]
-        action: Member,
+        action: Option<people::Member>,
+    },
+    /// The departments of the address book, and the hours in which questions are answered.
+    Department {
+        #[command(subcommand)]
+        action: Option<people::Department>,
     },
     /// Who may use how much: plans, whom they are for. A running daemon feels a change at once.
     Plan {
@@ -142,26 +150,6 @@ enum Open {
 enum Upstreams {
     /// Have every key asked again that was set aside or rests, because it is mended.
     Clear,
-}
-
-#[derive(Debug, Subcommand)]
-enum Member {
-    /// Write it as JSON: conversations, and messages received, sent and waiting, with times.
-    Export {
-        /// The member's userid (通讯录 → 成员 → 账号).
-        userid: String,
-        /// The file to write; the standard output without one.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Erase it, also while the daemon serves. What is being answered to the member is stopped.
-    Erase {
-        /// The member's userid (通讯录 → 成员 → 账号).
-        userid: String,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -346,10 +334,10 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
             };
             commands::backup::restore(&config, &file, what_is_open)
         }
-        Command::Member { action: Member::Export { userid, out } } => {
-            commands::member::export(&config, &userid, out.as_deref())
+        Command::Member { action } => {
+            Box::pin(action.unwrap_or(people::Member::List { json: false }).run(&config)).await
         }
-        Command::Member { action: Member::Erase { userid, yes } } => commands::member::erase(&config, &userid, yes),
+        Command::Department { action } => action.unwrap_or(people::Department::List { json: false }).run(&config).await,
         Command::Plan { action } => action.unwrap_or(team::Plan::List { json: false }).run(&config).await,
         Command::Key { action } => action.unwrap_or(team::Key::List { json: false }).run(&config).await,
         Command::Grant { action } => action.run(&config).await,

@@ -39,7 +39,7 @@ impl Turns {
         self.wording_in(language).limits(&self.answerer.standing(claim).await)
     }
 
-    fn wording(&self, preferences: &Preferences) -> Wording<'_> {
+    pub(super) fn wording(&self, preferences: &Preferences) -> Wording<'_> {
         self.wording_in(preferences.language(self.settings.language))
     }
 

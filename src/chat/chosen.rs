@@ -4,10 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::debug;
 
-use super::{persist::persist, render::render, texts::Text, turn::Turns};
+use super::{allowance::payer, persist::persist, render::render, texts::Text, turn::Turns};
 use crate::{
     model::{
+        command::Command,
         event::EventKind,
+        person::Denied,
         preferences::Preferences,
         reply::{Format, ReplyPart},
     },
@@ -36,11 +38,29 @@ impl Turns {
         render(&text.render(language), Format::Text)
     }
 
-    /// Says to a member to whom the bot does not listen that it does not. Opening the chat says nothing.
-    pub(super) async fn turn_away(&self, claim: &Inbound) {
+    /// Why nothing is done about a message. Outside the service hours commands are, and what asks the model is not.
+    pub(super) async fn denied(&self, claim: &Inbound) -> Option<Denied> {
+        let denied = self.people().denied(payer(claim), claim.epoch).await?;
+        let asks_nothing = match &claim.event.kind {
+            EventKind::Text { content } => Command::parse(content).is_some_and(|asked| !asked.command.asks_the_model()),
+            EventKind::Click { key } => Command::of_key(key).is_none_or(|asked| !asked.command.asks_the_model()),
+            EventKind::EnterAgent | EventKind::Subscribe | EventKind::CardClick { .. } => true,
+            _ => false,
+        };
+        // What was begun in time is ended.
+        let goes_on = claim.claims > 1 || asks_nothing;
+        (!goes_on || !matches!(denied, Denied::Closed { .. })).then_some(denied)
+    }
+
+    /// Says to a member why they are not answered. Opening the chat says nothing.
+    pub(super) async fn turn_away(&self, claim: &Inbound, denied: Denied) {
         match &claim.event.kind {
             EventKind::EnterAgent | EventKind::Subscribe => self.finish(claim, Ending::Silent).await,
-            _ => self.say(claim, Text::Blocked).await,
+            _ => {
+                let preferences = self.preferences(claim).await;
+                let text = self.wording(&preferences).denied(denied, None);
+                self.finish(claim, Ending::Says(render(&text, Format::Text))).await;
+            }
         }
     }
 

@@ -14,7 +14,6 @@ pub mod album;
 mod allowance;
 pub mod announcer;
 pub mod answer;
-mod blocks;
 mod cause;
 mod chosen;
 mod commands;

@@ -16,7 +16,6 @@ use tracing::{Instrument, debug, error, error_span};
 pub use self::{drawing::Undrawn, speaking::Speaking};
 use super::{
     answer::Answerer,
-    blocks::Blocks,
     commands::chosen_on_card,
     hearing::Hearing,
     joining::Joining,
@@ -35,7 +34,7 @@ use crate::{
     alert::observation::End,
     clock::Clock,
     config,
-    meter::Charge,
+    meter::{Charge, Meter, people::People},
     metrics::TurnResult,
     model::{
         command::Command,
@@ -86,8 +85,7 @@ pub struct Turns {
     pub(super) wecom: Option<Client>,
     /// Who may do what operators do.
     pub(super) operators: Vec<MemberId>,
-    /// To whom the bot does not listen.
-    pub(super) blocks: Blocks,
+    meter: Arc<Meter>,
     /// The clock's uptime at the start.
     pub(super) began: Duration,
     /// Whether the bot can speak.
@@ -98,6 +96,11 @@ pub struct Turns {
 }
 
 impl Turns {
+    /// Whose questions are answered.
+    pub(super) fn people(&self) -> &People {
+        self.meter.people()
+    }
+
     /// What is remembered of conversations.
     pub fn memory(&self) -> Memory {
         self.memory.clone()
@@ -134,8 +137,8 @@ impl Turns {
     }
 
     async fn try_handle(&self, claim: &Inbound) {
-        if persist(&self.clock, || self.blocks.holds(claim)).await {
-            return self.turn_away(claim).await;
+        if let Some(denied) = Box::pin(self.denied(claim)).await {
+            return Box::pin(self.turn_away(claim, denied)).await;
         }
         if let Some(client) = claim.event.kind.client() {
             Box::pin(persist(&self.clock, || self.memory.saw(claim, client, self.clock.now()))).await;

@@ -1,7 +1,7 @@
 //! Time as people of a place read it. The rules of all places are in the binary (some 0.5 MiB with what reads them), so
 //! that a machine without a time zone database has them too. Only this file knows the crate.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::{ToSpan, Zoned, civil::Weekday, tz::TimeZone};
 
@@ -115,6 +115,19 @@ impl Zone {
         Some(stretch(&first.start_of_day().ok()?, &next.start_of_day().ok()?))
     }
 
+    /// The first moment after a date such as `2026-12-31`.
+    pub fn after_date(&self, date: &str) -> Option<Timestamp> {
+        let digits = date.bytes().filter(u8::is_ascii_digit).count();
+        let date: jiff::civil::Date = (digits == 8 && date.len() == 10).then(|| date.parse().ok())??;
+        Some(days(&date.to_zoned(self.0.clone()).ok()?, 1)?.1)
+    }
+
+    /// The date whose end a moment is, and otherwise the date that it is in.
+    pub fn last_date(&self, at: Timestamp) -> String {
+        let Local { year, month, day, .. } = self.local(at - Duration::from_millis(1));
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
     fn at(&self, at: Timestamp) -> Option<Zoned> {
         Some(jiff::Timestamp::from_millisecond(at.as_millis()).ok()?.to_zoned(self.0.clone()))
     }
@@ -192,6 +205,19 @@ mod tests {
         let cairo = Zone::parse("Africa/Cairo").unwrap();
         let begins = cairo.start_of_day(Timestamp::from_secs(1_777_024_800));
         assert_eq!(cairo.local(begins).to_string(), "2026-04-24 01:00");
+    }
+
+    #[test]
+    fn a_date_ends_at_midnight_and_is_shown_again() {
+        let shanghai = Zone::parse("Asia/Shanghai").unwrap();
+        let end = shanghai.after_date("2026-12-31").unwrap();
+        assert_eq!(
+            (shanghai.local(end).to_string(), shanghai.last_date(end)),
+            ("2027-01-01 00:00".into(), "2026-12-31".into())
+        );
+        for wrong in ["", "2026-2-3", "2026-02-30", "20261231", "2026-12-31T10", "soon"] {
+            assert_eq!(shanghai.after_date(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -75,6 +75,12 @@ impl Llm {
         prices
     }
 
+    /// The aliases of the premium models: an alias is one where any upstream says so.
+    pub fn premium(&self) -> BTreeSet<Arc<str>> {
+        let offered = self.upstreams.iter().flat_map(|upstream| &upstream.models);
+        offered.filter(|offered| offered.premium).map(|offered| Arc::clone(&offered.alias)).collect()
+    }
+
     /// The aliases that can be asked for.
     pub fn aliases(&self) -> BTreeSet<Arc<str>> {
         let offered = self.upstreams.iter().flat_map(|upstream| &upstream.models);

@@ -58,6 +58,8 @@ pub struct OfferedModel {
     pub output_price: Option<u64>,
     /// Whether it sees pictures.
     pub vision: bool,
+    /// Whether it is one of the premium models, which a member may have until a date of their own.
+    pub premium: bool,
 }
 
 impl OfferedModel {
@@ -69,6 +71,7 @@ impl OfferedModel {
             input_price: None,
             output_price: None,
             vision: is_known_to_see(name),
+            premium: false,
         }
     }
 }
@@ -87,7 +90,7 @@ const UPSTREAM: [&str; 12] = [
     "dialect",
     "extra_body",
 ];
-const MODEL: [&str; 5] = ["alias", "name", "input_price", "output_price", "vision"];
+const MODEL: [&str; 6] = ["alias", "name", "input_price", "output_price", "vision", "premium"];
 /// The dialects that `llm::dialect` knows.
 pub const DIALECTS: [&str; 4] = ["openai", "azure", "plain", "ollama"];
 
@@ -179,6 +182,12 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
             .transpose()
             .map_err(|wrong| wrong.within("vision"))?
             .unwrap_or_else(|| is_known_to_see(name)),
+        premium: table
+            .get("premium")
+            .map(Value::flag)
+            .transpose()
+            .map_err(|wrong| wrong.within("premium"))?
+            .unwrap_or_default(),
     })
 }
 

@@ -10,11 +10,12 @@ use std::{
 
 use tracing::warn;
 
-use super::{Payer, Prices};
+use super::{Payer, Prices, people::People};
 use crate::{
     clock::{Clock, Timestamp, zone::Zone},
     model::{
         conversation::Usage,
+        person::Denied,
         quota::{
             amounts::{Amounts, Price},
             book::{Ask, Book, Decision, Exceeded, Hold, Level, Standing},
@@ -47,6 +48,14 @@ pub enum Refusal {
         /// How many.
         concurrent: u32,
     },
+    /// They are not answered at all at this moment, or not by this model.
+    #[error("the member {why}")]
+    Denied {
+        /// Why.
+        why: Denied,
+        /// The model that was to answer; `None`: what is not words.
+        alias: Option<Arc<str>>,
+    },
     /// The plan does not have the model.
     #[error("the plan of the {} does not have the model {alias}", subject.level())]
     Model {
@@ -72,6 +81,7 @@ pub struct Allowances {
     clock: Clock,
     book: Mutex<Book>,
     rules: RwLock<Arc<Rules>>,
+    people: People,
 }
 
 /// A call may be made. Dropped unsettled, nothing was used.
@@ -106,7 +116,8 @@ impl Allowances {
     /// [`store::Error`] when they cannot be read.
     pub async fn open(store: Store, clock: Clock, zone: Zone) -> Result<Self, store::Error> {
         let rules = Arc::new(store.rules(clock.now()).await?);
-        Ok(Self { store, clock, book: Mutex::new(Book::new(zone)), rules: RwLock::new(rules) })
+        let people = People::new(store.clone(), clock.clone(), zone.clone());
+        Ok(Self { store, clock, book: Mutex::new(Book::new(zone)), rules: RwLock::new(rules), people })
     }
 
     /// Reads the rules again, because somebody may have changed them.
@@ -114,11 +125,17 @@ impl Allowances {
     /// # Errors
     /// [`store::Error`]: those of before hold.
     pub async fn reload(&self) -> Result<(), store::Error> {
+        self.people.changed();
         let now = self.clock.now();
         let rules = Arc::new(self.store.rules(now).await?);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.book().forget_idle(now - IDLE);
         Ok(())
+    }
+
+    /// Whose questions are answered at all.
+    pub const fn people(&self) -> &People {
+        &self.people
     }
 
     /// The rules as they hold now.

@@ -8,10 +8,11 @@ pub mod allowances;
 mod charge;
 mod filter;
 mod other;
+pub mod people;
 pub mod tally;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -21,6 +22,7 @@ use tracing::{debug, info};
 use self::{
     allowances::{Allowances, Held, Refusal},
     filter::Filter,
+    people::People,
     tally::Tally,
 };
 pub use self::{
@@ -102,6 +104,8 @@ pub struct Meter {
     media_prices: MediaPrices,
     allowances: Arc<Allowances>,
     prices: Arc<Prices>,
+    /// The aliases of the premium models.
+    premium: BTreeSet<Arc<str>>,
     /// The alias that answers where none is wished for.
     usual: Arc<str>,
     most_output: u64,
@@ -142,6 +146,7 @@ impl Meter {
             media_prices: MediaPrices::default(),
             allowances,
             prices,
+            premium: settings.premium(),
             usual,
             most_output,
         }
@@ -240,8 +245,15 @@ impl Meter {
             price: Price::default(),
             beside: 0,
         };
+        Box::pin(self.admit(payer, purpose, Some(&alias))).await?;
         let mut held = self.allowances.reserve(payer, &alias, ask, &self.prices).await?;
-        let alias = held.instead.take().unwrap_or(alias);
+        let alias = match held.instead.take() {
+            Some(instead) => {
+                Box::pin(self.admit(payer, purpose, Some(&instead))).await?;
+                instead
+            }
+            None => alias,
+        };
         Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity_of(payer) })
     }
 
@@ -251,6 +263,22 @@ impl Meter {
     /// [`Refusal::Right`]: it does not.
     pub fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
         self.allowances.permit(payer, right)
+    }
+}
+
+/// Who may ask at all: decided here, so that no client goes around it.
+impl Meter {
+    /// Whose questions are answered.
+    pub fn people(&self) -> &People {
+        self.allowances.people()
+    }
+
+    /// `alias`: the model that is to answer; `None` for what is not words.
+    async fn admit(&self, payer: Payer<'_>, purpose: Purpose, alias: Option<&Arc<str>>) -> Result<(), Refusal> {
+        let begins = purpose == Purpose::Question;
+        let premium = alias.is_some_and(|alias| self.premium.contains(alias));
+        let admitted = self.people().admit(payer, begins, premium).await;
+        admitted.map_err(|why| Refusal::Denied { why, alias: alias.map(Arc::clone) })
     }
 }
 

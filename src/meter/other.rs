@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Charge, Meter, Payer, Units,
+    Charge, Meter, Payer, Purpose, Units,
     allowances::{Held, Refusal},
 };
 use crate::{
@@ -101,6 +101,9 @@ impl Meter {
             price: Price::default(),
             beside: medium.cost(self.media_prices),
         };
+        // What is spoken belongs to an answer that was begun.
+        let purpose = if matches!(medium, Medium::Speech(_)) { Purpose::Further } else { Purpose::Question };
+        Box::pin(self.admit(payer, purpose, None)).await?;
         let held = self.allowances.reserve_media(payer, medium.right(), ask).await?;
         Ok(MediaReservation { meter: self, held })
     }

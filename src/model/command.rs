@@ -2,7 +2,10 @@
 //! compiler into `chat/commands`: the help, the documents, the suggestions and what a menu may hold are made from the
 //! table.
 
-use super::language::Language;
+use super::{
+    language::Language,
+    person::{Power, Reach, Role},
+};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +59,18 @@ pub enum Command {
 pub enum Who {
     /// Every member.
     Members,
-    /// Those of `alerts.operators`.
-    Operators,
+    /// Those whose role has a power: operators, and some others.
+    Those(Power),
+}
+
+impl Who {
+    /// Whether somebody of this role is among them.
+    pub fn includes(self, role: Role) -> bool {
+        match self {
+            Self::Members => true,
+            Self::Those(power) => role.reach(power) != Reach::Nobody,
+        }
+    }
 }
 
 /// What may stand behind the name, as the help shows it.
@@ -98,8 +111,8 @@ impl Row {
         Self { argument, ..self }
     }
 
-    const fn by_operators(self) -> Self {
-        Self { who: Who::Operators, ..self }
+    const fn by_those(self, power: Power) -> Self {
+        Self { who: Who::Those(power), ..self }
     }
 
     /// How it is written, such as `/model [name or number]`.
@@ -162,14 +175,15 @@ pub const TABLE: &[Row] = &[
     Row::new(Command::Forget, &["/forget", "/忘记"], "忘掉其中一件或全部", "forgets one of it, or all")
         .with(Argument::Must("序号|全部", "NUMBER|all")),
     Row::new(Command::Help, &["/help", "/帮助"], "显示这段说明", "shows this"),
-    Row::new(Command::Status, &["/status", "/状态"], "运行状态", "how I am").by_operators(),
+    Row::new(Command::Status, &["/status", "/状态"], "运行状态", "how I am").by_those(Power::Look),
     Row::new(Command::Block, &["/block", "/停用"], "停用一位成员", "lets me no longer listen to a member")
         .with(Argument::Must("账号 [原因]", "USERID [reason]"))
-        .by_operators(),
+        .by_those(Power::Block),
     Row::new(Command::Unblock, &["/unblock", "/恢复"], "恢复一位成员", "lets me listen to a member again")
         .with(Argument::Must("账号", "USERID"))
-        .by_operators(),
-    Row::new(Command::Blocked, &["/blocked", "/停用名单"], "已停用的成员", "to whom I do not listen").by_operators(),
+        .by_those(Power::Block),
+    Row::new(Command::Blocked, &["/blocked", "/停用名单"], "已停用的成员", "to whom I do not listen")
+        .by_those(Power::SeeBlocked),
     Row::new(
         Command::Announce,
         &["/announce", "/公告"],
@@ -177,7 +191,7 @@ pub const TABLE: &[Row] = &[
         "writes to everybody; shown to you first",
     )
     .with(Argument::Must("内容|发送|取消", "TEXT|send|cancel"))
-    .by_operators(),
+    .by_those(Power::Announce),
 ];
 
 /// A message that is a command.
@@ -237,6 +251,11 @@ impl Command {
         // One slip in a short word, two in a long one.
         let slips = if rest.chars().count() >= 6 { 2 } else { 1 };
         (rest.chars().count() >= 3 && near.0 <= slips).then_some(near.1)
+    }
+
+    /// Whether it asks the model, as a question does.
+    pub const fn asks_the_model(self) -> bool {
+        matches!(self, Self::Retry | Self::Image)
     }
 
     /// The row of a command.

@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod conversation;
+pub mod csv;
 pub mod event;
 pub mod fact;
 pub mod file_name;
@@ -15,6 +16,7 @@ pub mod media;
 pub mod network;
 pub mod outbound;
 pub mod pace;
+pub mod person;
 pub mod preferences;
 pub mod profile;
 pub mod quota;

@@ -1,7 +1,5 @@
 //! To whom the bot does not listen. Kept until an operator takes it back, or the member is erased.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, params};
 
 use super::{Error, LeaseLost, Store, inbox::Inbound};
@@ -25,32 +23,18 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// The corp and the userid, in lower case, of every member to whom the bot does not listen.
-    ///
-    /// # Errors
-    /// [`Error`] when the store cannot be read.
-    pub async fn all_blocked(&self) -> Result<HashSet<(String, String)>, Error> {
-        self.db
-            .read(|conn| {
-                conn.prepare_cached("SELECT corp, member FROM blocked_member")?
-                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                    .collect()
-            })
-            .await
-    }
-
     /// Those of an enterprise, the newest first.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
-    pub async fn blocked_members(&self, corp: &CorpId, limit: usize) -> Result<Vec<Blocked>, Error> {
+    pub async fn blocked_members(&self, corp: &CorpId) -> Result<Vec<Blocked>, Error> {
         let corp = corp.as_str().to_owned();
         self.db
             .read(move |conn| {
                 conn.prepare_cached(
-                    "SELECT userid, reason, at FROM blocked_member WHERE corp = ?1 ORDER BY at DESC, member LIMIT ?2",
+                    "SELECT userid, reason, at FROM blocked_member WHERE corp = ?1 ORDER BY at DESC, member",
                 )?
-                .query_map(params![corp, limit], |row| {
+                .query_map([corp], |row| {
                     Ok(Blocked { member: row.get(0)?, reason: row.get(1)?, at: Timestamp::from_millis(row.get(2)?) })
                 })?
                 .collect()

@@ -36,6 +36,7 @@ mod network;
 mod observations;
 mod operations;
 mod pages;
+mod people;
 mod pictures;
 mod process;
 mod program;

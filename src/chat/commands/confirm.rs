@@ -12,6 +12,7 @@ use crate::{
     chat::{cause::chain, turn::Turns},
     model::{
         language::Language,
+        person::{Power, Reach},
         reply::{Card, ReplyPart},
     },
     store::{announcements::Step, inbox::Inbound},
@@ -65,7 +66,8 @@ impl Turns {
     /// press; the card is changed after it, so one that could not be changed can be pressed again, and then says what
     /// became of its announcement.
     pub(super) async fn confirm(&self, claim: &Inbound, id: i64, key: &str, response_code: &str) {
-        if !self.is_operator(claim) {
+        let role = Box::pin(self.role_of(claim, &claim.event.from)).await;
+        if role.reach(Power::Announce) == Reach::Nobody {
             return self.reply(claim, Words::ForOperators).await;
         }
         let step = if key == SEND { Step::Send(Some(id)) } else { Step::Cancel(Some(id)) };

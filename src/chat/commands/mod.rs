@@ -19,6 +19,7 @@ use crate::{
     model::{
         command::{Argument, Asked, Command, Who},
         language::Language,
+        person::Role,
     },
     store::inbox::{Ending, Inbound},
 };
@@ -27,14 +28,19 @@ impl Turns {
     /// Does what a member asked for.
     pub(super) async fn command(&self, claim: &Inbound, asked: Asked<'_>) {
         let Asked { command, argument } = asked;
-        if command.row().who == Who::Operators && !self.is_operator(claim) {
+        let role = if command == Command::Help || command.row().who != Who::Members {
+            Box::pin(self.role_of(claim, &claim.event.from)).await
+        } else {
+            Role::Member
+        };
+        if !command.row().who.includes(role) {
             return self.reply(claim, Words::ForOperators).await;
         }
         if argument.is_empty() && matches!(command.row().argument, Argument::Must(..)) {
             return self.reply(claim, Words::Lacks(command)).await;
         }
         match command {
-            Command::Help => self.say(claim, Text::Help { operator: self.is_operator(claim) }).await,
+            Command::Help => self.say(claim, Text::Help { role }).await,
             Command::New => {
                 persist(&self.clock, || self.memory.close(&claim.lane, self.clock.now())).await;
                 self.say(claim, Text::NewConversation).await;
@@ -56,9 +62,9 @@ impl Turns {
             Command::Memory => self.show_facts(claim).await,
             Command::Forget => self.forget(claim, argument).await,
             Command::Status => self.show_status(claim).await,
-            Command::Block => self.block(claim, argument).await,
-            Command::Unblock => self.unblock(claim, argument).await,
-            Command::Blocked => self.show_blocked(claim).await,
+            Command::Block => Box::pin(self.block(claim, role, argument)).await,
+            Command::Unblock => Box::pin(self.unblock(claim, role, argument)).await,
+            Command::Blocked => Box::pin(self.show_blocked(claim, role)).await,
             Command::Announce => self.announce(claim, argument).await,
         }
     }

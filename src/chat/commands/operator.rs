@@ -3,7 +3,10 @@
 use super::{confirm::Confirmation, glance::Glance, words::Words};
 use crate::{
     chat::{persist::persist, render::plain, turn::Turns},
-    model::id::MemberId,
+    model::{
+        id::MemberId,
+        person::{Power, Reach, Role},
+    },
     store::{
         LeaseLost,
         announcements::{Step, Stepped},
@@ -15,9 +18,27 @@ use crate::{
 const LISTED: usize = 50;
 
 impl Turns {
-    /// Whether the member of a message may do what operators do.
-    pub(super) fn is_operator(&self, claim: &Inbound) -> bool {
-        self.operators.contains(&claim.event.from)
+    /// What somebody may do beyond asking: what is stored, and operators are also those of the configuration.
+    pub(super) async fn role_of(&self, claim: &Inbound, member: &MemberId) -> Role {
+        match self.people().role_of(&claim.event.corp, member, claim.epoch).await {
+            Role::Owner => Role::Owner,
+            _ if self.operators.contains(member) => Role::Operator,
+            role => role,
+        }
+    }
+
+    /// Whether somebody of this role, who wrote the message, may decide about `member`.
+    async fn is_in_reach(&self, claim: &Inbound, role: Role, power: Power, member: &MemberId) -> bool {
+        match role.reach(power) {
+            Reach::Nobody => false,
+            Reach::Everybody => true,
+            Reach::OwnDepartments => {
+                let (corp, from) = (&claim.event.corp, &claim.event.from);
+                let own = persist(&self.clock, || self.store.chains_of(corp, from)).await;
+                let theirs = self.people().departments_of(corp, member).await;
+                own.iter().filter_map(|chain| chain.first()).any(|department| theirs.contains(department))
+            }
+        }
     }
 
     pub(super) async fn show_status(&self, claim: &Inbound) {
@@ -37,35 +58,47 @@ impl Turns {
         self.reply(claim, Words::Status(glance)).await;
     }
 
-    pub(super) async fn block(&self, claim: &Inbound, argument: &str) {
+    pub(super) async fn block(&self, claim: &Inbound, role: Role, argument: &str) {
         let (user, reason) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
-        let member = match MemberId::parse(user) {
-            Ok(member) if !self.operators.contains(&member) => member,
-            Ok(_) => return self.reply(claim, Words::BlocksOperator).await,
-            Err(_) => return self.reply(claim, Words::NoUser).await,
-        };
+        let Ok(member) = MemberId::parse(user) else { return self.reply(claim, Words::NoUser).await };
+        if !role.is_above(self.role_of(claim, &member).await) {
+            return self.reply(claim, Words::BlocksOperator).await;
+        }
+        if !self.is_in_reach(claim, role, Power::Block, &member).await {
+            return self.reply(claim, Words::NotYours).await;
+        }
         let parts = plain(&Words::IsBlocked(user).render(self.language(claim).await));
         let reason = reason.trim();
         let ended =
             persist(&self.clock, || self.store.block(claim, &member, reason, parts.clone(), self.clock.now())).await;
-        self.blocks.changed();
+        self.people().changed();
         ended_or_lost(claim, ended);
     }
 
-    pub(super) async fn unblock(&self, claim: &Inbound, argument: &str) {
+    pub(super) async fn unblock(&self, claim: &Inbound, role: Role, argument: &str) {
         let Ok(member) = MemberId::parse(argument) else { return self.reply(claim, Words::NoUser).await };
+        if !self.is_in_reach(claim, role, Power::Block, &member).await {
+            return self.reply(claim, Words::NotYours).await;
+        }
         let (language, user) = (self.language(claim).await, argument.to_owned());
         let words = move |was| {
             let words = if was { Words::IsUnblocked(&user) } else { Words::WasNotBlocked(&user) };
             plain(&words.render(language))
         };
         let ended = persist(&self.clock, || self.store.unblock(claim, &member, words.clone(), self.clock.now())).await;
-        self.blocks.changed();
+        self.people().changed();
         ended_or_lost(claim, ended);
     }
 
-    pub(super) async fn show_blocked(&self, claim: &Inbound) {
-        let blocked = persist(&self.clock, || self.store.blocked_members(&claim.event.corp, LISTED)).await;
+    pub(super) async fn show_blocked(&self, claim: &Inbound, role: Role) {
+        let all = persist(&self.clock, || self.store.blocked_members(&claim.event.corp)).await;
+        let mut blocked = Vec::new();
+        for one in all {
+            let Ok(member) = MemberId::parse(&one.member) else { continue };
+            if blocked.len() < LISTED && self.is_in_reach(claim, role, Power::SeeBlocked, &member).await {
+                blocked.push(one);
+            }
+        }
         let blocked: Vec<_> =
             blocked.into_iter().map(|one| (self.settings.time_zone.local(one.at), one.member, one.reason)).collect();
         self.reply(claim, Words::Blocked(&blocked)).await;

@@ -83,6 +83,8 @@ pub(super) enum Words<'a> {
     /// It is no userid.
     NoUser,
     BlocksOperator,
+    /// A manager decides about the own departments only.
+    NotYours,
     IsBlocked(&'a str),
     IsUnblocked(&'a str),
     WasNotBlocked(&'a str),
@@ -192,6 +194,7 @@ impl Words<'_> {
             Self::Status(glance) => glance.chinese(),
             Self::NoUser => "这不是成员账号。账号见：通讯录 → 成员 → 账号。".to_owned(),
             Self::BlocksOperator => "不能停用管理员。".to_owned(),
+            Self::NotYours => "这位成员不在你的部门里，请联系管理员。".to_owned(),
             Self::IsBlocked(user) => format!("好的，已停用 {user}。发“/unblock {user}”恢复。"),
             Self::IsUnblocked(user) => format!("好的，已恢复 {user}。"),
             Self::WasNotBlocked(user) => format!("{user} 没有被停用。"),
@@ -322,6 +325,7 @@ impl Words<'_> {
             Self::Status(glance) => glance.english(),
             Self::NoUser => "This is no userid. It stands in the console under 通讯录 → 成员 → 账号.".to_owned(),
             Self::BlocksOperator => "An operator cannot be blocked.".to_owned(),
+            Self::NotYours => "This member is not in your departments; ask an operator.".to_owned(),
             Self::IsBlocked(user) => format!("{user} is blocked. “/unblock {user}” takes it back."),
             Self::IsUnblocked(user) => format!("{user} is no longer blocked."),
             Self::WasNotBlocked(user) => format!("{user} was not blocked."),

@@ -6,7 +6,6 @@
 //!
 //! To send another block as a file, catch it in `Reader::event`.
 
-mod csv;
 mod name;
 mod read;
 mod shaper;

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
-use super::{Look, NewFile, Piece, csv, name};
+use super::{Look, NewFile, Piece, name};
 use crate::{
     chat::{
         render::{read::OPTIONS, render, table::is_narrow},
         texts::Text,
     },
-    model::reply::PART_LIMIT,
+    model::{csv, reply::PART_LIMIT},
 };
 
 /// Bytes that stand around code in a message, more or less.

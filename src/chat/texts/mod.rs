@@ -1,5 +1,6 @@
 //! What the bot itself says: help, notices, failures. Chinese and English side by side, so that neither is forgotten.
 
+mod access;
 mod failures;
 pub mod quota;
 
@@ -10,6 +11,7 @@ use crate::{
         command::{TABLE, Who},
         event::EventKind,
         id::TurnId,
+        person::Role,
     },
 };
 
@@ -18,11 +20,9 @@ use crate::{
 pub enum Text<'a> {
     /// What can be done here.
     Help {
-        /// Whether those of operators are among them.
-        operator: bool,
+        /// For whom: a role may have some of its own.
+        role: Role,
     },
-    /// The operators do not want the bot to listen to this member.
-    Blocked,
     /// A word that looks like a command, and the one that is meant.
     Meant(&'static str),
     /// A new conversation began.
@@ -93,15 +93,11 @@ impl Text<'_> {
 
     fn chinese(self) -> String {
         match self {
-            Self::Help { operator } => {
-                let own = help(Who::Members, Language::Chinese);
-                let more = match operator {
-                    true => format!("\n\n管理员命令：\n{}", help(Who::Operators, Language::Chinese)),
-                    false => String::new(),
-                };
+            Self::Help { role } => {
+                let [own, more] = help(role, Language::Chinese);
+                let more = if more.is_empty() { more } else { format!("\n\n管理员命令：\n{more}") };
                 format!("直接发消息，我就会回答。\n\n可用的命令：\n{own}{more}")
             }
-            Self::Blocked => "抱歉，管理员暂停了你对我的使用。如有疑问，请联系管理员。".to_owned(),
             Self::Meant(name) => format!("没有这个命令。你是不是想发 {name}？发 /help 查看全部命令。"),
             Self::NewConversation => "好的，已开始新对话，之前的内容不再参考。".to_owned(),
             Self::Stopped => "好的，已停止。".to_owned(),
@@ -146,16 +142,10 @@ impl Text<'_> {
 
     fn english(self) -> String {
         match self {
-            Self::Help { operator } => {
-                let own = help(Who::Members, Language::English);
-                let more = match operator {
-                    true => format!("\n\nFor operators:\n{}", help(Who::Operators, Language::English)),
-                    false => String::new(),
-                };
+            Self::Help { role } => {
+                let [own, more] = help(role, Language::English);
+                let more = if more.is_empty() { more } else { format!("\n\nFor operators:\n{more}") };
                 format!("Just write, and I will answer.\n\nCommands:\n{own}{more}")
-            }
-            Self::Blocked => {
-                "Sorry, your administrator does not want me to answer you at the moment. Please ask them.".to_owned()
             }
             Self::Meant(name) => format!("There is no such command. Did you mean {name}? /help shows them all."),
             Self::NewConversation => "A new conversation has begun; what was said before no longer counts.".to_owned(),
@@ -208,10 +198,13 @@ impl Text<'_> {
     }
 }
 
-/// The commands of these, one a line.
-fn help(who: Who, language: Language) -> String {
-    let rows = TABLE.iter().filter(|row| row.who == who);
-    rows.map(|row| row.line(language)).collect::<Vec<_>>().join("\n")
+/// The commands that everybody has, and those that this role has beside them, one a line.
+fn help(role: Role, language: Language) -> [String; 2] {
+    let lines = |whose: &dyn Fn(Who) -> bool| {
+        let rows = TABLE.iter().filter(|row| whose(row.who));
+        rows.map(|row| row.line(language)).collect::<Vec<_>>().join("\n")
+    };
+    [lines(&|who| who == Who::Members), lines(&|who| who != Who::Members && who.includes(role))]
 }
 
 /// `1234567` as `1,234,567`.

@@ -65,6 +65,7 @@ impl Wording<'_> {
                     self.contact()
                 ),
             },
+            Refusal::Denied { why, alias } => self.denied(*why, alias.as_deref()),
             Refusal::Model { subject, alias } => match self.language {
                 Language::Chinese => {
                     format!(
@@ -221,7 +222,7 @@ impl Wording<'_> {
         }
     }
 
-    fn moment(&self, at: Timestamp) -> String {
+    pub(super) fn moment(&self, at: Timestamp) -> String {
         let local = self.zone.local(at);
         let weekday = WEEKDAYS.get(local.weekday).copied().unwrap_or_default();
         let (month, day, hour, minute) = (local.month, local.day, local.hour, local.minute);
@@ -233,7 +234,7 @@ impl Wording<'_> {
         }
     }
 
-    fn contact(&self) -> &str {
+    pub(super) fn contact(&self) -> &str {
         self.contact.unwrap_or(match self.language {
             Language::Chinese => "管理员",
             Language::English => "your administrator",

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{Speaking, Turns};
 use crate::{
     chat::{
-        album::Album, answer::Answerer, blocks::Blocks, hearing::Hearing, joining::Joining, lately::Lately,
-        memory::Memory, models::Models, profiles::Profiles, prompt::SystemPrompt, seeing::Seeing, stops::Stops,
-        summaries::Wishes, tooling::Tooling,
+        album::Album, answer::Answerer, hearing::Hearing, joining::Joining, lately::Lately, memory::Memory,
+        models::Models, profiles::Profiles, prompt::SystemPrompt, seeing::Seeing, stops::Stops, summaries::Wishes,
+        tooling::Tooling,
     },
     clock::Clock,
     config,
@@ -29,8 +29,8 @@ impl Turns {
         meter: Arc<Meter>,
         lately: Arc<Lately>,
     ) -> Self {
-        let (blocks, began) = (Blocks::new(store.clone()), clock.uptime());
-        let models = Models::new(meter.router().clone());
+        let began = clock.uptime();
+        let (models, shared) = (Models::new(meter.router().clone()), Arc::clone(&meter));
         let memory = Memory::new(store.clone(), &settings);
         let reports = Arc::clone(&lately);
         let system = SystemPrompt::new(&system_prompt, &settings);
@@ -54,7 +54,7 @@ impl Turns {
             models,
             wecom: None,
             operators: Vec::new(),
-            blocks,
+            meter: shared,
             began,
             team: config::Team::default(),
             speaks: false,

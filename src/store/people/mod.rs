@@ -2,6 +2,9 @@
 //!
 //! Knows nothing of WeCom, and decides nothing: what a row means for somebody's access, `model::person` says.
 
+pub mod change;
+pub mod standing;
+
 use rusqlite::{Connection, params};
 
 use super::{Error, Store};

@@ -4,7 +4,10 @@ use std::fs;
 
 use qimate::{
     config::chat::Language,
-    model::command::{Row, TABLE, Who},
+    model::{
+        command::{Row, TABLE, Who},
+        person::Role,
+    },
 };
 
 use super::{app, ask};
@@ -73,14 +76,22 @@ async fn a_misspelt_command_is_a_question_back_and_a_path_is_a_message() {
 
 /// The table in `docs/commands.md` and its twin, between two marks.
 fn table(language: Language) -> String {
-    let (head, members, operators) = match language {
-        Language::Chinese => ("| 命令 | 也可以写 | 作用 | 谁能用 |\n|---|---|---|---|\n", "所有人", "管理员"),
-        Language::English => {
-            ("| command | also | what it does | who may |\n|---|---|---|---|\n", "everybody", "operators")
-        }
+    let (head, everybody, separator) = match language {
+        Language::Chinese => ("| 命令 | 也可以写 | 作用 | 谁能用 |\n|---|---|---|---|\n", "所有人", "、"),
+        Language::English => ("| command | also | what it does | who may |\n|---|---|---|---|\n", "everybody", ", "),
+    };
+    let roles = match language {
+        Language::Chinese => ["所有者", "管理员", "审计员", "部门经理", "成员"],
+        Language::English => ["owners", "operators", "auditors", "managers", "members"],
     };
     let row = |row: &Row| {
-        let who = if row.who == Who::Members { members } else { operators };
+        let who = match row.who {
+            Who::Members => everybody.to_owned(),
+            Who::Those(_) => {
+                let names = Role::ALL.into_iter().zip(roles).filter(|(role, _)| row.who.includes(*role));
+                names.map(|(_, name)| name).collect::<Vec<_>>().join(separator)
+            }
+        };
         let what = match language {
             Language::Chinese => row.zh,
             Language::English => row.en,

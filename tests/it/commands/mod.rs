@@ -26,6 +26,7 @@ async fn app(change: impl FnOnce(&mut Config)) -> App {
         input_price: None,
         output_price: None,
         vision: false,
+        premium: false,
     });
     let mut upstream = app.config.llm.all_upstreams().remove(0);
     upstream.models = models.to_vec();

@@ -1,0 +1,131 @@
+//! Whose question is answered at all, as it stands at this moment. At hand, so that no question costs a read for it; read
+//! again after each change, by whomever it was made.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tracing::warn;
+
+use super::Payer;
+use crate::{
+    clock::{Clock, zone::Zone},
+    model::{
+        id::{CorpId, MemberId},
+        person::{Access, Denied, Role},
+    },
+    store::{Error, Store, people::standing::Standings},
+};
+
+/// How long the store is left alone after it failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Shared by all applications.
+#[derive(Debug)]
+pub struct People {
+    store: Store,
+    clock: Clock,
+    zone: Zone,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: to be read.
+    known: Option<Arc<Standings>>,
+    /// The epoch of the claim for which it was read ([`crate::store::inbox::Inbound::epoch`]), where it was for one.
+    epoch: Option<i64>,
+    /// How often it was changed.
+    changes: u64,
+}
+
+impl People {
+    /// Reads from `store`; hours are those of `zone`.
+    pub(super) fn new(store: Store, clock: Clock, zone: Zone) -> Self {
+        Self { store, clock, zone, state: Mutex::default() }
+    }
+
+    /// Somebody's standing was changed, or may have been.
+    pub fn changed(&self) {
+        let mut state = self.lock();
+        (state.known, state.epoch) = (None, None);
+        state.changes += 1;
+    }
+
+    /// What somebody may do beyond asking, as of a claim's epoch.
+    pub async fn role_of(&self, corp: &CorpId, member: &MemberId, epoch: i64) -> Role {
+        self.standings(Some(epoch)).await.role_of(corp, member)
+    }
+
+    /// The access of somebody, as of a claim's epoch; `None`: as it was read last.
+    pub async fn access_of(&self, payer: Payer<'_>, epoch: Option<i64>) -> Access {
+        let standings = self.standings(epoch).await;
+        let Payer { corp, agent, member } = payer;
+        let mut access = standings.access_of(corp, agent, member);
+        if standings.asks_departments(corp, member) {
+            let chains = self.until_read("the departments", || self.store.chains_of(corp, member)).await;
+            access.hours = standings.hours_by(corp, &chains);
+        }
+        access
+    }
+
+    /// Why a question of somebody's is not answered at this moment, as of a claim's epoch.
+    pub async fn denied(&self, payer: Payer<'_>, epoch: i64) -> Option<Denied> {
+        self.access_of(payer, Some(epoch)).await.at(self.clock.now(), &self.zone).err()
+    }
+
+    /// The departments of somebody with those above them.
+    pub async fn departments_of(&self, corp: &CorpId, member: &MemberId) -> Vec<u64> {
+        self.until_read("the departments", || self.store.departments_of(corp, member)).await
+    }
+
+    /// Decides at the door: the hours count for a question, not for what goes on with its answer.
+    pub(super) async fn admit(&self, payer: Payer<'_>, begins: bool, premium: bool) -> Result<(), Denied> {
+        let access = self.access_of(payer, None).await;
+        let now = self.clock.now();
+        if begins { access.at(now, &self.zone) } else { access.standing(now) }?;
+        if premium { access.premium_at(now) } else { Ok(()) }
+    }
+
+    async fn standings(&self, epoch: Option<i64>) -> Arc<Standings> {
+        loop {
+            let changes = {
+                let state = self.lock();
+                if let Some(known) = &state.known
+                    && (epoch.is_none() || state.epoch == epoch)
+                {
+                    return Arc::clone(known);
+                }
+                state.changes
+            };
+            let read = Arc::new(self.until_read("who may ask", || self.store.standings()).await);
+            let mut state = self.lock();
+            // Changed while it was read: what was read may be of before.
+            if state.changes == changes {
+                (state.known, state.epoch) = (Some(Arc::clone(&read)), epoch);
+                return read;
+            }
+        }
+    }
+
+    /// Asks until the store answers: nobody must slip through because a disk was full.
+    async fn until_read<T, F: Future<Output = Result<T, Error>>>(&self, what: &str, read: impl Fn() -> F) -> T {
+        let mut told = false;
+        loop {
+            match read().await {
+                Ok(value) => return value,
+                Err(error) if !told => {
+                    warn!(%error, "cannot read {what}; trying again every second");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            self.clock.sleep(AFTER_FAILURE).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
