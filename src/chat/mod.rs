@@ -19,6 +19,7 @@ mod chosen;
 mod commands;
 pub mod context;
 mod ended;
+mod errands;
 pub mod files;
 pub mod hearing;
 pub mod joining;

@@ -1,21 +1,14 @@
 //! Who members are, for prompts that name them. Asked of WeCom beside the turns, once a day; a turn uses what is known,
 //! and only a member's first waits for a moment.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::{self, JoinSet},
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::cause::chain;
+use super::{cause::chain, errands};
 use crate::{
     clock::{Clock, Timestamp},
     model::{
@@ -109,25 +102,13 @@ struct Work {
 
 impl Lookups {
     /// Works until `stop`, and then leaves what it is at.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut at_work = JoinSet::new();
-        let mut under_way: HashMap<task::Id, Lane> = HashMap::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                Some(ended) = at_work.join_next_with_id(), if !at_work.is_empty() => {
-                    under_way.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
-                }
-                Some(wanted) = self.wanted.recv(), if at_work.len() < AT_ONCE => {
-                    if !under_way.values().any(|lane| *lane == wanted.lane) {
-                        let (work, lane) = (Arc::clone(&self.work), wanted.lane.clone());
-                        let task = at_work.spawn(async move { work.look_up(wanted).await });
-                        under_way.insert(task.id(), lane);
-                    }
-                }
-            }
-        }
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { wanted, work } = self;
+        let look_up = |wanted| {
+            let work = Arc::clone(&work);
+            async move { work.look_up(wanted).await }
+        };
+        errands::run(wanted, AT_ONCE, stop, |wanted: &Wanted| wanted.lane.clone(), look_up).await;
     }
 }
 

@@ -2,20 +2,13 @@
 //! that is there and never waits for the next one. What fails is tried again after the member's next turn, and whatever
 //! a stop or a crash cuts off is not missed: the summary of before is in the store.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc,
-    task::{self, JoinSet},
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{cause::chain, context, memory::Memory};
+use super::{cause::chain, context, errands, memory::Memory};
 use crate::{
     clock::Clock,
     config,
@@ -162,27 +155,13 @@ impl Summaries {
     }
 
     /// Works until `stop`, and then leaves what it is at.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut at_work = JoinSet::new();
-        let mut under_way: HashMap<task::Id, i64> = HashMap::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                Some(ended) = at_work.join_next_with_id(), if !at_work.is_empty() => {
-                    // Where one broke is in the log.
-                    under_way.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
-                }
-                Some(wanted) = self.wanted.recv(), if at_work.len() < AT_ONCE => {
-                    let busy: HashSet<i64> = under_way.values().copied().collect();
-                    if !busy.contains(&wanted.conversation) {
-                        let (work, conversation) = (Arc::clone(&self.work), wanted.conversation);
-                        let task = at_work.spawn(async move { work.sum_up(&wanted).await });
-                        under_way.insert(task.id(), conversation);
-                    }
-                }
-            }
-        }
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { wanted, work } = self;
+        let sum_up = |wish| {
+            let work = Arc::clone(&work);
+            async move { work.sum_up(&wish).await }
+        };
+        errands::run(wanted, AT_ONCE, stop, |wish: &Wish| wish.conversation, sum_up).await;
     }
 }
 

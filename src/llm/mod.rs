@@ -22,6 +22,8 @@ pub mod transcribe;
 mod decode;
 mod dialect;
 mod endpoint;
+#[cfg(test)]
+mod fake;
 mod message;
 mod redact;
 mod retry;

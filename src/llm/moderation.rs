@@ -112,54 +112,22 @@ impl Moderator {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use axum::{
-        Router,
-        extract::State,
-        http::{HeaderMap, StatusCode, Uri, header},
-    };
     use serde_json::Value;
-    use tokio::net::TcpListener;
 
     use super::*;
     use crate::{
-        config::{Config, Environment},
+        llm::fake::{config, endpoint},
         net,
         safety::guard::Guard,
     };
 
-    type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
-
-    async fn endpoint(status: u16, body: &'static str) -> (String, Asked) {
-        net::install_crypto();
-        let asked = Asked::default();
-        let seen = Arc::clone(&asked);
-        let answer = move |State(asked): State<Asked>, uri: Uri, headers: HeaderMap, bytes: bytes::Bytes| async move {
-            let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok()).unwrap_or_default();
-            let body_json = serde_json::from_slice(&bytes).unwrap_or_default();
-            asked.lock().unwrap().push((uri.path().to_owned(), key.to_owned(), body_json));
-            (StatusCode::from_u16(status).expect("a status"), body)
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base_url = format!("http://{}/v1", listener.local_addr().expect("bound"));
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(seen)).await });
-        (base_url, asked)
-    }
-
     fn moderator(url: &str, unreachable: &str) -> Moderator {
-        let variables = [
-            ("QIMATE_WECOM__CORP_ID", "ww1436e0e65a779aee"),
-            ("QIMATE_WECOM__AGENT_ID", "1"),
-            ("QIMATE_WECOM__SECRET", "s"),
-            ("QIMATE_WECOM__CALLBACK_TOKEN", "t"),
-            ("QIMATE_WECOM__ENCODING_AES_KEY", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"),
+        let config = config(&[
             ("QIMATE_LLM__API_KEY", "sk-of-the-model"),
             ("QIMATE_SAFETY__MODERATION_URL", url),
             ("QIMATE_SAFETY__MODERATION_KEY", "sk-of-moderation"),
             ("QIMATE_SAFETY__MODERATION_UNREACHABLE", unreachable),
-        ];
-        let config = Config::load(None, &Environment::from_pairs(variables)).expect("configuration").config;
+        ]);
         let http = net::http_client(None, Duration::from_secs(5)).expect("a client");
         Moderator::new(http, &config.safety, &config.llm, Clock::System).expect("an address is set")
     }
@@ -180,6 +148,7 @@ mod tests {
             assert_eq!(judge(&moderator(&url, "refuse"), "在吗").await, Ok(expected));
             let (path, key, sent) = asked.lock().unwrap().remove(0);
             assert_eq!((path.as_str(), key.as_str()), ("/v1/moderations", "Bearer sk-of-moderation"));
+            let sent: Value = serde_json::from_slice(&sent).expect("JSON");
             assert_eq!(sent["input"], "在吗");
         }
     }

@@ -128,57 +128,22 @@ impl Transcriber {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use axum::{
-        Router,
-        extract::State,
-        http::{HeaderMap, StatusCode, Uri, header},
-    };
-    use tokio::net::TcpListener;
-
     use super::*;
     use crate::{
-        config::{Config, Environment},
+        llm::fake::{config, endpoint},
         net,
     };
 
-    type Asked = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
-
-    async fn upstream(status: u16, body: &'static str) -> (String, Asked) {
-        net::install_crypto();
-        let asked = Asked::default();
-        let seen = Arc::clone(&asked);
-        let answer = move |State(asked): State<Asked>, uri: Uri, headers: HeaderMap, bytes: Bytes| async move {
-            let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok()).unwrap_or_default();
-            asked.lock().unwrap().push((uri.path().to_owned(), key.to_owned(), bytes.to_vec()));
-            (StatusCode::from_u16(status).expect("a status"), body)
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base_url = format!("http://{}/v1", listener.local_addr().expect("bound"));
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(seen)).await });
-        (base_url, asked)
-    }
-
     fn transcriber(more: &[(&str, &str)]) -> Transcriber {
-        let needed = [
-            ("QIMATE_WECOM__CORP_ID", "ww1436e0e65a779aee"),
-            ("QIMATE_WECOM__AGENT_ID", "1"),
-            ("QIMATE_WECOM__SECRET", "s"),
-            ("QIMATE_WECOM__CALLBACK_TOKEN", "t"),
-            ("QIMATE_WECOM__ENCODING_AES_KEY", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"),
-            ("QIMATE_LLM__API_KEY", "sk-of-the-model"),
-            ("QIMATE_VOICE__TRANSCRIPTION_MODEL", "whisper-1"),
-        ];
-        let environment = Environment::from_pairs(needed.iter().chain(more).copied());
-        let config = Config::load(None, &environment).expect("configuration").config;
+        let needed = [("QIMATE_LLM__API_KEY", "sk-of-the-model"), ("QIMATE_VOICE__TRANSCRIPTION_MODEL", "whisper-1")];
+        let config = config(&[&needed, more].concat());
         let http = net::http_client(None, Duration::from_secs(5)).expect("a client");
         Transcriber::new(http, &config.voice, &config.llm, Clock::System).expect("a model is set")
     }
 
     #[tokio::test]
     async fn a_recording_is_sent_as_a_file_and_its_text_comes_back() {
-        let (url, asked) = upstream(200, r#"{"text":" 明天开会吗？\n","usage":{"type":"duration"}}"#).await;
+        let (url, asked) = endpoint(200, r#"{"text":" 明天开会吗？\n","usage":{"type":"duration"}}"#).await;
         let transcriber = transcriber(&[("QIMATE_LLM__BASE_URL", &url), ("QIMATE_VOICE__LANGUAGE", "zh")]);
         let text = transcriber.transcribe(Bytes::from_static(b"RIFFsound")).await.expect("a text");
         assert_eq!(text, "明天开会吗？");
@@ -192,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_models_key_goes_to_the_models_address_only() {
-        let (url, asked) = upstream(200, r#"{"text":""}"#).await;
+        let (url, asked) = endpoint(200, r#"{"text":""}"#).await;
         let text = transcriber(&[("QIMATE_VOICE__TRANSCRIPTION_URL", &url)]).transcribe(Bytes::new()).await;
         assert_eq!(text.expect("a text"), "");
         assert_eq!(asked.lock().unwrap()[0].1, "");
@@ -206,7 +171,7 @@ mod tests {
             (200, "{}", "the upstream does not speak the protocol: a transcript without text"),
             (413, "", "the conversation is too long for the model"),
         ] {
-            let (url, _) = upstream(status, body).await;
+            let (url, _) = endpoint(status, body).await;
             let error = transcriber(&[("QIMATE_LLM__BASE_URL", &url)]).transcribe(Bytes::new()).await;
             assert_eq!(error.expect_err("refused").to_string(), expected);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use qimate::{clock::zone::Zone, config::chat::Language, sandbox::model::ModelReply};
 
-use crate::harness::App;
+use crate::harness::{App, within};
 
 fn answer(text: &str) -> ModelReply {
     ModelReply::Answer(text.to_owned())
@@ -16,6 +16,17 @@ fn answer(text: &str) -> ModelReply {
 /// What the model was told first, in the newest request.
 fn told(app: &App) -> String {
     app.model.requests().pop().unwrap().contents("system").concat()
+}
+
+/// Waits until a number in the database is as wanted.
+async fn until(app: &App, sql: &str, wanted: i64) {
+    let conn = app.database();
+    within(async {
+        while conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() != wanted {
+            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+        }
+    })
+    .await;
 }
 
 /// Asks, and waits until all is said and done.

@@ -1,21 +1,21 @@
 //! Several upstreams: what operators see and are told when one of their keys fails while others answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use qimate::{
     clock::{Clock, ManualClock, Timestamp},
     config::{Config, Environment, Upstream},
-    doctor::{Database, Doctor, SendTest, surroundings::Surroundings},
-    llm::router::Router,
+    doctor::{Database, SendTest},
     model::id::MemberId,
-    net,
     sandbox::model::{DemoModel, ModelReply},
     server::status::status,
-    wecom,
 };
 use serde_json::Value;
 
-use crate::harness::{App, configuration, within};
+use crate::{
+    doctor::doctor_with,
+    harness::{App, configuration, within},
+};
 
 /// Two upstreams, read as the daemon reads them; the first is asked before the second, mostly.
 fn two(first: &DemoModel, second: &DemoModel) -> Vec<Upstream> {
@@ -140,17 +140,7 @@ async fn the_doctor_asks_every_upstream_and_key_and_names_the_one_that_fails() {
         Some("other") => ModelReply::status(404, r#"{"error":{"message":"model 'other' not found"}}"#),
         _ => ModelReply::Answer("好".to_owned()),
     });
-    net::install_crypto();
-    let http = net::http_client(None, Duration::from_secs(5)).unwrap();
-    let doctor = Doctor {
-        wecom: vec![wecom::client::Client::new(http.clone(), &config.apps.first.wecom, Clock::System, Arc::default())],
-        model: Router::new(&config.llm, Clock::System, Arc::default()).unwrap(),
-        http,
-        listen: app.address(),
-        surroundings: Surroundings::default(),
-        config,
-        clock: Clock::System,
-    };
+    let doctor = doctor_with(config, app.address());
     let report = doctor.examine(&Database::Unasked, &SendTest::Never).await;
     let findings: Vec<Value> = serde_json::from_value(serde_json::to_value(&report.findings).unwrap()).unwrap();
     let whose = |id: &str| -> Vec<_> {

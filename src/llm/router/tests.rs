@@ -14,8 +14,10 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::{
     clock::ManualClock,
-    config::{Config, Environment},
-    llm::client::{ChatRequest, Message},
+    llm::{
+        client::{ChatRequest, Message},
+        fake,
+    },
     safety::guard::Guard,
 };
 
@@ -80,19 +82,9 @@ impl Company {
         for (index, place) in places.iter().enumerate() {
             upstreams = upstreams.replace(&format!("{{{index}}}"), &place.base_url);
         }
-        let variables = [
-            ("QIMATE_WECOM__CORP_ID", "ww1436e0e65a779aee"),
-            ("QIMATE_WECOM__AGENT_ID", "1"),
-            ("QIMATE_WECOM__SECRET", "s"),
-            ("QIMATE_WECOM__CALLBACK_TOKEN", "t"),
-            ("QIMATE_WECOM__ENCODING_AES_KEY", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"),
-            ("QIMATE_LLM__MODEL", "m"),
-            ("QIMATE_LLM__UPSTREAMS", &upstreams),
-        ];
-        let loaded =
-            Config::load(None, &Environment::from_pairs(variables)).unwrap_or_else(|faults| panic!("{faults}"));
+        let config = fake::config(&[("QIMATE_LLM__MODEL", "m"), ("QIMATE_LLM__UPSTREAMS", &upstreams)]);
         let clock = ManualClock::new(Timestamp::from_secs(1_700_000_000));
-        let router = Router::new(&loaded.config.llm, Clock::Manual(clock.clone()), Arc::default()).expect("a router");
+        let router = Router::new(&config.llm, Clock::Manual(clock.clone()), Arc::default()).expect("a router");
         Self { router, clock }
     }
 

@@ -4,7 +4,7 @@ mod daemon;
 mod patient;
 mod strangers;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use qimate::{
     clock::{Clock, ManualClock},
@@ -153,15 +153,20 @@ async fn faults_of_the_machine() {
 
 /// A doctor in this process.
 fn doctor_of(patient: &Patient) -> Doctor {
-    net::install_crypto();
     let config = Config::load(None, &Environment::from_pairs(patient.variables.clone())).unwrap().config;
+    doctor_with(config, patient.daemon)
+}
+
+/// A doctor in this process, of a daemon that is set so and listens there.
+pub fn doctor_with(config: Config, listen: SocketAddr) -> Doctor {
+    net::install_crypto();
     let http = net::http_client(None, Duration::from_secs(5)).unwrap();
     let clock = Clock::System;
     Doctor {
         wecom: vec![wecom::client::Client::new(http.clone(), &config.apps.first.wecom, clock.clone(), Arc::default())],
         model: llm::router::Router::new(&config.llm, clock.clone(), Arc::default()).expect("a router"),
         http,
-        listen: patient.daemon,
+        listen,
         surroundings: Surroundings::default(),
         config,
         clock,
@@ -237,7 +242,7 @@ fn trust(patient: &mut Patient, authority: &Authority) {
     patient.variables.insert("SSL_CERT_FILE".to_owned(), path.display().to_string());
 }
 
-fn address_of(url: &str) -> std::net::SocketAddr {
+fn address_of(url: &str) -> SocketAddr {
     url.trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qimate::config::Config;
 
-use super::{ask, told};
+use super::{ask, told, until};
 use crate::harness::{App, Logs, within};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -13,16 +13,6 @@ fn named(config: &mut Config) {
     config.llm.system_prompt = "你在和{department}的{name}说话。".to_owned();
     // The days of these stories pass within one conversation.
     config.chat.idle = None;
-}
-
-async fn until(app: &App, sql: &str, wanted: i64) {
-    let conn = app.database();
-    within(async {
-        while conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() != wanted {
-            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

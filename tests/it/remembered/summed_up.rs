@@ -11,7 +11,7 @@ use qimate::{
     sandbox::model::{Gate, ModelReply, ModelRequest},
 };
 
-use super::answer;
+use super::{answer, until};
 use crate::harness::{App, Logs, within};
 
 const SUMMARIES: &str = "SELECT COUNT(*) FROM summary";
@@ -59,17 +59,6 @@ async fn ask(app: &App, numbers: std::ops::Range<usize>) {
         app.texts("zhangsan", before + 1).await;
         app.settled().await;
     }
-}
-
-/// Waits until a number in the database is as wanted.
-async fn until(app: &App, sql: &str, wanted: i64) {
-    let conn = app.database();
-    within(async {
-        while conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() != wanted {
-            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -4,25 +4,22 @@
 pub mod server;
 mod slow;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use qimate::{
-    clock::Clock,
     config::{
         Config,
         tools::{McpAddress, McpServer},
     },
-    doctor::{Database, Doctor, SendTest, surroundings::Surroundings},
-    llm::router::Router,
-    net,
+    doctor::{Database, SendTest},
     sandbox::model::{ModelReply, ModelRequest},
     secret::Secret,
-    wecom,
 };
 use serde_json::{Value, json};
 
 use self::server::{FakeMcp, Manner};
 use crate::{
+    doctor::doctor_with,
     harness::{App, configuration, free_port, within},
     pages::Site,
 };
@@ -349,17 +346,7 @@ async fn the_doctor_asks_each_server_and_names_what_it_lacks() {
     config.tools.mcp[3].at = url(format!("http://{}/nowhere?key=secret", crm.address));
     let command = "/nowhere/program".to_owned();
     config.tools.mcp[4].at = McpAddress::Command { command, args: Vec::new(), env: [].into() };
-    net::install_crypto();
-    let http = net::http_client(None, Duration::from_secs(5)).unwrap();
-    let doctor = Doctor {
-        wecom: vec![wecom::client::Client::new(http.clone(), &config.apps.first.wecom, Clock::System, Arc::default())],
-        model: Router::new(&config.llm, Clock::System, Arc::default()).unwrap(),
-        http,
-        listen: app.address(),
-        surroundings: Surroundings::default(),
-        config,
-        clock: Clock::System,
-    };
+    let doctor = doctor_with(config, app.address());
     let report = doctor.examine(&Database::Unasked, &SendTest::Never).await;
     let findings = serde_json::to_value(&report.findings).unwrap();
     let of_tools = findings.as_array().unwrap().iter().filter(|finding| finding["id"] == "tools");
