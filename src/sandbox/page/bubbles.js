@@ -56,7 +56,7 @@ function questions(parent, card) {
   const choice = (type, name, option, checked) => {
     const label = element('label', 'card-option');
     const input = element('input');
-    Object.assign(input, { type, name, value: option.id, checked, disabled: Boolean(card.done) });
+    Object.assign(input, { type, name, value: option.id, checked: checked && !card.done, disabled: Boolean(card.done) });
     input.dataset.testid = 'card-choice';
     label.append(input, option.text);
     parent.append(label);
