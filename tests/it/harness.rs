@@ -145,18 +145,24 @@ impl App {
 
     /// Waits until nothing is left to be handled or sent: no member is owed anything.
     pub async fn settled(&self) {
+        self.none_left(
+            "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
+                  + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting')",
+        )
+        .await;
+    }
+
+    /// Waits until all that was said has left, WeCom's answers to it included: a call that is on its way when the clock
+    /// is moved by more than its limit is given up, and tried again at a time that nobody moves the clock to.
+    pub async fn sent(&self) {
+        self.none_left("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'").await;
+    }
+
+    async fn none_left(&self, sql: &str) {
         let conn = self.database();
-        let open = || -> i64 {
-            conn.query_row(
-                "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
-                      + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting')",
-                [],
-                |row| row.get(0),
-            )
-            .unwrap()
-        };
+        let left = || -> i64 { conn.query_row(sql, [], |row| row.get(0)).unwrap() };
         within(async {
-            while open() > 0 {
+            while left() > 0 {
                 tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
             }
         })

@@ -195,6 +195,7 @@ async fn a_slow_link_and_a_slow_model_are_announced_once_between_them() {
     assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"]);
     page.notify_one();
     within(app.model.wait_load(|load| load.in_flight == 1)).await;
+    app.sent().await;
     app.clock.advance(Duration::from_secs(20));
     gate.open();
     assert_eq!(app.texts("zhangsan", 2).await[1], "久等了。");

@@ -132,6 +132,7 @@ async fn a_tool_that_is_down_or_slow_is_said_and_answered_without() {
         app.say("zhangsan", "张三登记了吗？").await;
         within(crm.wait_calls(number + 1)).await;
         if let Manner::Hangs = manner {
+            app.sent().await;
             app.advance_to_sleeper(29.0..=30.0).await;
         }
         let texts = app.texts("zhangsan", 3 * (number + 1)).await;

@@ -19,9 +19,11 @@ async fn a_slow_tool_that_nobody_is_shown_and_a_slow_model_are_announced_once_be
     within(crm.wait_calls(1)).await;
     app.advance_to_sleeper(19.0..=20.0).await;
     assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"], "while the tool is still at work");
+    app.sent().await;
     app.advance_to_sleeper(9.0..=11.0).await;
     app.texts("zhangsan", 2).await;
     within(app.model.wait_load(|load| load.taken == 2)).await;
+    app.sent().await;
     app.clock.advance(Duration::from_secs(30));
     gate.open();
     let down = "⚠️ crm 查客户 暂时用不了，下面的回答没有用到它。";
