@@ -206,8 +206,8 @@ impl Answerer {
     }
 
     /// Whether the member's plan has this.
-    pub(super) fn permit(&self, claim: &Inbound, right: Right) -> Result<(), Refusal> {
-        self.meter.permit(payer(claim), right)
+    pub(super) async fn permit(&self, claim: &Inbound, right: Right) -> Result<(), Refusal> {
+        self.meter.permit(payer(claim), right).await
     }
 
     /// Whether texts can be spoken.

@@ -93,7 +93,7 @@ impl Hearing {
         claim: &Inbound,
         media_id: &str,
     ) -> Result<(String, Charge), Unheard> {
-        answerer.permit(claim, Right::Voice).map_err(Unheard::Quota)?;
+        answerer.permit(claim, Right::Voice).await.map_err(Unheard::Quota)?;
         // It is never closed.
         let _seat = self.seats.acquire().await.map_err(|_| Unheard::Broken)?;
         let amr = self.fetch(media_id).await?;

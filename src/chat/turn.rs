@@ -157,7 +157,7 @@ impl Turns {
             EventKind::Location { .. } | EventKind::Link { .. } => self.turn(claim).await,
             EventKind::Image { .. } if self.seeing.is_some() => {
                 let preferences = self.offered(claim).await;
-                match self.answerer.permit(claim, Right::Pictures) {
+                match self.answerer.permit(claim, Right::Pictures).await {
                     Err(refusal) => self.finish(claim, Ending::Says(self.not_allowed(&refusal, &preferences))).await,
                     Ok(()) if self.answerer.sees(&preferences) => self.turn(claim).await,
                     Ok(()) => self.say(claim, Text::Blind).await,

@@ -185,6 +185,9 @@ pub(crate) struct WhomFlags {
     /// All members together.
     #[arg(long, group = "whom")]
     company: bool,
+    /// All members of a department together, those below it included; its number in WeCom.
+    #[arg(long, group = "whom", value_name = "NUMBER")]
+    department: Option<u64>,
     /// One member.
     #[arg(long, group = "whom", value_name = "USERID", value_parser = super::member)]
     member: Option<MemberId>,
@@ -195,11 +198,13 @@ pub(crate) struct WhomFlags {
 
 impl WhomFlags {
     fn whom(self) -> Whom {
-        match self.member {
-            Some(member) => Whom::Member(member),
-            None if self.key.is_some() => Whom::Key(self.key.unwrap_or_default()),
-            None if self.company => Whom::Company,
-            None => Whom::Everyone,
+        let Self { everyone: _, company, department, member, key } = self;
+        match (member, department, key) {
+            (Some(member), ..) => Whom::Member(member),
+            (_, Some(department), _) => Whom::Department(department),
+            (.., Some(key)) => Whom::Key(key),
+            _ if company => Whom::Company,
+            _ => Whom::Everyone,
         }
     }
 }

@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use tracing::warn;
-
 use super::{Payer, Prices, people::People};
 use crate::{
     clock::{Clock, Timestamp, zone::Zone},
@@ -27,8 +25,6 @@ use crate::{
     store::{self, Store, plans::Rules, used::Use},
 };
 
-/// How long the store is left alone after it failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// What somebody used is forgotten here when they have asked nothing for so long; it is read again.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 /// The part of a limit at whose use the member is told, in hundredths.
@@ -147,10 +143,13 @@ impl Allowances {
     ///
     /// # Errors
     /// [`Refusal::Right`]: that one does not.
-    pub fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
+    pub async fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
         let rules = self.rules();
+        if rules.is_empty() {
+            return Ok(());
+        }
         let lacks = |subject: &Subject| rules.plan_of(subject).is_some_and(|plan| plan.without.contains(&right));
-        match subjects_of(payer).into_iter().find(lacks) {
+        match self.subjects_of(payer).await.into_iter().find(lacks) {
             Some(subject) => Err(Refusal::Right { subject, right }),
             None => Ok(()),
         }
@@ -161,9 +160,9 @@ impl Allowances {
     /// # Errors
     /// [`Refusal`]: it must not be made.
     pub async fn reserve_media(self: &Arc<Self>, payer: Payer<'_>, right: Right, ask: Ask) -> Result<Held, Refusal> {
-        self.permit(payer, right)?;
+        self.permit(payer, right).await?;
         let rules = self.rules();
-        let subjects = subjects_of(payer);
+        let subjects = self.subjects_of(payer).await;
         let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
         self.reserve_under(&subjects, &plans, &rules, None, ask).await
     }
@@ -180,7 +179,7 @@ impl Allowances {
         prices: &Prices,
     ) -> Result<Held, Refusal> {
         let rules = self.rules();
-        let subjects = subjects_of(payer);
+        let subjects = self.subjects_of(payer).await;
         let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
         let priced = |alias: &Arc<str>| Ask { price: prices.get(alias).copied().unwrap_or_default(), ..ask };
         let is_reached = match self.reserve_under(&subjects, &plans, &rules, Some(alias), priced(alias)).await {
@@ -275,20 +274,19 @@ impl Allowances {
         }
     }
 
-    /// Asks until the store answers: a call must not slip through because a disk was full.
+    /// The levels that a member's call counts for: the company, each department that they are in, with those above it,
+    /// and they themselves.
+    async fn subjects_of(&self, payer: Payer<'_>) -> Vec<Subject> {
+        let departments = self.people.departments_of(payer.corp, payer.member).await;
+        let mut subjects = Vec::with_capacity(departments.len() + 2);
+        subjects.push(Subject::company(payer.corp));
+        subjects.extend(departments.iter().map(|id| Subject::department(payer.corp, *id)));
+        subjects.push(Subject::member(payer.corp, payer.member));
+        subjects
+    }
+
     async fn used_since(&self, subject: &Subject, from: Timestamp) -> Vec<(Timestamp, Amounts)> {
-        let mut told = false;
-        loop {
-            match self.store.used_since(subject, from).await {
-                Ok(history) => return history,
-                Err(error) if !told => {
-                    warn!(%error, "cannot read what was used; trying again every second");
-                    told = true;
-                }
-                Err(_) => {}
-            }
-            self.clock.sleep(AFTER_FAILURE).await;
-        }
+        self.people.until_read("what was used", || self.store.used_since(subject, from)).await
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -333,9 +331,4 @@ impl Drop for Held {
             self.allowances.book().release(hold);
         }
     }
-}
-
-/// The levels that a member's call counts for.
-fn subjects_of(payer: Payer<'_>) -> Vec<Subject> {
-    vec![Subject::company(payer.corp), Subject::member(payer.corp, payer.member)]
 }

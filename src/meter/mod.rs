@@ -261,8 +261,8 @@ impl Meter {
     ///
     /// # Errors
     /// [`Refusal::Right`]: it does not.
-    pub fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
-        self.allowances.permit(payer, right)
+    pub async fn permit(&self, payer: Payer<'_>, right: Right) -> Result<(), Refusal> {
+        self.allowances.permit(payer, right).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use moka::future::Cache;
 use tracing::warn;
 
 use super::Payer;
@@ -21,6 +22,9 @@ use crate::{
 /// How long the store is left alone after it failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Members whose departments are remembered.
+const KNOWN: u64 = 10_000;
+
 /// Shared by all applications.
 #[derive(Debug)]
 pub struct People {
@@ -28,6 +32,8 @@ pub struct People {
     clock: Clock,
     zone: Zone,
     state: Mutex<State>,
+    /// The departments of members who asked lately, by corp and userid.
+    departments: Cache<(String, String), Arc<[u64]>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +49,7 @@ struct State {
 impl People {
     /// Reads from `store`; hours are those of `zone`.
     pub(super) fn new(store: Store, clock: Clock, zone: Zone) -> Self {
-        Self { store, clock, zone, state: Mutex::default() }
+        Self { store, clock, zone, state: Mutex::default(), departments: Cache::new(KNOWN) }
     }
 
     /// Somebody's standing was changed, or may have been.
@@ -51,6 +57,7 @@ impl People {
         let mut state = self.lock();
         (state.known, state.epoch) = (None, None);
         state.changes += 1;
+        self.departments.invalidate_all();
     }
 
     /// What somebody may do beyond asking, as of a claim's epoch.
@@ -76,8 +83,19 @@ impl People {
     }
 
     /// The departments of somebody with those above them.
-    pub async fn departments_of(&self, corp: &CorpId, member: &MemberId) -> Vec<u64> {
-        self.until_read("the departments", || self.store.departments_of(corp, member)).await
+    pub async fn departments_of(&self, corp: &CorpId, member: &MemberId) -> Arc<[u64]> {
+        let key = (corp.as_str().to_owned(), member.key());
+        if let Some(known) = self.departments.get(&key).await {
+            return known;
+        }
+        let changes = self.lock().changes;
+        let read = self.until_read("the departments", || self.store.departments_of(corp, member)).await;
+        let departments: Arc<[u64]> = read.into();
+        // Changed while it was read: what was read may be of before.
+        if self.lock().changes == changes {
+            self.departments.insert(key, Arc::clone(&departments)).await;
+        }
+        departments
     }
 
     /// Decides at the door: the hours count for a question, not for what goes on with its answer.
@@ -110,7 +128,11 @@ impl People {
     }
 
     /// Asks until the store answers: nobody must slip through because a disk was full.
-    async fn until_read<T, F: Future<Output = Result<T, Error>>>(&self, what: &str, read: impl Fn() -> F) -> T {
+    pub(super) async fn until_read<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        what: &str,
+        read: impl Fn() -> F,
+    ) -> T {
         let mut told = false;
         loop {
             match read().await {

@@ -104,6 +104,28 @@ async fn what_was_used_outlives_the_process_and_what_was_held_does_not() {
     assert_eq!(app.count("SELECT requests FROM used WHERE subject LIKE 'member/%' AND quarter = -1"), 2);
 }
 
+#[tokio::test]
+async fn a_department_shares_what_it_has_with_those_below_it() {
+    let sales = Holder::One(Subject::department(&corp(), 7));
+    let mut app = app_with(&[(sales, plan(&["requests=2/day"]))], |_| {}).await;
+    app.stop().await;
+    let corp = corp();
+    let rows = format!(
+        "INSERT INTO department (corp, id, parent, changed_at) VALUES ('{corp}', 7, 1, 0), ('{corp}', 8, 7, 0);
+         INSERT INTO member_of (corp, member, department) VALUES ('{corp}', 'li', 7), ('{corp}', 'wang', 8);",
+        corp = corp.as_str()
+    );
+    app.database().execute_batch(&rows).unwrap();
+    app.launch().await;
+    assert_eq!(ask(&app, "li", "一").await, "好");
+    assert_eq!(ask(&app, "wang", "一").await, "好");
+    for member in ["li", "wang"] {
+        let said = ask(&app, member, "二").await;
+        assert!(said.starts_with("您的部门今天的额度不够了：已用 2，上限 2 个问题。"), "{said}");
+    }
+    assert_eq!(ask(&app, "zhao", "一").await, "好", "who is in no department");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_at_once_on_a_limit_of_ten_let_exactly_ten_through() {
     let company = Holder::One(Subject::company(&corp()));

@@ -6,7 +6,7 @@ use super::{Answerer, Asked, Outcome, slow::SlowNotice};
 use crate::{
     chat::{
         files::Look,
-        tooling::{Listener, Tooling, Work},
+        tooling::{Listener, Work},
     },
     llm::{error::Error, tools::Calls},
     model::{preferences::Preferences, quota::plan::Right},
@@ -24,8 +24,10 @@ impl Answerer {
         turn: &TurnRecord,
         slow: &mut SlowNotice<'_>,
     ) -> Result<Option<Box<Work>>, Stop> {
-        let may_call = |tooling: &&Tooling| tooling.concerns(claim) && self.permit(claim, Right::Tools).is_ok();
-        let Some(tooling) = self.tooling.as_ref().filter(may_call) else { return Ok(None) };
+        let Some(tooling) = self.tooling.as_ref().filter(|tooling| tooling.concerns(claim)) else { return Ok(None) };
+        if self.permit(claim, Right::Tools).await.is_err() {
+            return Ok(None);
+        }
         let opened = pin!(tooling.open(claim, turn, preferences.model.as_deref()));
         tokio::select! {
             biased;

@@ -78,7 +78,7 @@ impl Turns {
         }
         let running = self.stops.begin(&claim.lane, claim.seq);
         let replaces = instead.is_some();
-        let senses = self.senses(claim, &preferences);
+        let senses = self.senses(claim, &preferences).await;
         let bench = Bench { claim, preferences: &preferences, running: &running, senses };
         let asked = Asked { claim, conversation: &conversation, preferences: &preferences, running: &running };
         let held = self.stops.hold(&claim.lane);
@@ -255,9 +255,9 @@ impl Turns {
         self.lately.turn_ended(outcome.result(), claim.received_at);
     }
 
-    fn senses(&self, claim: &Inbound, preferences: &Preferences) -> Senses {
-        let may_see = self.answerer.permit(claim, Right::Pictures).is_ok();
-        let sees = may_see && self.seeing.is_some() && self.answerer.sees(preferences);
+    async fn senses(&self, claim: &Inbound, preferences: &Preferences) -> Senses {
+        let mut sees = self.seeing.is_some() && self.answerer.sees(preferences);
+        sees = sees && self.answerer.permit(claim, Right::Pictures).await.is_ok();
         Senses { hears: self.hearing.is_some(), sees }
     }
 }

@@ -113,8 +113,10 @@ impl Turns {
         running: &Running,
     ) -> Charge {
         let Some(speaking) = self.speaking.as_ref().filter(|_| self.answerer.speaks()) else { return charge };
-        let may_speak = self.answerer.permit(claim, Right::Speech).is_ok();
-        if !may_speak || !preferences.voice_answers.unwrap_or(speaking.answers) {
+        if !preferences.voice_answers.unwrap_or(speaking.answers) {
+            return charge;
+        }
+        if self.answerer.permit(claim, Right::Speech).await.is_err() {
             return charge;
         }
         let language = preferences.language(self.settings.language);

@@ -30,6 +30,8 @@ pub enum Whom {
     Everyone,
     /// All members of the enterprise together.
     Company,
+    /// All members of a department together, those below it included.
+    Department(u64),
     /// One member.
     Member(MemberId),
     /// One API key, by its public id.
@@ -254,6 +256,7 @@ async fn holders(config: &Config, store: &Store, whom: &Whom) -> anyhow::Result<
             vec![Holder::One(Subject::key(&key.corp, &key.id))]
         }
         Whom::Company => corps.map(|corp| Holder::One(Subject::company(&corp))).collect(),
+        Whom::Department(id) => corps.map(|corp| Holder::One(Subject::department(&corp, *id))).collect(),
         Whom::Member(member) => corps.map(|corp| Holder::One(Subject::member(&corp, member))).collect(),
     })
 }
@@ -305,6 +308,10 @@ fn shown_holder(config: &Config, key: &str) -> String {
         Some(("key", rest)) => {
             let id = rest.split_once('/').map_or(rest, |(_, id)| id);
             tell(config, || format!("密钥 {id}"), || format!("key {id}"))
+        }
+        Some(("department", rest)) => {
+            let id = rest.split_once('/').map_or(rest, |(_, id)| id);
+            tell(config, || format!("部门 {id} 合计"), || format!("department {id} together"))
         }
         Some((_, rest)) => rest.split_once('/').map_or(rest, |(_, member)| member).to_owned(),
     }
