@@ -310,7 +310,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
     let config = loaded.config.clone();
     match command {
-        Command::Serve => serve(config).await,
+        Command::Serve => Box::pin(serve(config)).await,
         // Handled before.
         Command::Init(_) | Command::Demo { .. } | Command::Doctor { .. } | Command::ImportCow { .. } => Ok(()),
         Command::CheckConfig => {

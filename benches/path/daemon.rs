@@ -40,6 +40,7 @@ impl Daemon {
             .env("QIMATE_SERVER__LISTEN", address.to_string())
             .env("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0")
             .env("QIMATE_SERVER__CHECK_AT_START", "false")
+            .env("QIMATE_TEAM__SYNC_HOURS", "0")
             .env("QIMATE_WECOM__API_BASE", wecom)
             .env("QIMATE_LLM__BASE_URL", model)
             .env("QIMATE_LLM__MODEL", "bench")

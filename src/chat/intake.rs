@@ -8,6 +8,7 @@ use super::{commands, joining::Piece, notices::Backlog, stops::Stops};
 use crate::{
     clock::Clock,
     config,
+    meter::allowances::Allowances,
     model::{
         command::{Asked, Command},
         event::{Event, EventKind},
@@ -15,6 +16,7 @@ use crate::{
     store::{
         self, Store,
         inbox::{Accepted, Disposition},
+        people::directory::concerns_people,
     },
 };
 
@@ -27,6 +29,7 @@ pub struct Intake {
     backlogs: mpsc::Sender<Backlog>,
     welcomes: bool,
     backlog_notice: u32,
+    allowances: Arc<Allowances>,
 }
 
 impl Intake {
@@ -37,9 +40,10 @@ impl Intake {
         stops: Stops,
         backlogs: mpsc::Sender<Backlog>,
         settings: &config::Chat,
+        allowances: Arc<Allowances>,
     ) -> Self {
         let (welcomes, backlog_notice) = (settings.welcome.is_some(), settings.backlog_notice);
-        Self { store, clock, stops, backlogs, welcomes, backlog_notice }
+        Self { store, clock, stops, backlogs, welcomes, backlog_notice, allowances }
     }
 
     /// Saves an event. When this returns, it is on the disk, and a worker knows of it.
@@ -53,9 +57,13 @@ impl Intake {
         let (stops, backlogs) = (self.stops.clone(), self.backlogs.clone());
         let lane = event.lane();
         let about = Arc::clone(&event);
+        let people = concerns_people(&event.kind).then(|| Arc::clone(&self.allowances));
         // Runs even if the caller hangs up: a message that is saved is handled, and a stop that is saved stops.
         let accepted = move |accepted: &Accepted| {
             let Accepted::Fresh { seq, backlog } = *accepted else { return };
+            if let Some(allowances) = people {
+                allowances.people().changed();
+            }
             if disposition == Disposition::HandleAndStop {
                 stops.request(&lane, seq);
             }
@@ -89,9 +97,11 @@ impl Intake {
             EventKind::CardClick { task_id, .. } if commands::is_ours(task_id) => Disposition::Handle,
             EventKind::CardClick { .. } => Disposition::Keep,
             EventKind::EnterAgent | EventKind::Subscribe if self.welcomes => Disposition::Handle,
-            EventKind::EnterAgent | EventKind::Subscribe | EventKind::Unsubscribe | EventKind::Unknown { .. } => {
-                Disposition::Keep
-            }
+            EventKind::EnterAgent
+            | EventKind::Subscribe
+            | EventKind::Unsubscribe
+            | EventKind::ContactChange(_)
+            | EventKind::Unknown { .. } => Disposition::Keep,
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod intake;
 pub mod lately;
 
+pub mod directory;
 pub mod dispatch;
 
 pub mod album;

@@ -1,5 +1,7 @@
 //! `[team]`: what plans, quotas and usage have in common. The plans themselves are in the database (`qimate plan`).
 
+use std::time::Duration;
+
 use super::{
     fault::Wrong,
     reader::{Reader, Reported},
@@ -12,13 +14,17 @@ pub struct Team {
     pub currency: String,
     /// Whom a member may ask for more; `None`: the administrator.
     pub contact: Option<String>,
+    /// How often the address book is read; `None`: never, not at start either.
+    pub sync: Option<Duration>,
 }
 
 impl Team {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         let currency = reader.text("team.currency", |text| short(text, 8));
         let contact = reader.optional_text("team.contact", |text| short(text, 64));
-        Ok(Self { currency: currency?, contact: contact? })
+        let sync = reader.whole_or_none("team.sync_hours", 1..=720_u64);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        Ok(Self { currency: currency?, contact: contact?, sync: sync?.map(hours) })
     }
 }
 

@@ -81,6 +81,12 @@ pub(crate) enum Member {
         #[arg(long)]
         json: bool,
     },
+    /// Read the visible range, names and departments from WeCom now.
+    Sync {
+        /// The outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write everybody to a CSV file for a spreadsheet.
     ExportCsv {
         /// The file to write; the standard output without one.
@@ -157,6 +163,7 @@ impl Member {
                 let wanted = Wanted { blocked: Some(None), ..Wanted::default() };
                 people::set(config, &userid, &wanted, json).await
             }
+            Self::Sync { json } => people::sync(config, json).await,
             Self::ExportCsv { out } => people::export_csv(config, out.as_deref()).await,
             Self::ImportCsv { file, dry_run, json } => people::import_csv(config, &file, dry_run, json).await,
             Self::Export { userid, out } => member::export(config, &userid, out.as_deref()),

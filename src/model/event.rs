@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    directory::ContactChange,
     id::{AgentId, CorpId, Lane, MemberId},
     preferences::Client,
 };
@@ -113,6 +114,8 @@ pub enum EventKind {
     Subscribe,
     /// Left the application's visible range.
     Unsubscribe,
+    /// Nothing: somebody changed the address book.
+    ContactChange(ContactChange),
     /// Chose a menu entry.
     Click {
         /// The key of the menu entry.
@@ -163,6 +166,7 @@ impl EventKind {
             Self::EnterAgent => "enter_agent",
             Self::Subscribe => "subscribe",
             Self::Unsubscribe => "unsubscribe",
+            Self::ContactChange(_) => "change_contact",
             Self::Click { .. } => "click",
             Self::CardClick { .. } => "card_click",
             Self::Unknown { .. } => "unknown",

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod conversation;
 pub mod csv;
+pub mod directory;
 pub mod event;
 pub mod fact;
 pub mod file_name;

@@ -124,6 +124,7 @@ impl Stage {
         set("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0");
         // The page shows what a message causes, and nothing else.
         set("QIMATE_SERVER__CHECK_AT_START", "false");
+        set("QIMATE_TEAM__SYNC_HOURS", "0");
         set("QIMATE_SERVER__CALLBACK_PATH", CALLBACK_PATH);
         set("QIMATE_WECOM__CORP_ID", corp_id.as_str());
         set("QIMATE_WECOM__AGENT_ID", &agent_id.to_string());

@@ -89,7 +89,14 @@ impl App {
         let (app, settings) = (&config.apps.first, &config.apps.first.wecom);
         let sightings = Arc::new(Sightings::of(app.name.as_deref()));
         let (backlogs, told) = mpsc::channel(BACKLOG_NOTICES);
-        let intake = Intake::new(store.clone(), clock.clone(), stops.clone(), backlogs, &config.chat);
+        let intake = Intake::new(
+            store.clone(),
+            clock.clone(),
+            stops.clone(),
+            backlogs,
+            &config.chat,
+            Arc::clone(&shared.allowances),
+        );
         let callback = Callback::new(
             settings.corp_id.clone(),
             settings.agent_id,

@@ -110,6 +110,7 @@ impl Server {
             webhook,
             standing,
             allowances,
+            directory,
         } = self;
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
@@ -122,6 +123,7 @@ impl Server {
             parts.spawn(listen::serve(listener, router, None, stop.soft.clone()));
         }
         parts.spawn(servers.run(stop.soft.clone()));
+        parts.spawn(directory.run(stop.soft.clone()));
         parts.spawn(watch.run(stop.soft.clone()));
         let announcer = Announcer::new(store.clone(), clock.clone(), config.chat.language);
         parts.spawn(announcer.run(stop.soft.clone()));

@@ -29,7 +29,12 @@ use crate::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
     },
-    chat::{lately::Lately, models::Models, stops::Stops},
+    chat::{
+        directory::{Directory, Range},
+        lately::Lately,
+        models::Models,
+        stops::Stops,
+    },
     clock::Clock,
     config::{self, Config, chat::Language},
     doctor::{Database, standing::Standing},
@@ -66,6 +71,7 @@ pub struct Server {
     webhook: Option<Webhook>,
     standing: Arc<Standing>,
     allowances: Arc<Allowances>,
+    directory: Directory,
 }
 
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
@@ -105,13 +111,15 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         fetcher: fetcher(&config, &clock)?,
         servers: Arc::clone(&servers),
     };
-    let (mut wecom, mut apps) = (Vec::new(), Vec::new());
+    let (mut wecom, mut apps, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
     for app in config.apps.iter() {
         let client = doctor::client(app, &clock, &Arc::new(metrics.of_app(app.name.as_ref())))?;
         apps.push(App::wire(&config.of(app), &client, &shared)?);
+        ranges.push(Range { app: app.key(), corp: app.wecom.corp_id.clone(), wecom: client.clone() });
         wecom.push(client);
     }
 
+    let directory = Directory::new(store.clone(), clock.clone(), ranges, config.team.sync, Arc::clone(&allowances));
     let doctor = doctor::attach(config.clone(), clock.clone(), wecom, model.clone(), listener.local_addr()?)?;
     let standing = Arc::new(Standing::new(doctor, Database::Open(store.clone())));
     let readiness = Arc::new(Readiness::new(store.clone(), clock.clone()));
@@ -163,6 +171,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         webhook,
         standing,
         allowances,
+        directory,
     })
 }
 

@@ -191,7 +191,8 @@ fn whom() -> String {
              AND NOT EXISTS (SELECT 1 FROM blocked_member b
                              WHERE b.corp = {CORP_OF_LANE} AND b.member = {MEMBER_OF_LANE})
              AND NOT EXISTS (SELECT 1 FROM visible v
-                             WHERE v.app = {APP_OF_LANE} AND v.member = {MEMBER_OF_LANE} AND v.is_in = 0)"
+                             WHERE v.app IN ({APP_OF_LANE}, {CORP_OF_LANE})
+                               AND v.member = {MEMBER_OF_LANE} AND v.is_in = 0)"
     )
 }
 

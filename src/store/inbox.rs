@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     model::{
-        event::Event,
+        event::{Event, EventKind},
         id::{AppKey, Lane},
         reply::ReplyPart,
     },
@@ -141,6 +141,7 @@ impl Store {
         // Its member may have been erased since it came the first time.
         let erased = tombstone(event.dedup.as_str());
         let signals = Arc::clone(&self.signals);
+        let wrote = !matches!(event.kind, EventKind::Subscribe | EventKind::EnterAgent);
         let work = move |conn: &Connection| {
             let state = if disposition == Disposition::Keep { "done" } else { "open" };
             let stops = disposition == Disposition::HandleAndStop;
@@ -156,10 +157,13 @@ impl Store {
                 return Ok(Accepted::Duplicate);
             }
             let seq = conn.last_insert_rowid();
+            people::directory::heard(conn, &event, now)?;
             if disposition == Disposition::Keep {
                 return Ok(Accepted::Fresh { seq, backlog: None });
             }
-            people::wrote(conn, &event, now)?;
+            if wrote {
+                people::wrote(conn, &event, now)?;
+            }
             let tell_at = if backlog == 0 { i64::MAX } else { i64::from(backlog) };
             // A lane keeps its place in the queue, and does not wait for a clock that was set back.
             let (depth, told): (u32, i64) = conn

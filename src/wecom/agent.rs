@@ -23,6 +23,8 @@ pub struct Agent {
     pub visible: Visible,
     /// The members who are named one by one, in lower case.
     pub members: Vec<String>,
+    /// The departments, by WeCom's numbers.
+    pub departments: Vec<u64>,
 }
 
 /// How wide the visible range is.
@@ -129,6 +131,7 @@ impl Client {
                 .iter()
                 .filter_map(|user| Some(user["userid"].as_str()?.to_lowercase()))
                 .collect(),
+            departments: answer.allow_partys.partyid.iter().filter_map(Value::as_u64).collect(),
             visible: Visible {
                 members: answer.allow_userinfos.user.len(),
                 departments: answer.allow_partys.partyid.len(),

@@ -1,4 +1,4 @@
-//! Who a member is: `user/get` (page 90196) and the name of their department.
+//! Who a member is, and whether the application sees them: `user/get` (page 90196) and the name of their department.
 //!
 //! WeCom says only what the application may see: members outside its visible range are refused with 60011, and to
 //! applications made since 2022 it may leave names out.
@@ -9,6 +9,7 @@ use super::{
     answer::{Outcome, Refusal, Trouble, ask},
     client::Client,
     errcode::Class,
+    meaning::Meaning,
     token::TokenError,
 };
 use crate::model::{id::MemberId, profile::Profile};
@@ -37,16 +38,18 @@ struct Member {
     department: Vec<u64>,
 }
 
+/// What `department/get` says.
 #[derive(Deserialize)]
-struct Departments {
+pub(super) struct Departments {
     #[serde(default)]
-    department: Department,
+    pub(super) department: Department,
 }
 
+/// A department of it.
 #[derive(Default, Deserialize)]
-struct Department {
+pub(super) struct Department {
     #[serde(default)]
-    name: String,
+    pub(super) name: String,
 }
 
 impl Client {
@@ -56,12 +59,12 @@ impl Client {
     /// # Errors
     /// [`ContactError`].
     pub async fn profile(&self, member: &MemberId) -> Result<Profile, ContactError> {
-        let found: Member = self.look_up("user/get", [("userid", member.as_str())]).await?;
+        let found: Member = self.look_up("user/get", &[("userid", member.as_str())]).await?;
         let main = Some(found.main_department).filter(|id| *id > 0).or(found.department.first().copied());
         let mut profile = Profile::new(&found.name, "");
         if let Some(id) = main {
             let id = id.to_string();
-            match self.look_up::<Departments>("department/get", [("id", id.as_str())]).await {
+            match self.look_up::<Departments>("department/get", &[("id", id.as_str())]).await {
                 Ok(found) => profile.department = Profile::new("", &found.department.name).department,
                 Err(ContactError::Refused(_)) => {}
                 Err(error) => return Err(error),
@@ -70,7 +73,20 @@ impl Client {
         Ok(profile)
     }
 
-    async fn look_up<T: DeserializeOwned>(&self, api: &str, of: [(&str, &str); 1]) -> Result<T, ContactError> {
+    /// Whether `member` is there and in the application's visible range: it may ask about those and about nobody else.
+    ///
+    /// # Errors
+    /// [`ContactError`]: WeCom did not say.
+    pub async fn sees(&self, member: &MemberId) -> Result<bool, ContactError> {
+        match self.look_up::<serde_json::Value>("user/get", &[("userid", member.as_str())]).await {
+            Ok(_) => Ok(true),
+            Err(ContactError::Refused(refusal)) if refusal.errcode.meaning() == Meaning::NoRecipient => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks `api` about the address book; with a fresh access token where that is needed.
+    pub(super) async fn look_up<T: DeserializeOwned>(&self, api: &str, of: &[(&str, &str)]) -> Result<T, ContactError> {
         /// The part that every answer has, and the rest.
         #[derive(Deserialize)]
         struct Answer {
@@ -83,8 +99,8 @@ impl Client {
         let mut fresh = false;
         loop {
             let access_token = self.tokens.get().await?;
-            let query = [("access_token", access_token.expose()), of[0]];
-            let answer: Answer = ask(&self.clock, self.timeout, self.http.get(&url).query(&query)).await?;
+            let request = self.http.get(&url).query(&[("access_token", access_token.expose())]).query(of);
+            let answer: Answer = ask(&self.clock, self.timeout, request).await?;
             if answer.outcome.class() == Class::TokenStale && !fresh {
                 self.tokens.invalidate(&access_token);
                 fresh = true;

@@ -9,6 +9,7 @@ use sha1::{Digest, Sha1};
 
 use super::{
     callback::{Payload, Rejection, utf8},
+    change,
     xml::Fields,
 };
 use crate::{
@@ -124,6 +125,7 @@ fn event(fields: &Fields) -> Option<EventKind> {
         "enter_agent" => EventKind::EnterAgent,
         "subscribe" => EventKind::Subscribe,
         "unsubscribe" => EventKind::Unsubscribe,
+        "change_contact" => EventKind::ContactChange(change::read(fields)?),
         "click" => EventKind::Click { key: text("EventKey") },
         "template_card_event" => EventKind::CardClick {
             key: text("EventKey"),

@@ -80,7 +80,7 @@ impl Company {
         command.env_clear().env("QIMATE_SERVER__LISTEN", format!("127.0.0.1:{}", self.port));
         command.env("QIMATE_SERVER__OPERATIONS_LISTEN", "127.0.0.1:0");
         // Its question would be among those that a story counts.
-        command.env("QIMATE_SERVER__CHECK_AT_START", "false");
+        command.env("QIMATE_SERVER__CHECK_AT_START", "false").env("QIMATE_TEAM__SYNC_HOURS", "0");
         command.env("QIMATE_WECOM__API_BASE", self.wecom.api_base());
         self.start_by(command).await;
     }

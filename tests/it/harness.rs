@@ -216,6 +216,7 @@ pub fn variables(wecom: &Emulator, model: &DemoModel, dir: &Path, more: &[(&str,
         // What is asked at start would be among what a test counts.
         ("QIMATE_SERVER__CHECK_AT_START", "false".to_owned()),
         ("QIMATE_MENU__ENABLED", "false".to_owned()),
+        ("QIMATE_TEAM__SYNC_HOURS", "0".to_owned()),
         ("QIMATE_WECOM__CORP_ID", app.corp_id.to_string()),
         ("QIMATE_WECOM__AGENT_ID", app.agent_id.to_string()),
         ("QIMATE_WECOM__SECRET", app.secret.expose().clone()),

@@ -366,7 +366,7 @@ async fn a_chatgpt_on_wechat_deployment_moves_over_by_its_environment() {
         .env_clear()
         .envs(legacy.iter().map(|(name, value)| (*name, value.as_str())))
         .current_dir(company.dir.path());
-    command.env("QIMATE_SERVER__CHECK_AT_START", "false");
+    command.env("QIMATE_SERVER__CHECK_AT_START", "false").env("QIMATE_TEAM__SYNC_HOURS", "0");
     // What an image for it cannot know: where WeCom is played here.
     command.env("QIMATE_WECOM__API_BASE", format!("{}/cgi-bin/", company.wecom.api_base()));
     company.daemon = Some(command.kill_on_drop(true).stderr(Stdio::null()).spawn().unwrap());

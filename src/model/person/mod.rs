@@ -218,7 +218,7 @@ pub struct Person {
     pub note: String,
     /// WeCom's numbers of the departments that they are directly in.
     pub departments: Vec<u64>,
-    /// Applications, by their AgentId, in whose visible range WeCom said that they are not.
+    /// Applications, by their AgentId, in whose visible range WeCom said that they are not; 0: they left the enterprise.
     pub outside: Vec<u64>,
     /// Their first message; `None`: none yet.
     pub first_at: Option<Timestamp>,

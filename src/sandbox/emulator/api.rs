@@ -159,11 +159,13 @@ async fn agent_get(
     };
     let departments = if visible.is_some() || unseen { vec![] } else { vec![1] };
     let users: Vec<_> = visible.iter().flatten().map(|member| json!({"userid": member})).collect();
+    let range = [json!(users), json!(departments), json!([])];
+    let [users, departments, tags] = cloud.state().contacts.book.as_ref().map_or(range, contacts::Book::range);
     let answer = match checked {
         Ok(()) => json!({
             "errcode": 0, "errmsg": "ok", "agentid": agent, "name": "企伴", "square_logo_url": "",
             "description": "Qimate", "allow_userinfos": {"user": users}, "allow_partys": {"partyid": departments},
-            "allow_tags": {"tagid": []}, "close": disabled, "redirect_domain": "", "report_location_flag": 0,
+            "allow_tags": {"tagid": tags}, "close": disabled, "redirect_domain": "", "report_location_flag": 0,
             "isreportenter": 1, "home_url": "",
         }),
         Err(refusal) => cloud.refused(refusal, caller.ip()),

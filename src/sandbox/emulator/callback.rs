@@ -104,6 +104,16 @@ impl Emulator {
         self.deliver(Entry::new(Kind::Callback, zh, en), &xml).await
     }
 
+    /// A change of the address book (`change_contact`, page 90240), with these fields.
+    pub async fn change_contact(&self, change: &str, fields: &[(&str, &str)]) -> Receipt {
+        let fields: String = fields.iter().map(|(name, value)| format!("<{name}>{}</{name}>", cdata(value))).collect();
+        let event =
+            format!("<Event><![CDATA[change_contact]]></Event><ChangeType>{}</ChangeType>{fields}", cdata(change));
+        let xml = self.inner_xml("sys", self.cloud.clock.now(), "event", &event);
+        let (zh, en) = (format!("通讯录变更：{change}"), format!("the address book changed: {change}"));
+        self.deliver(Entry::new(Kind::Callback, zh, en), &xml).await
+    }
+
     /// Any inner XML at all, correctly encrypted and signed. `member` is only for the journal.
     pub async fn raw(&self, member: &str, inner_xml: &str) -> Receipt {
         let (zh, en) = (format!("{member} 的回调"), format!("callback about {member}"));

@@ -10,7 +10,7 @@ mod api;
 pub mod callback;
 mod card;
 pub mod console;
-mod contacts;
+pub mod contacts;
 mod media;
 mod menu;
 pub mod message;
@@ -260,6 +260,11 @@ impl Emulator {
     pub fn enter_contact(&self, member: &str, name: &str, department: &str) {
         let entry = (name.to_owned(), department.to_owned());
         self.cloud.state().contacts.people.insert(member.to_lowercase(), entry);
+    }
+
+    /// Enters a whole address book, with the visible range of the application.
+    pub fn set_book(&self, book: contacts::Book) {
+        self.cloud.state().contacts.book = Some(book);
     }
 
     /// Refuses to say who somebody is with this errcode, until `None` is set.

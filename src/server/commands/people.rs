@@ -1,6 +1,9 @@
 //! `qimate member` and `qimate department`: who may ask, what, and when. A running daemon feels a change within a second.
 
 mod shown;
+mod sync;
+
+pub use self::sync::sync;
 
 use std::{
     collections::BTreeSet,

@@ -212,8 +212,9 @@ fn read(conn: &Connection, corp: &str, only: Option<&str>) -> Result<Vec<Row>, r
                 (SELECT reason FROM blocked_member b WHERE b.corp = m.corp AND b.member = m.member),
                 (SELECT hours FROM service_hours WHERE subject = 'member/' || m.corp || '/' || m.member),
                 (SELECT group_concat(department, ' ') FROM member_of o WHERE o.corp = m.corp AND o.member = m.member),
-                (SELECT group_concat(substr(app, instr(app, '/') + 1), ' ') FROM visible v
-                 WHERE v.app > m.corp || '/' AND v.app < m.corp || '0' AND v.member = m.member AND v.is_in = 0)
+                (SELECT group_concat(iif(app = m.corp, '0', substr(app, instr(app, '/') + 1)), ' ') FROM visible v
+                 WHERE (v.app = m.corp OR (v.app > m.corp || '/' AND v.app < m.corp || '0'))
+                   AND v.member = m.member AND v.is_in = 0)
          FROM member m WHERE corp = ?1 AND (?2 IS NULL OR member = ?2) ORDER BY member",
     )?
     .query_map(params![corp, only], |row| {
@@ -278,8 +279,10 @@ fn change(conn: &Connection, corp: &CorpId, edit: &Edit, now: Timestamp) -> Resu
         set_departments(conn, of, &key, departments)?;
     }
     if edit.readmit {
-        conn.prepare_cached("DELETE FROM visible WHERE app > ?1 || '/' AND app < ?1 || '0' AND member = ?2")?
-            .execute([of, &key])?;
+        conn.prepare_cached(
+            "DELETE FROM visible WHERE (app = ?1 OR (app > ?1 || '/' AND app < ?1 || '0')) AND member = ?2",
+        )?
+        .execute([of, &key])?;
     }
     Ok(())
 }
@@ -301,6 +304,16 @@ pub(super) fn set_departments(
     member: &str,
     departments: &[u64],
 ) -> Result<(), rusqlite::Error> {
+    let mut wanted = departments.to_vec();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let is: Vec<u64> = conn
+        .prepare_cached("SELECT department FROM member_of WHERE corp = ?1 AND member = ?2 ORDER BY department")?
+        .query_map([corp, member], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    if is == wanted {
+        return Ok(());
+    }
     conn.prepare_cached("DELETE FROM member_of WHERE corp = ?1 AND member = ?2")?.execute([corp, member])?;
     let mut insert = conn.prepare_cached(
         "INSERT INTO member_of (corp, member, department) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",

@@ -3,6 +3,7 @@
 //! Knows nothing of WeCom, and decides nothing: what a row means for somebody's access, `model::person` says.
 
 pub mod change;
+pub mod directory;
 pub mod standing;
 
 use rusqlite::{Connection, params};

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::{
     clock::Timestamp,
     model::{
-        id::{AgentId, CorpId, Lane, MemberId},
+        id::{AgentId, AppKey, CorpId, MemberId},
         person::{Access, Premium, Role, hours::ServiceHours},
         quota::subject::Subject,
     },
@@ -19,8 +19,8 @@ use crate::{
 pub struct Standings {
     members: HashMap<(String, String), Standing>,
     blocked: HashSet<(String, String)>,
-    /// Lanes of members outside of the application's visible range.
-    outside: HashSet<String>,
+    /// The application, or the enterprise, in which they are not, and the member.
+    outside: HashSet<(String, String)>,
     /// By the subject, as it is written.
     hours: HashMap<String, ServiceHours>,
     /// The departments above one that has hours, or below it, matter only where some department has them.
@@ -46,7 +46,10 @@ impl Standings {
         let hours = |subject: Subject| self.hours.get(&subject.to_string()).cloned();
         let own = hours(Subject::member(corp, member)).or_else(|| hours(Subject::company(corp)));
         Access {
-            is_outside: self.outside.contains(Lane::new(corp, agent, member).as_str()),
+            is_outside: !self.outside.is_empty() && {
+                let app = AppKey::new(corp, agent).as_str().to_owned();
+                [app, corp.as_str().to_owned()].into_iter().any(|of| self.outside.contains(&(of, member.key())))
+            },
             is_blocked: self.blocked.contains(&(corp.as_str().to_owned(), member.key())),
             expires_at,
             premium,
@@ -155,8 +158,7 @@ fn read(conn: &Connection) -> Result<Standings, rusqlite::Error> {
         standings.members.insert((row.get(0)?, row.get(1)?), standing);
     }
     standings.blocked = pairs(conn, "SELECT corp, member FROM blocked_member")?.into_iter().collect();
-    let outside = pairs(conn, "SELECT app, member FROM visible WHERE is_in = 0")?;
-    standings.outside = outside.into_iter().map(|(app, member)| format!("{app}/{member}")).collect();
+    standings.outside = pairs(conn, "SELECT app, member FROM visible WHERE is_in = 0")?.into_iter().collect();
     Ok(standings)
 }
 

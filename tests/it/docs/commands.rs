@@ -139,7 +139,12 @@ async fn every_command_of_qimate_is_run() {
         company.wecom.wait_delivered(|all| !all.is_empty()).await;
         for command in commands.iter().filter(|command| to_run(command)) {
             let placed = command.replace("/backups", &backups.display().to_string());
-            let arguments: Vec<&str> = placed.split_whitespace().collect();
+            // What stands in quotes is one argument.
+            let arguments: Vec<&str> = placed
+                .split('"')
+                .enumerate()
+                .flat_map(|(place, part)| if place % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+                .collect();
             // The documents say that the daemon is stopped first.
             let stopped = arguments[0] == "restore";
             if stopped {

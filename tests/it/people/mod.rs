@@ -1,6 +1,7 @@
 //! Who may ask, what, and when: roles, dates, hours and blocks, whoever changed them and however.
 
 mod by_command;
+mod directory;
 
 use std::time::Duration;
 
