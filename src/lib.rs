@@ -4,7 +4,8 @@
 //!
 //! 1. `server`: where things are wired, started and stopped
 //! 2. `web`: what the network sees; `sandbox`: WeCom on your desk
-//! 3. `chat`: what the bot does; `doctor`: what is wrong with the set-up, and how to mend it
+//! 3. `chat`: what the bot does; `api`: what programs ask by keys; `doctor`: what is wrong with the set-up, and how to
+//!    mend it
 //! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model; `alert`: who is told when something is wrong
 //! 5. `store`: what is durable; `llm`: the model's protocol; `mcp`: that of servers of tools
 //! 6. `config`: what an administrator sets
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod api;
 pub mod chat;
 pub mod config;
 pub mod doctor;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety, Server,
-    Storage, Team, Tls, Tools, Voice, Web, app, layers,
+    Storage, Team, Tls, Tools, V1, Voice, Web, app, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -84,6 +84,7 @@ impl Config {
         let web = Web::read(reader);
         let tools = Tools::read(reader);
         let team = Team::read(reader);
+        let v1 = V1::read(reader);
         let storage = Storage::read(reader);
         let alerts = Alerts::read(reader);
         if let (Ok(alerts), Ok(apps)) = (&alerts, &apps) {
@@ -104,6 +105,7 @@ impl Config {
             web: web?,
             tools: tools?,
             team: team?,
+            v1: v1?,
             storage: storage?,
             alerts: alerts?,
             log: log?,

@@ -40,6 +40,7 @@ pub mod tls;
 pub mod tools;
 pub mod upstream;
 mod url;
+pub mod v1;
 mod variable;
 mod vision;
 pub mod voice;
@@ -68,6 +69,7 @@ pub use self::{
     tls::Tls,
     tools::Tools,
     upstream::Upstream,
+    v1::V1,
     voice::Voice,
     web::Web,
     wecom::Wecom,
@@ -102,6 +104,8 @@ pub struct Config {
     pub tools: Tools,
     /// `[team]`
     pub team: Team,
+    /// `[v1]`
+    pub v1: V1,
     /// `[storage]`
     pub storage: Storage,
     /// `[alerts]`

@@ -84,7 +84,8 @@ pub(super) fn path(text: &str) -> Result<String, Wrong> {
         ));
     }
     let path = format!("/{segments}");
-    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") {
+    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") || path == "/v1" || path.starts_with("/v1/")
+    {
         return Err(Wrong::new(["已被企伴自己使用", "is taken by Qimate itself"], RIGHT));
     }
     Ok(path)

@@ -141,8 +141,55 @@ impl Client {
         decoder: Decoder,
         redactor: &Redactor,
     ) -> Result<CompletionStream, Error> {
-        let mut timers = Timers::new(self.clock.clone(), &self.settings.common, deadline);
-        let url = format!("{}/chat/completions", self.settings.base_url);
+        let mut timers = self.timers(deadline);
+        let response = self.answered("/chat/completions", headers, body, &mut timers, redactor).await?;
+        CompletionStream::begin(response, timers, decoder).await
+    }
+
+    /// What limits an attempt from now on.
+    pub(super) fn timers(&self, deadline: Duration) -> Timers {
+        Timers::new(self.clock.clone(), &self.settings.common, deadline)
+    }
+
+    /// How this upstream wants to be spoken to, and what it wants beside.
+    pub(super) fn manner(&self) -> (Dialect, &serde_json::Map<String, serde_json::Value>) {
+        (self.settings.dialect, &self.settings.extra_body)
+    }
+
+    /// What programs are told goes through this: they may not even know where the upstream is.
+    pub(super) fn redactor_of_programs(&self) -> Redactor {
+        let base_url = self.settings.base_url.as_str();
+        let authority = base_url.split("://").nth(1).unwrap_or(base_url).split('/').next().unwrap_or_default();
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        self.redactor.and_words([base_url, authority, host])
+    }
+
+    /// Sends a program's request, and waits for the head of an answer that is none of refusal.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn sent(
+        &self,
+        path: &str,
+        body: Bytes,
+        timers: &mut Timers,
+        redactor: &Redactor,
+    ) -> Result<Response, Error> {
+        let headers = self.headers()?;
+        self.metrics.model_called();
+        let answered = self.answered(path, headers, body, timers, redactor).await;
+        answered.inspect_err(|error| self.metrics.model_failed(error.kind()))
+    }
+
+    async fn answered(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        timers: &mut Timers,
+        redactor: &Redactor,
+    ) -> Result<Response, Error> {
+        let url = format!("{}{path}", self.settings.base_url);
         let sent = self.http.post(url).headers(headers).body(body).send();
         let response = timers.wait(sent).await?.map_err(|error| {
             if error.is_builder() {
@@ -153,7 +200,7 @@ impl Client {
         })?;
         let status = response.status();
         if status.is_success() {
-            return CompletionStream::begin(response, timers, decoder).await;
+            return Ok(response);
         }
         let retry_after = self.retry_after(&response);
         // A body that does not come leaves the status, which says enough.

@@ -2,7 +2,7 @@
 //!
 //! Bytes become events (`sse`), events become chunks (`wire`), chunks become steps of the answer (`decode`), and these
 //! are waited for as deltas ([`stream`]); [`client`] makes one call of one upstream; [`router`] chooses among upstreams,
-//! and goes on to the next one while nothing has come.
+//! and goes on to the next one while nothing has come. What programs ask is passed on by [`relay`].
 //!
 //! Knows nothing of WeCom, members, quotas or the store. To add an endpoint, add its wire types and a method on
 //! [`client::Client`].
@@ -12,6 +12,7 @@ pub mod client;
 pub mod error;
 pub mod images;
 pub mod moderation;
+pub mod relay;
 pub mod router;
 pub mod speech;
 pub mod stream;

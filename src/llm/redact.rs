@@ -39,6 +39,14 @@ impl Redactor {
         Self { secrets, texts: Vec::new() }
     }
 
+    /// Hides these too, wherever they stand.
+    pub(super) fn and_words<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut redactor = self.clone();
+        let words = words.into_iter().filter(|word| !word.is_empty());
+        redactor.secrets.extend(words.map(|word| Secret::new(word.to_owned())));
+        redactor
+    }
+
     /// Hides quotations from these texts too.
     pub(super) fn and_quotations<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut redactor = self.clone();

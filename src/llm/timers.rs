@@ -43,6 +43,13 @@ impl Timers {
         Self { clock, deadline, first_delta, gap, stage: Stage::Asked, since: None }
     }
 
+    /// The same where nothing is heard before the end: only the deadline counts.
+    pub(super) const fn patient(mut self) -> Self {
+        self.first_delta = Duration::MAX;
+        self.gap = Duration::MAX;
+        self
+    }
+
     /// A delta came.
     pub(super) fn delta_came(&mut self, ending: bool) {
         self.stage = if ending { Stage::Ending } else { Stage::Answering };

@@ -129,6 +129,13 @@ struct FunctionPiece {
     arguments: String,
 }
 
+impl CallPiece {
+    /// What the model wrote in it, without the name.
+    pub(super) fn written(&self) -> &str {
+        self.function.as_ref().map_or("", |function| &function.arguments)
+    }
+}
+
 /// A string, `null`, or, from upstreams that read the model's JSON already, the object itself.
 fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {

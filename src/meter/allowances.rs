@@ -178,8 +178,19 @@ impl Allowances {
         ask: Ask,
         prices: &Prices,
     ) -> Result<Held, Refusal> {
+        self.reserve_at(self.subjects_of(payer).await, |_| true, alias, ask, prices).await
+    }
+
+    /// `may_have` says whether a model may answer in the place of another.
+    pub(super) async fn reserve_at(
+        self: &Arc<Self>,
+        subjects: Vec<Subject>,
+        may_have: impl Fn(&str) -> bool,
+        alias: &Arc<str>,
+        ask: Ask,
+        prices: &Prices,
+    ) -> Result<Held, Refusal> {
         let rules = self.rules();
-        let subjects = self.subjects_of(payer).await;
         let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
         let priced = |alias: &Arc<str>| Ask { price: prices.get(alias).copied().unwrap_or_default(), ..ask };
         let is_reached = match self.reserve_under(&subjects, &plans, &rules, Some(alias), priced(alias)).await {
@@ -193,7 +204,7 @@ impl Allowances {
             return Err(is_reached);
         };
         let instead: Arc<str> = match plans[place].map(|plan| &plan.at_limit) {
-            Some(AtLimit::Model(instead)) => instead.as_str().into(),
+            Some(AtLimit::Model(instead)) if may_have(instead) => instead.as_str().into(),
             _ => return Err(is_reached),
         };
         let mut others = plans;
@@ -252,8 +263,11 @@ impl Allowances {
 
     /// How much is used of each limit of the member's own plan. Empty where nothing limits them.
     pub async fn standing(&self, payer: Payer<'_>) -> Vec<Standing> {
+        self.standing_of(Subject::member(payer.corp, payer.member)).await
+    }
+
+    pub(super) async fn standing_of(&self, subject: Subject) -> Vec<Standing> {
         let rules = self.rules();
-        let subject = Subject::member(payer.corp, payer.member);
         let Some(plan) = rules.plan_of(&subject) else { return Vec::new() };
         loop {
             let now = self.clock.now();
@@ -276,7 +290,7 @@ impl Allowances {
 
     /// The levels that a member's call counts for: the company, each department that they are in, with those above it,
     /// and they themselves.
-    async fn subjects_of(&self, payer: Payer<'_>) -> Vec<Subject> {
+    pub(super) async fn subjects_of(&self, payer: Payer<'_>) -> Vec<Subject> {
         let departments = self.people.departments_of(payer.corp, payer.member).await;
         let mut subjects = Vec::with_capacity(departments.len() + 2);
         subjects.push(Subject::company(payer.corp));

@@ -29,9 +29,9 @@ pub(super) struct Filter {
     kept: VecDeque<Next>,
 }
 
-/// The way of one of the two.
+/// The way of one text of an answer.
 #[derive(Debug)]
-struct Way {
+pub(super) struct Way {
     restorer: Restorer,
     screen: Option<Screen>,
 }
@@ -118,7 +118,23 @@ impl Filter {
 }
 
 impl Way {
-    fn push(&mut self, text: &str) -> String {
+    /// Puts back what `masks` has, and holds to the rules of `guard`.
+    pub(super) fn new(masks: &Arc<Masks>, guard: &Guard) -> Self {
+        Self { restorer: Restorer::new(Arc::clone(masks)), screen: guard.screen() }
+    }
+
+    /// For arguments of tools, which are JSON: what is put back is escaped, and nothing else is done.
+    pub(super) fn of_json(masks: &Arc<Masks>) -> Self {
+        Self { restorer: Restorer::new(Arc::clone(masks)).in_json(), screen: None }
+    }
+
+    /// What the rules found.
+    pub(super) fn hits(&self) -> Hits {
+        self.screen.as_ref().map(Screen::hits).unwrap_or_default()
+    }
+
+    /// Takes the next piece; gives what may be shown by now.
+    pub(super) fn push(&mut self, text: &str) -> String {
         let restored = self.restorer.push(text);
         match &mut self.screen {
             Some(screen) => screen.push(&restored),
@@ -126,7 +142,8 @@ impl Way {
         }
     }
 
-    fn finish(&mut self) -> String {
+    /// The rest; nothing follows.
+    pub(super) fn finish(&mut self) -> String {
         let rest = self.restorer.finish();
         match &mut self.screen {
             Some(screen) => screen.push(&rest) + &screen.finish(),
@@ -134,7 +151,8 @@ impl Way {
         }
     }
 
-    fn is_refused(&self) -> bool {
+    /// Whether a rule that refuses has fitted: nothing is shown any more.
+    pub(super) fn is_refused(&self) -> bool {
         self.screen.as_ref().is_some_and(Screen::is_refused)
     }
 }

@@ -5,10 +5,13 @@
 
 pub mod allowances;
 
+mod by_key;
 mod charge;
 mod filter;
 mod other;
 pub mod people;
+mod program;
+mod relay;
 pub mod tally;
 
 use std::{
@@ -28,6 +31,7 @@ use self::{
 pub use self::{
     charge::{Charge, Units},
     other::{MediaReservation, Medium},
+    relay::Relaying,
 };
 use crate::{
     config,

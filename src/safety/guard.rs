@@ -109,6 +109,11 @@ impl Guard {
         Self { moderated, ..self }
     }
 
+    /// Whether there is nothing to be looked for.
+    pub fn is_idle(&self) -> bool {
+        self.mask.is_empty() && self.rules.is_none() && !self.moderated
+    }
+
     /// Begins with the texts of one request: their placeholders belong together.
     pub fn begin(&self) -> Clearing {
         Clearing {

@@ -9,12 +9,18 @@ use super::masks::{MOST_INSIDE, Masks, OPEN, inside};
 pub struct Restorer {
     masks: Arc<Masks>,
     held: String,
+    in_json: bool,
 }
 
 impl Restorer {
     /// With the masks of the request.
     pub const fn new(masks: Arc<Masks>) -> Self {
-        Self { masks, held: String::new() }
+        Self { masks, held: String::new(), in_json: false }
+    }
+
+    /// The same for a text that is JSON: what is put back stands within its strings.
+    pub fn in_json(self) -> Self {
+        Self { in_json: true, ..self }
     }
 
     /// Takes the next piece; gives what is sure by now, which may be nothing.
@@ -23,12 +29,17 @@ impl Restorer {
         let sure = self.held.len() - self.unsure();
         let rest = self.held.split_off(sure);
         let sure = std::mem::replace(&mut self.held, rest);
-        if sure.contains(OPEN) { self.masks.restore(&sure) } else { sure }
+        if sure.contains(OPEN) { self.restore(&sure) } else { sure }
     }
 
     /// The rest; nothing follows.
     pub fn finish(&mut self) -> String {
-        self.masks.restore(&std::mem::take(&mut self.held))
+        let rest = std::mem::take(&mut self.held);
+        self.restore(&rest)
+    }
+
+    fn restore(&self, text: &str) -> String {
+        if self.in_json { self.masks.restore_json(text) } else { self.masks.restore(text) }
     }
 
     /// How many bytes at the end may be the beginning of a placeholder.

@@ -8,6 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Server, listen};
 use crate::{
+    api::Api,
     chat::announcer::Announcer,
     clock::Clock,
     config,
@@ -111,6 +112,7 @@ impl Server {
             standing,
             allowances,
             directory,
+            api,
         } = self;
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
@@ -136,7 +138,10 @@ impl Server {
         });
         let sightings: Vec<_> = apps.iter().map(|app| Arc::clone(&app.sightings)).collect();
         parts.spawn(save_sightings(sightings.clone(), store.clone(), clock.clone(), stop.soft.clone()));
-        parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, stop.soft.clone()));
+        if let Some(api) = api.clone() {
+            parts.spawn(api.run(stop.soft.clone(), config.server.stop_timeout));
+        }
+        parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, api, stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         for app in apps {
             app.start(&mut parts, &stop.soft);
@@ -180,7 +185,13 @@ async fn deadline(stop: &Stop, clock: &Clock, limit: Duration) {
 }
 
 /// Lets a command such as `qimate dead-letters retry` or `qimate plan` be felt at once.
-async fn watch_commands(store: Store, clock: Clock, allowances: Arc<Allowances>, stop: CancellationToken) {
+async fn watch_commands(
+    store: Store,
+    clock: Clock,
+    allowances: Arc<Allowances>,
+    api: Option<Api>,
+    stop: CancellationToken,
+) {
     let mut seen = 0;
     loop {
         tokio::select! {
@@ -191,6 +202,9 @@ async fn watch_commands(store: Store, clock: Clock, allowances: Arc<Allowances>,
             let version = store.notice_foreign_changes(seen).await?;
             if version != seen {
                 allowances.reload().await?;
+                if let Some(api) = &api {
+                    api.reload().await?;
+                }
             }
             Ok::<_, store::Error>(version)
         };

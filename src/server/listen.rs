@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -18,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::tls::Acceptor;
+use crate::web::v1::Peer;
 
 /// How long a request's head may take to arrive. Also ends connections that rest.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,7 +48,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acc
             accepted = accept(&listener, &places) => accepted,
             () = stop.cancelled() => break,
         };
-        let (stream, place) = match accepted {
+        let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 if !failing {
@@ -59,11 +65,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acc
         let (http, router, tls, open, stop) = (http.clone(), router.clone(), tls.clone(), open.watcher(), stop.clone());
         tokio::spawn(async move {
             match tls {
-                None => speak(&http, stream, router, open).await,
+                None => speak(&http, stream, peer, router, open).await,
                 // A handshake holds a place like any other connection, and nobody else up.
                 Some(tls) => tokio::select! {
                     stream = tls.accept(stream) => if let Some(stream) = stream {
-                        speak(&http, stream, router, open).await;
+                        speak(&http, stream, peer, router, open).await;
                     },
                     // Nothing was asked yet that would have to be answered.
                     () = stop.cancelled() => {}
@@ -78,12 +84,17 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acc
 }
 
 /// Answers the requests of one connection.
-async fn speak<S>(http: &http1::Builder, stream: S, router: Router, open: Watcher)
+async fn speak<S>(http: &http1::Builder, stream: S, peer: Peer, router: Router, open: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // What breaks here is the client's connection: it went away, or was too slow.
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     let _ = open.watch(connection).await;
 }
 
@@ -91,9 +102,9 @@ where
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+) -> std::io::Result<(TcpStream, Peer, Option<OwnedSemaphorePermit>)> {
     // Never closed, so there is always a place in the end.
     let place = Arc::clone(places).acquire_owned().await.ok();
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, Peer(peer.ip()), place))
 }

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod init;
 mod lifecycle;
 mod listen;
+mod programs;
 pub mod status;
 pub mod telemetry;
 mod tls;
@@ -29,6 +30,7 @@ use crate::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
     },
+    api::Api,
     chat::{
         directory::{Directory, Range},
         lately::Lately,
@@ -72,6 +74,8 @@ pub struct Server {
     standing: Arc<Standing>,
     allowances: Arc<Allowances>,
     directory: Directory,
+    /// What answers programs; `None` where none are served.
+    api: Option<Api>,
 }
 
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
@@ -151,7 +155,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         None => None,
     };
     let callbacks = apps.iter().map(|app| (app.path.as_str(), Arc::clone(&app.callback)));
-    let router = web::router(web, callbacks, &config.server.domain_files);
+    let programs = programs::wire(&config, &shared).await?;
+    let router = web::router(web, callbacks, &config.server.domain_files, programs.as_ref());
     let tls = tls::prepare(&config, &clock).await?;
     let watch = watch.with_certificate(tls.as_ref().map(|(_, keeper)| keeper.certified()));
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -172,6 +177,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         standing,
         allowances,
         directory,
+        api: programs.map(|programs| programs.api),
     })
 }
 

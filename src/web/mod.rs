@@ -9,6 +9,7 @@ mod figures;
 mod health;
 mod operations;
 pub mod status;
+pub mod v1;
 mod verification;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -42,11 +43,12 @@ pub struct Web {
 }
 
 /// The main address. Each of the `callbacks` answers on its path, with and without a trailing slash; `domain_files`
-/// (names and contents) are answered at the root.
+/// (names and contents) are answered at the root, and `programs`, where there are any, below `/v1`.
 pub fn router<'a>(
     web: Web,
     callbacks: impl IntoIterator<Item = (&'a str, Arc<Callback>)>,
     domain_files: &BTreeMap<String, String>,
+    programs: Option<&v1::Programs>,
 ) -> Router {
     let mut router = health(routing::get(health::readyz));
     for (path, callback) in callbacks {
@@ -60,7 +62,11 @@ pub fn router<'a>(
     }
     let guarded = operations().layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
     let files = domain_files::routes(domain_files);
-    router.merge(guarded).merge(files).with_state(web)
+    let router = router.merge(guarded).merge(files).with_state(web);
+    match programs {
+        Some(programs) => router.merge(v1::router(programs)),
+        None => router,
+    }
 }
 
 /// The address for the people who run Qimate.

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["main"],
     &["server"],
     &["web", "sandbox"],
-    &["chat", "doctor"],
+    &["chat", "doctor", "api"],
     &["wecom", "meter", "alert"],
     &["store", "llm", "mcp"],
     &["config"],
@@ -23,11 +23,12 @@ const FLOORS: &[&[&str]] = &[
 /// Arrows that the floors would allow and the house does not: who, and what of the crate it must not use.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // It plays WeCom from outside: of the protocol it may use the cryptography, of us nothing else.
-    ("sandbox", &["chat", "doctor", "store", "meter", "alert", "llm", "mcp", "config"]),
+    ("sandbox", &["chat", "doctor", "api", "store", "meter", "alert", "llm", "mcp", "config"]),
     ("wecom", &["store", "llm", "mcp"]),
     ("meter", &["mcp"]),
     ("alert", &["llm", "mcp"]),
     ("doctor", &["meter", "alert"]),
+    ("api", &["wecom", "alert", "mcp"]),
     ("store", &["llm"]),
     ("web", &["llm", "meter", "mcp"]),
 ];

@@ -50,5 +50,6 @@ mod team;
 mod tools;
 mod turn;
 mod upstreams;
+mod v1;
 mod voice;
 mod watching;

@@ -115,6 +115,7 @@ fn the_defaults_are_the_examples() {
         web,
         tools,
         team,
+        v1,
         storage,
         alerts,
         log,
@@ -128,6 +129,7 @@ fn the_defaults_are_the_examples() {
     assert_eq!(masked, ["id_card", "bank_card", "secret"]);
     assert_eq!((pictures.question, pictures.max_bytes, pictures.shown_again), (Duration::from_secs(6), 20 << 20, 3));
     assert_eq!(chat.join, Duration::from_millis(1500));
+    assert_eq!((v1.enabled, v1.max_body, v1.trusted_proxies), (false, 20 << 20, Vec::new()));
     assert_eq!((voice.transcription_model, voice.show_transcript), (None, true));
     assert_eq!(
         (images.model, images.base_url, images.size, images.timeout),

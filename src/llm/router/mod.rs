@@ -7,6 +7,7 @@
 mod aside;
 mod board;
 mod choose;
+mod errand;
 mod health;
 mod limit;
 mod offers;
@@ -25,19 +26,20 @@ use tracing::{error, warn};
 
 pub use self::{
     aside::{SetAside, Trouble},
+    errand::{Next, RelayAnswer},
     sample::Sample,
     ticket::Answer,
 };
 use self::{
     board::Board,
     choose::Candidate,
+    errand::Errand,
     health::{Health, Standing, Verdict},
     limit::Limiter,
     offers::Choice,
     ticket::Ticket,
 };
 use super::{
-    cleared::ClearedRequest,
     client::Client,
     error::Error,
     retry::{self, MAX_RETRY_AFTER, Pauses},
@@ -158,15 +160,8 @@ impl Router {
         Ok(Self(Arc::new(inner), Choice::all(&settings.model)))
     }
 
-    /// Asks, and waits until the answer begins. Until then a failure leads to the next route and, when each has
-    /// failed, after a pause to all of them again, up to `llm.max_retries` times; after it nothing is repeated. All of
-    /// it must be over within `llm.answer_timeout` from now.
-    ///
-    /// Dropping the future or the stream closes the connection.
-    ///
-    /// # Errors
-    /// [`Error`] of the last attempt; nothing of the answer has come then.
-    pub async fn stream(&self, wish: Wish<'_>, request: &ClearedRequest<'_>) -> Result<Answer, Error> {
+    /// Goes on an errand, as [`Router::stream`] says.
+    async fn go<E: Errand>(&self, wish: Wish<'_>, errand: &E) -> Result<(E::Begun, Ticket), Error> {
         let (inner, wish) = (&self.0, Wish { alias: Some(wish.alias.unwrap_or(&self.1.default)), ..wish });
         let clock = &inner.clock;
         let deadline = clock.uptime().saturating_add(inner.answer_timeout);
@@ -185,8 +180,8 @@ impl Router {
                         });
                     }
                     clock.sleep(not_before.saturating_sub(clock.uptime())).await;
-                    match inner.attempt(ticket, request, deadline).await {
-                        Ok(answer) => return Ok(answer),
+                    match inner.attempt(ticket, errand, deadline).await {
+                        Ok(begun) => return Ok(begun),
                         Err((route, error)) => {
                             if Verdict::of(&error) == Verdict::Innocent {
                                 return Err(error);
@@ -335,17 +330,17 @@ impl Inner {
         of_upstream.map(|(_, in_flight)| in_flight).sum::<u32>() < most
     }
 
-    async fn attempt(
+    async fn attempt<E: Errand>(
         &self,
         mut ticket: Ticket,
-        request: &ClearedRequest<'_>,
+        errand: &E,
         deadline: Duration,
-    ) -> Result<Answer, (usize, Error)> {
+    ) -> Result<(E::Begun, Ticket), (usize, Error)> {
         let route = &self.routes[ticket.route];
-        match route.client.begin(&route.model, request, deadline).await {
-            Ok(stream) => {
+        match errand.begin(&route.client, &route.model, deadline).await {
+            Ok(begun) => {
                 ticket.well();
-                Ok(Answer { stream, ticket })
+                Ok((begun, ticket))
             }
             Err(error) => {
                 ticket.failed(&error);

@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     llm::{
+        cleared::ClearedRequest,
         client::{ChatRequest, Message},
         fake,
     },

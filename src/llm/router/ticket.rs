@@ -39,7 +39,7 @@ impl Ticket {
     }
 
     /// What was written counts for the limit too.
-    fn wrote(&self, tokens: u64) {
+    pub(super) fn wrote(&self, tokens: u64) {
         let mut board = self.inner.board();
         let now = self.inner.clock.uptime();
         if let Some(limit) = &mut board.tokens[self.inner.routes[self.route].upstream] {

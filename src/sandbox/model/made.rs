@@ -18,7 +18,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future;
 use serde_json::{Value, json};
 
-use super::Desk;
+use super::{Desk, ModelReply, ModelRequest};
 use crate::{
     media::{picture, voice::Recording},
     sandbox::journal::{Entry, Kind},
@@ -122,4 +122,17 @@ fn hum(text: &str) -> Recording {
         })
     };
     Recording { sample_rate: RATE, samples: text.chars().enumerate().flat_map(syllable).collect() }
+}
+
+/// Vectors of two numbers, the same for every text; a refusal where one was pushed.
+pub(super) async fn embeddings(State(desk): State<Arc<Desk>>, Json(body): Json<Value>) -> Response {
+    let texts = body["input"].as_array().map_or(1, Vec::len);
+    let (reply, _) = desk.take(ModelRequest { body: body.clone(), authorization: None });
+    if let ModelReply::Status { code, body, .. } = reply {
+        return (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response();
+    }
+    let vector = |index: usize| json!({"object": "embedding", "index": index, "embedding": [0.5, -0.25]});
+    let data: Vec<Value> = (0..texts).map(vector).collect();
+    let usage = json!({"prompt_tokens": 3 * texts, "total_tokens": 3 * texts});
+    Json(json!({"object": "list", "model": body["model"], "data": data, "usage": usage})).into_response()
 }

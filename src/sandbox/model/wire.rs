@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     Desk, Gate, ModelReply, ModelRequest, NAME, Transcript,
     answer::{answer, pace, size_of_prompt},
-    made::{images, speech},
+    made::{embeddings, images, speech},
 };
 use crate::{
     clock::Timestamp,
@@ -30,6 +30,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(completions))
+        .route("/v1/embeddings", post(embeddings))
         .route("/v1/images/generations", post(images))
         .route("/v1/audio/speech", post(speech))
         // A recording in the form is as large as its minute.

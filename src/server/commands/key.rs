@@ -229,6 +229,16 @@ fn shown_once(config: &Config, key: &ApiKey, text: &Secret<String>, as_json: boo
             tell(config, || format!("旧的到 {until} 为止仍可使用"), || format!("the one before is good until {until}"))
         );
     }
+    if !config.v1.enabled {
+        eprintln!(
+            "{}",
+            say(
+                config,
+                "提示：v1.enabled 还是 false，没有程序能使用密钥",
+                "by the way: v1.enabled is false, so no program can use a key yet"
+            )
+        );
+    }
 }
 
 fn scope(config: &Config, wanted: &Wanted) -> anyhow::Result<Scope> {

@@ -1,0 +1,60 @@
+//! Requests of programs, passed on as they are.
+//!
+//! A program's request and what an upstream says to it go through nearly untouched: fields that nobody here knows stay
+//! where they are, in both directions. What is looked at is what somebody must know: the model, the longest answer, what
+//! it cost, and that an upstream's complaint shows nothing of ours. Knows nothing of who asks. To read another field of
+//! a request, do it in `body`; of an answer, in `watch`.
+
+pub mod body;
+pub mod cleared;
+mod events;
+mod send;
+pub mod strings;
+mod watch;
+
+use bytes::Bytes;
+
+pub use self::send::RelayStream;
+use crate::model::conversation::Usage;
+
+/// How an upstream answers a program.
+#[derive(Debug)]
+pub enum Relayed {
+    /// In one piece, which is JSON.
+    Whole(Whole),
+    /// In events.
+    Stream(Box<RelayStream>),
+}
+
+/// An answer in one piece.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// The JSON, as it came.
+    pub body: Bytes,
+    /// What it cost, where the upstream says so.
+    pub usage: Option<Usage>,
+    /// Model tokens that were written, estimated.
+    pub written: u64,
+}
+
+/// One event of an answer.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its bytes as they came, with what ends them.
+    pub raw: Bytes,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an event is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A part of the answer; its JSON.
+    Chunk(Vec<u8>),
+    /// Tells what the answer cost, and nothing else.
+    OnlyUsage,
+    /// `[DONE]`.
+    Done,
+    /// A comment, or nothing.
+    Other,
+}

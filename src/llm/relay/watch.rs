@@ -1,0 +1,93 @@
+//! Looks at what an upstream answers to a program, without changing it: what it cost, how much was written, whether it is
+//! a complaint.
+
+use serde_json::Value;
+
+use super::{Event, Kind, Whole, events::Raw};
+use crate::{
+    llm::{
+        error::Error,
+        redact::Redactor,
+        tokens,
+        wire::{Chunk, Complaint},
+    },
+    model::conversation::Usage,
+};
+
+/// So much text is counted at once: a share of a token at the end of each piece would add up.
+const COUNTED: usize = 4096;
+
+/// What was seen of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// What it cost, as the upstream said last.
+    pub(super) usage: Option<Usage>,
+    written: u64,
+    text: String,
+}
+
+impl Watch {
+    /// Looks at an event.
+    ///
+    /// # Errors
+    /// It is a complaint.
+    pub(super) fn event(&mut self, (raw, data): Raw, redactor: &Redactor) -> Result<Event, Error> {
+        let Some(data) = data else { return Ok(Event { raw, kind: Kind::Other }) };
+        let kind = match data.trim_ascii() {
+            b"" => Kind::Other,
+            b"[DONE]" => Kind::Done,
+            json => match serde_json::from_slice::<Chunk>(json) {
+                Ok(chunk) => self.chunk(chunk, json, redactor)?,
+                // What nobody here knows is passed on, as long as it is JSON.
+                Err(_) if serde_json::from_slice::<Value>(json).is_ok() => Kind::Chunk(json.to_vec()),
+                Err(_) => return Err(Error::Garbage { what: "an event that is not JSON" }),
+            },
+        };
+        Ok(Event { raw, kind })
+    }
+
+    /// Looks at an answer in one piece.
+    ///
+    /// # Errors
+    /// It is a complaint, or not JSON.
+    pub(super) fn whole(mut self, body: bytes::Bytes, redactor: &Redactor) -> Result<Whole, Error> {
+        match serde_json::from_slice::<Chunk>(&body) {
+            Ok(chunk) => {
+                self.chunk(chunk, &[], redactor)?;
+            }
+            Err(_) if serde_json::from_slice::<&serde_json::value::RawValue>(&body).is_ok() => {}
+            Err(_) => return Err(Error::Garbage { what: "a body that is not JSON" }),
+        }
+        Ok(Whole { usage: self.usage, written: self.written(), body })
+    }
+
+    /// How many model tokens were written so far, about.
+    pub(super) fn written(&self) -> u64 {
+        self.written + tokens::estimate(&self.text) as u64
+    }
+
+    fn chunk(&mut self, chunk: Chunk, json: &[u8], redactor: &Redactor) -> Result<Kind, Error> {
+        if let Some(complaint) = chunk.error.filter(|complaint| *complaint != Complaint::default()) {
+            return Err(Error::in_stream(&complaint, redactor));
+        }
+        let mut usage = chunk.usage.and_then(|usage| usage.reported());
+        let only_usage = usage.is_some() && chunk.choices.as_ref().is_none_or(Vec::is_empty);
+        for mut choice in chunk.choices.into_iter().flatten() {
+            usage = usage.or(choice.usage.take().and_then(|usage| usage.reported()));
+            let Some(mut piece) = choice.piece() else { continue };
+            self.text.push_str(&piece.take_reasoning());
+            self.text.push_str(&piece.content);
+            self.text.push_str(&piece.refusal);
+            for call in piece.tool_calls.into_iter().flatten() {
+                self.text.push_str(call.written());
+            }
+        }
+        if self.text.len() > COUNTED {
+            self.written += tokens::estimate(&self.text) as u64;
+            self.text.clear();
+        }
+        // Some upstreams repeat the usage, growing, in every chunk.
+        self.usage = usage.or(self.usage);
+        Ok(if only_usage { Kind::OnlyUsage } else { Kind::Chunk(json.to_vec()) })
+    }
+}

@@ -1,0 +1,134 @@
+//! What somebody goes to an upstream for. To add one, say how it begins.
+
+use std::time::Duration;
+
+use super::{Answer, Router, Wish, ticket::Ticket};
+use crate::{
+    llm::{
+        cleared::ClearedRequest,
+        client::Client,
+        error::Error,
+        relay::{Event, Relayed, Whole, cleared::ClearedBody},
+        stream::CompletionStream,
+    },
+    model::conversation::Usage,
+};
+
+/// One errand, which may be tried at several upstreams.
+pub(super) trait Errand: Sync {
+    /// What it brings.
+    type Begun: Send;
+
+    /// Asks one upstream, and waits until the answer begins.
+    fn begin(
+        &self,
+        client: &Client,
+        model: &str,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Self::Begun, Error>> + Send;
+}
+
+impl Errand for ClearedRequest<'_> {
+    type Begun = CompletionStream;
+
+    async fn begin(&self, client: &Client, model: &str, deadline: Duration) -> Result<CompletionStream, Error> {
+        client.begin(model, self, deadline).await
+    }
+}
+
+/// To pass a program's request on.
+struct PassOn<'r> {
+    request: &'r ClearedBody<'r>,
+    most_output: Option<u64>,
+}
+
+impl Errand for PassOn<'_> {
+    type Begun = Relayed;
+
+    async fn begin(&self, client: &Client, model: &str, deadline: Duration) -> Result<Relayed, Error> {
+        client.relay(model, self.request, self.most_output, deadline).await
+    }
+}
+
+impl Router {
+    /// Asks, and waits until the answer begins. Until then a failure leads to the next route and, when each has
+    /// failed, after a pause to all of them again, up to `llm.max_retries` times; after it nothing is repeated. All of
+    /// it must be over within `llm.answer_timeout` from now.
+    ///
+    /// Dropping the future or the stream closes the connection.
+    ///
+    /// # Errors
+    /// [`Error`] of the last attempt; nothing of the answer has come then.
+    pub async fn stream(&self, wish: Wish<'_>, request: &ClearedRequest<'_>) -> Result<Answer, Error> {
+        let (stream, ticket) = self.go(wish, request).await?;
+        Ok(Answer { stream, ticket })
+    }
+
+    /// Passes a program's request on in the same way; each answer may have at most `most_output` model tokens.
+    ///
+    /// # Errors
+    /// As [`Router::stream`].
+    pub async fn relay(
+        &self,
+        wish: Wish<'_>,
+        request: &ClearedBody<'_>,
+        most_output: Option<u64>,
+    ) -> Result<RelayAnswer, Error> {
+        let (relayed, ticket) = self.go(wish, &PassOn { request, most_output }).await?;
+        Ok(RelayAnswer { relayed: Some(relayed), whole: None, ticket })
+    }
+}
+
+/// What an upstream says to a program. Dropping it closes the connection.
+#[must_use]
+pub struct RelayAnswer {
+    /// `None`: it was in one piece, which was given out.
+    relayed: Option<Relayed>,
+    whole: Option<(Option<Usage>, u64)>,
+    ticket: Ticket,
+}
+
+/// What comes next of it.
+#[derive(Debug)]
+pub enum Next {
+    /// All of it.
+    Whole(Whole),
+    /// Some events.
+    Events(Vec<Event>),
+}
+
+impl RelayAnswer {
+    /// Whether it comes in events.
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.relayed, Some(Relayed::Stream(_)))
+    }
+
+    /// What comes next; `None` after the last. Safe to drop before it is ready and to call again.
+    ///
+    /// # Errors
+    /// [`Error`]: what came so far is part of an answer.
+    pub async fn next(&mut self) -> Option<Result<Next, Error>> {
+        if let Some(Relayed::Stream(stream)) = &mut self.relayed {
+            let next = stream.next().await;
+            match &next {
+                Some(Err(error)) => self.ticket.failed(error),
+                None => self.ticket.wrote(stream.usage().map_or(0, |usage| usage.output)),
+                Some(Ok(_)) => {}
+            }
+            return next.map(|events| events.map(Next::Events));
+        }
+        let Some(Relayed::Whole(whole)) = self.relayed.take() else { return None };
+        self.whole = Some((whole.usage, whole.written));
+        self.ticket.wrote(whole.usage.map_or(0, |usage| usage.output));
+        Some(Ok(Next::Whole(whole)))
+    }
+
+    /// What it cost, as far as the upstream said so, and how many model tokens were written so far, about.
+    pub fn seen(&self) -> (Option<Usage>, u64) {
+        match &self.relayed {
+            Some(Relayed::Stream(stream)) => (stream.usage(), stream.written()),
+            Some(Relayed::Whole(whole)) => (whole.usage, whole.written),
+            None => self.whole.unwrap_or_default(),
+        }
+    }
+}

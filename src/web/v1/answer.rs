@@ -1,0 +1,68 @@
+//! The answer of a model, on its way to a program.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::info;
+
+use super::{Programs, body, refusal::Refusal};
+use crate::api::{Answering, Asked, Caller, Fault};
+
+/// Reads the request, asks, and answers as the upstream does.
+pub(super) async fn ask(programs: &Programs, caller: &Caller, asked: Asked, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(place) = Arc::clone(&programs.places).try_acquire_owned() else {
+        return Refusal::full().into_response();
+    };
+    let answered = async {
+        let (body, held) = body::read(programs, &parts.headers, body).await?;
+        let asked = programs.api.ask(caller, asked, body, held).await;
+        asked.map_err(|refused| Refusal::of(refused, programs))
+    };
+    match answered.await {
+        Ok(answering) if answering.is_stream => streamed(answering, place),
+        Ok(answering) => whole(answering).await,
+        Err(refusal) => {
+            info!(key.id = %caller.key.id, reason = refusal.reason(), "refused a program");
+            refusal.into_response()
+        }
+    }
+}
+
+async fn whole(Answering { mut pieces, .. }: Answering) -> Response {
+    let first = pieces.recv().await;
+    // All was settled when the task let go of its end.
+    let _ = pieces.recv().await;
+    match first {
+        Some(Ok(body)) => {
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+        }
+        Some(Err(fault)) => Refusal::fault(&fault).into_response(),
+        None => Refusal::fault(&Fault::Failed).into_response(),
+    }
+}
+
+/// What goes wrong now is an event: the status has left. The call has its `place` to the end.
+fn streamed(Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) -> Response {
+    let pieces = stream::unfold((pieces, place), |(mut pieces, place)| async move {
+        let piece = match pieces.recv().await? {
+            Ok(piece) => piece,
+            Err(fault) => Bytes::from(format!("data: {}\n\n", Refusal::envelope_of(&fault))),
+        };
+        Some((Ok::<_, std::convert::Infallible>(piece), (pieces, place)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        // Proxies that gather what they pass on make one lump of a stream.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(pieces)).into_response()
+}
