@@ -1,6 +1,8 @@
 //! The command line: flags and subcommands, and nothing else.
 #![forbid(unsafe_code)]
 
+#[path = "main/init.rs"]
+mod first;
 #[path = "main/people.rs"]
 mod people;
 #[path = "main/team.rs"]
@@ -9,7 +11,7 @@ mod team;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use qimate::{
     clock::Clock,
     config::{Config, Environment, Loaded, OpenAi, chat},
@@ -35,7 +37,7 @@ enum Command {
     /// Serve the company (the default).
     Serve,
     /// Set Qimate up: asks for what is needed, writes the configuration, and waits for WeCom's verification.
-    Init(Box<InitFlags>),
+    Init(Box<first::InitFlags>),
     /// Try Qimate on this machine: WeCom and, without OPENAI_API_KEY, the model are played.
     Demo {
         /// Say this, print the exchange, and end.
@@ -97,6 +99,8 @@ enum Command {
         #[command(subcommand)]
         action: team::Grant,
     },
+    /// What model calls took: by day, member, department, model, upstream or application.
+    Usage(team::Usage),
     /// Bring the database to this version without starting.
     Migrate {
         /// Only say what a start would do. Exits 0 for nothing, 1 for a migration, 2 for what cannot be migrated.
@@ -170,96 +174,6 @@ enum DeadLetters {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
-}
-
-/// Answers that `init` need not ask for. Others can see the secrets among them in the list of processes: where that
-/// matters, set them as variables (QIMATE_WECOM__SECRET) or type them.
-#[derive(Debug, Args)]
-struct InitFlags {
-    /// The language of the assistant: zh or en.
-    #[arg(long, value_enum)]
-    language: Option<Language>,
-    /// wecom.corp_id
-    #[arg(long, value_name = "ID")]
-    corp_id: Option<String>,
-    /// wecom.agent_id
-    #[arg(long, value_name = "NUMBER")]
-    agent_id: Option<String>,
-    /// wecom.secret
-    #[arg(long)]
-    secret: Option<String>,
-    /// wecom.callback_token
-    #[arg(long)]
-    token: Option<String>,
-    /// wecom.encoding_aes_key
-    #[arg(long, value_name = "KEY")]
-    aes_key: Option<String>,
-    /// wecom.api_base, where it is not WeCom's own
-    #[arg(long, value_name = "URL")]
-    api_base: Option<String>,
-    /// llm.base_url
-    #[arg(long, value_name = "URL")]
-    base_url: Option<String>,
-    /// llm.api_key
-    #[arg(long, value_name = "KEY")]
-    api_key: Option<String>,
-    /// llm.model
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
-    /// server.public_url
-    #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
-    /// server.listen
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
-    /// Draw a new Token and EncodingAESKey without asking.
-    #[arg(long, conflicts_with_all = ["token", "aes_key"])]
-    generate: bool,
-    /// Show Token and EncodingAESKey at the end without asking.
-    #[arg(long)]
-    show_keys: bool,
-    /// Replace an existing file without asking; a backup is kept.
-    #[arg(long)]
-    overwrite: bool,
-    /// End when the file is written: do not call WeCom, and do not wait for it.
-    #[arg(long)]
-    no_wait: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Language {
-    Zh,
-    En,
-}
-
-impl InitFlags {
-    fn options(self, config: Option<PathBuf>) -> init::Options {
-        let given = [
-            ("wecom.corp_id", self.corp_id),
-            ("wecom.agent_id", self.agent_id),
-            ("wecom.secret", self.secret),
-            ("wecom.callback_token", self.token),
-            ("wecom.encoding_aes_key", self.aes_key),
-            ("wecom.api_base", self.api_base),
-            ("llm.base_url", self.base_url),
-            ("llm.api_key", self.api_key),
-            ("llm.model", self.model),
-            ("server.public_url", self.public_url),
-            ("server.listen", self.listen),
-        ];
-        init::Options {
-            config,
-            language: self.language.map(|language| match language {
-                Language::Zh => init::Language::Zh,
-                Language::En => init::Language::En,
-            }),
-            given: given.into_iter().filter_map(|(key, text)| Some((key, text?))).collect(),
-            overwrite: self.overwrite,
-            generate: self.generate,
-            show_keys: self.show_keys,
-            no_wait: self.no_wait,
-        }
-    }
 }
 
 /// What a wrong configuration ends with; clap ends so on wrong flags.
@@ -341,6 +255,7 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
         Command::Plan { action } => action.unwrap_or(team::Plan::List { json: false }).run(&config).await,
         Command::Key { action } => action.unwrap_or(team::Key::List { json: false }).run(&config).await,
         Command::Grant { action } => action.run(&config).await,
+        Command::Usage(usage) => usage.run(&config).await,
         Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Status { json } => status::status(&config, json).await,
         Command::Upstreams { action: None } => upstreams::list(&config).await,

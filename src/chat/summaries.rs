@@ -20,6 +20,7 @@ use crate::{
     },
     meter::{Charge, Meter, Payer, Purpose, allowances::Refusal},
     model::{
+        call::Kind,
         conversation::{Conversation, Exchange},
         id::{AgentId, CorpId, Lane, MemberId},
     },
@@ -199,7 +200,8 @@ impl Work {
         let tokens = prompt.iter().map(|message| tokens::estimate(&message.content) + MESSAGE_OVERHEAD).sum();
         let until = self.clock.uptime().saturating_add(LIMIT);
         let left = || until.saturating_sub(self.clock.uptime());
-        let reservation = self.meter.reserve(payer, Purpose::Further, self.model.as_deref(), tokens).await?;
+        let reservation =
+            self.meter.reserve(payer, (Kind::Summary, Purpose::Further), self.model.as_deref(), tokens).await?;
         let mut request = ChatRequest::of(prompt);
         let began = self.clock.timeout(left(), reservation.stream(&mut request)).await;
         let mut stream = began.map_err(|_| Failure::TooLong)??;

@@ -3,7 +3,11 @@
 
 use std::{fmt, time::Duration};
 
-use jiff::{ToSpan, Zoned, civil::Weekday, tz::TimeZone};
+use jiff::{
+    ToSpan, Zoned,
+    civil::{Date, Weekday},
+    tz::TimeZone,
+};
 
 use super::Timestamp;
 
@@ -99,6 +103,13 @@ impl Zone {
     /// From one midnight to the next.
     pub fn day(&self, at: Timestamp) -> Option<Stretch> {
         days(&self.at(at)?, 1)
+    }
+
+    /// The day of a date such as `2026-11-21`; `None` for any other text.
+    pub fn date(&self, date: &str) -> Option<Stretch> {
+        let date: Date = (date.len() == "2026-11-21".len()).then(|| date.parse().ok())??;
+        let noon = date.at(12, 0, 0, 0).to_zoned(self.0.clone()).ok()?;
+        days(&noon, 1)
     }
 
     /// From one Monday to the next.

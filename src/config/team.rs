@@ -16,6 +16,10 @@ pub struct Team {
     pub contact: Option<String>,
     /// How often the address book is read; `None`: never, not at start either.
     pub sync: Option<Duration>,
+    /// How long each model call is kept, and the sums of calls by the hour.
+    pub keep_calls: Duration,
+    /// How long the sums of calls by the day are kept.
+    pub keep_totals: Duration,
 }
 
 impl Team {
@@ -24,9 +28,20 @@ impl Team {
         let contact = reader.optional_text("team.contact", |text| short(text, 64));
         let sync = reader.whole_or_none("team.sync_hours", 1..=720_u64);
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
-        Ok(Self { currency: currency?, contact: contact?, sync: sync?.map(hours) })
+        let keep_calls = reader.whole("team.keep_calls_days", 1..=3650_u64);
+        let keep_totals = reader.whole("team.keep_totals_days", 1..=3650_u64);
+        Ok(Self {
+            currency: currency?,
+            contact: contact?,
+            sync: sync?.map(hours),
+            keep_calls: Duration::from_secs(keep_calls? * DAY),
+            keep_totals: Duration::from_secs(keep_totals? * DAY),
+        })
     }
 }
+
+/// Seconds in a day.
+const DAY: u64 = 24 * 60 * 60;
 
 fn short(text: &str, most: usize) -> Result<String, Wrong> {
     if text.chars().count() > most || text.chars().any(char::is_control) {

@@ -42,6 +42,11 @@ impl Endpoint {
         Self { http, url: format!("{base_url}{path}"), api_key, timeout, clock, redactor }
     }
 
+    /// The host that it goes to: what such a place is called that has no name.
+    pub(super) fn host(&self) -> &str {
+        host_of(&self.url)
+    }
+
     /// The body that a POST of what `fill` makes is answered with, at most `most` bytes.
     ///
     /// # Errors
@@ -67,6 +72,12 @@ impl Endpoint {
         let body = beginning(response, MAX_REFUSAL_BYTES).await;
         Err(Error::refused(status, None, &body, &self.redactor))
     }
+}
+
+/// The host of an address, with its port.
+pub(super) fn host_of(url: &str) -> &str {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    behind.split('/').next().unwrap_or(behind)
 }
 
 /// All of a body, or nothing of it.

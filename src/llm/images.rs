@@ -78,6 +78,11 @@ impl Painter {
         Some(Self { endpoint, model, size: images.size.clone(), quality: images.quality.clone() })
     }
 
+    /// The model, and the host that it is asked at.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.model, self.endpoint.host())
+    }
+
     /// Has one picture made, and what it cost in model tokens where the upstream says so.
     ///
     /// # Errors
@@ -97,7 +102,7 @@ impl Painter {
         let usage = answer.usage.map(|usage| Usage {
             input: usage.input_tokens,
             output: usage.output_tokens,
-            estimated: false,
+            ..Usage::default()
         });
         let pictures = answer.data.into_iter().chain(answer.images).flatten();
         let painted = pictures.filter_map(Picture::painted).next().unwrap_or_else(|| Err(garbage()))?;

@@ -39,6 +39,11 @@ impl Speaker {
         Some(Self { endpoint, model, voice: voice.speech_voice.clone(), format: voice.speech_format })
     }
 
+    /// The model, and the host that it is asked at.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.model, self.endpoint.host())
+    }
+
     /// What the sound comes as.
     pub const fn format(&self) -> SpeechFormat {
         self.format

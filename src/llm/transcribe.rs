@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{
     client::{ProbeFault, beginning},
+    endpoint::host_of,
     error::Error,
     redact::Redactor,
 };
@@ -74,6 +75,11 @@ impl Transcriber {
     /// The way there, to be shown.
     pub const fn way(&self) -> &Way {
         &self.way
+    }
+
+    /// The model, and the host that it is asked at.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.model, host_of(&self.url))
     }
 
     /// The model, as it is called there.

@@ -128,6 +128,22 @@ pub(super) struct TokenUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    prompt_tokens_details: Option<PromptDetails>,
+    /// DeepSeek's word for it.
+    #[serde(deserialize_with = "lenient")]
+    prompt_cache_hit_tokens: Option<u64>,
+    /// Moonshot's.
+    #[serde(deserialize_with = "lenient")]
+    cached_tokens: Option<u64>,
+}
+
+/// OpenAI's way of saying what was in the cache.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PromptDetails {
+    #[serde(deserialize_with = "lenient")]
+    cached_tokens: Option<u64>,
 }
 
 impl TokenUsage {
@@ -136,7 +152,10 @@ impl TokenUsage {
         let total_without = |part: Option<u64>| self.total_tokens?.checked_sub(part?);
         let input = self.prompt_tokens.or_else(|| total_without(self.completion_tokens))?;
         let output = self.completion_tokens.or_else(|| total_without(self.prompt_tokens))?;
-        Some(Usage { input, output, estimated: false })
+        let cached = self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens);
+        let cached = cached.or(self.prompt_cache_hit_tokens).or(self.cached_tokens).unwrap_or(0);
+        // More than there is cannot have been cached.
+        Some(Usage { input, cached: cached.min(input), output, estimated: false })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The flags of the commands for who may use how much.
 
-use clap::{ArgGroup, Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use qimate::{
     config::Config,
     model::{
@@ -10,7 +12,9 @@ use qimate::{
     server::commands::{
         key,
         plan::{self, Wanted, Whom},
+        usage::{self, By, Form, When},
     },
+    store::ledger::totals::Dimension,
 };
 
 /// Of `qimate plan`.
@@ -244,4 +248,96 @@ fn right(text: &str) -> Result<Right, String> {
         let all = Right::ALL.map(Right::as_str).join(", ");
         format!("expected some of {all}")
     })
+}
+
+/// Of `qimate usage`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Usage {
+    #[command(subcommand)]
+    action: Option<UsageAction>,
+    /// What to sum up by; days without it.
+    #[arg(long, value_enum, default_value_t)]
+    by: UsageBy,
+    #[command(flatten)]
+    when: WhenFlags,
+    /// As JSON, for programs.
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// As CSV, for spreadsheets.
+    #[arg(long)]
+    csv: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum UsageAction {
+    /// Write the calls one by one: who, which model, how much, how it ended. Nothing that was said.
+    Export {
+        #[command(flatten)]
+        when: WhenFlags,
+        /// As CSV, which is what there is.
+        #[arg(long, required = true)]
+        csv: bool,
+        /// The file to write; the standard output without one.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum UsageBy {
+    Member,
+    Department,
+    Model,
+    Upstream,
+    App,
+    #[default]
+    Day,
+}
+
+/// About when.
+#[derive(Debug, Args)]
+struct WhenFlags {
+    /// The first day, as 2026-11-01.
+    #[arg(long, value_name = "DATE", conflicts_with = "last")]
+    from: Option<String>,
+    /// The last day.
+    #[arg(long, value_name = "DATE", conflicts_with = "last")]
+    to: Option<String>,
+    /// The last days, or hours, with this one.
+    #[arg(long, value_name = "30d", default_value = "30d")]
+    last: String,
+}
+
+impl WhenFlags {
+    fn when(self) -> When {
+        match self {
+            Self { from: None, to: None, last } => When::Last(last),
+            Self { from, to, .. } => When::Dates(from, to),
+        }
+    }
+}
+
+impl Usage {
+    /// Does it.
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let Self { action, by, when, json, csv } = self;
+        if let Some(UsageAction::Export { when, csv: _, out }) = action {
+            return usage::export(config, &when.when(), out.as_deref()).await;
+        }
+        let by = match by {
+            UsageBy::Member => By::Name(Dimension::Member),
+            UsageBy::Department => By::Name(Dimension::Department),
+            UsageBy::Model => By::Name(Dimension::Model),
+            UsageBy::Upstream => By::Name(Dimension::Upstream),
+            UsageBy::App => By::Name(Dimension::App),
+            UsageBy::Day => By::Time,
+        };
+        let form = match (json, csv) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Csv,
+            (false, false) => Form::Table,
+        };
+        usage::usage(config, by, &when.when(), form).await
+    }
 }

@@ -70,6 +70,19 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// A word that never changes, for counting.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Limit(_) => "quota",
+            Self::Busy { .. } => "busy",
+            Self::Model { .. } => "model",
+            Self::Right { .. } => "right",
+            Self::Denied { .. } => "denied",
+        }
+    }
+}
+
 /// Shared by all applications.
 #[derive(Debug)]
 pub struct Allowances {

@@ -41,7 +41,7 @@ impl Units {
 
 impl Charge {
     /// For a call that never began.
-    pub const NOTHING: Self = Self::saved(Usage { input: 0, output: 0, estimated: false });
+    pub const NOTHING: Self = Self::saved(Usage { input: 0, cached: 0, output: 0, estimated: false });
 
     /// The cost of a call before a restart, as it was saved.
     pub const fn saved(usage: Usage) -> Self {
@@ -83,6 +83,7 @@ impl Charge {
     pub fn and(mut self, other: Self) -> Self {
         self.usage = Usage {
             input: self.usage.input.saturating_add(other.usage.input),
+            cached: self.usage.cached.saturating_add(other.usage.cached),
             output: self.usage.output.saturating_add(other.usage.output),
             estimated: self.usage.estimated || other.usage.estimated,
         };

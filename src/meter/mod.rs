@@ -5,18 +5,20 @@
 
 pub mod allowances;
 
+mod admission;
+mod affinity;
 mod by_key;
 mod charge;
 mod filter;
 mod other;
 pub mod people;
 mod program;
+mod record;
 mod relay;
 pub mod tally;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -25,12 +27,13 @@ use tracing::{debug, info};
 use self::{
     allowances::{Allowances, Held, Refusal},
     filter::Filter,
-    people::People,
+    record::Record,
     tally::Tally,
 };
 pub use self::{
     charge::{Charge, Units},
     other::{MediaReservation, Medium},
+    record::Recorder,
     relay::Relaying,
 };
 use crate::{
@@ -49,6 +52,7 @@ use crate::{
     },
     metrics::Metrics,
     model::{
+        call::Kind,
         conversation::Usage,
         id::{AgentId, CorpId, MemberId},
         quota::{
@@ -107,6 +111,7 @@ pub struct Meter {
     transcriber: Option<Transcriber>,
     media_prices: MediaPrices,
     allowances: Arc<Allowances>,
+    recorder: Option<Recorder>,
     prices: Arc<Prices>,
     /// The aliases of the premium models.
     premium: BTreeSet<Arc<str>>,
@@ -149,11 +154,17 @@ impl Meter {
             transcriber: None,
             media_prices: MediaPrices::default(),
             allowances,
+            recorder: None,
             prices,
             premium: settings.premium(),
             usual,
             most_output,
         }
+    }
+
+    /// Has every call remembered by `recorder`.
+    pub fn with_recorder(self, recorder: Recorder) -> Self {
+        Self { recorder: Some(recorder), ..self }
     }
 
     /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
@@ -236,7 +247,7 @@ impl Meter {
     pub async fn reserve(
         &self,
         payer: Payer<'_>,
-        purpose: Purpose,
+        (kind, purpose): (Kind, Purpose),
         alias: Option<&str>,
         input_estimate: usize,
     ) -> Result<Reservation<'_>, Refusal> {
@@ -249,16 +260,11 @@ impl Meter {
             price: Price::default(),
             beside: 0,
         };
-        Box::pin(self.admit(payer, purpose, Some(&alias))).await?;
-        let mut held = self.allowances.reserve(payer, &alias, ask, &self.prices).await?;
-        let alias = match held.instead.take() {
-            Some(instead) => {
-                Box::pin(self.admit(payer, purpose, Some(&instead))).await?;
-                instead
-            }
-            None => alias,
-        };
-        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity_of(payer) })
+        let mut record = Record::new(self.recorder.as_ref(), payer, kind, &alias);
+        let reserved = self.hold(payer, purpose, alias, ask).await;
+        let (held, alias) = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
+        record.is_of(&alias);
+        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity::of(payer), record })
     }
 
     /// Whether the payer's plan has this.
@@ -270,29 +276,6 @@ impl Meter {
     }
 }
 
-/// Who may ask at all: decided here, so that no client goes around it.
-impl Meter {
-    /// Whose questions are answered.
-    pub fn people(&self) -> &People {
-        self.allowances.people()
-    }
-
-    /// `alias`: the model that is to answer; `None` for what is not words.
-    async fn admit(&self, payer: Payer<'_>, purpose: Purpose, alias: Option<&Arc<str>>) -> Result<(), Refusal> {
-        let begins = purpose == Purpose::Question;
-        let premium = alias.is_some_and(|alias| self.premium.contains(alias));
-        let admitted = self.people().admit(payer, begins, premium).await;
-        admitted.map_err(|why| Refusal::Denied { why, alias: alias.map(Arc::clone) })
-    }
-}
-
-/// A member's questions like to go the same way: what was said before is in that upstream's cache.
-fn affinity_of(payer: Payer<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (payer.corp.as_str(), payer.agent.get(), payer.member.key()).hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The permission for one model call.
 #[must_use = "a reservation that is not used holds an allowance for nothing"]
 pub struct Reservation<'a> {
@@ -301,6 +284,7 @@ pub struct Reservation<'a> {
     held: Held,
     input_estimate: usize,
     affinity: u64,
+    record: Record,
 }
 
 impl<'a> Reservation<'a> {
@@ -308,7 +292,21 @@ impl<'a> Reservation<'a> {
     ///
     /// # Errors
     /// [`llm::error::Error`] when no answer began; nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn stream(self, request: &mut ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
+    pub async fn stream(mut self, request: &mut ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
+        self.record.begins();
+        match self.begin(request).await {
+            Ok((stream, filter)) => {
+                self.record.answers(stream.upstream());
+                Ok(Metered { stream, reservation: self, usage: None, written: String::new(), filter })
+            }
+            Err(error) => {
+                self.record.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&mut self, request: &mut ChatRequest) -> Result<(Answer, Option<Box<Filter>>), llm::error::Error> {
         request.most_output = self.held.most_output();
         let sees = request.messages.iter().any(|message| !message.pictures.is_empty());
         let (affinity, input_tokens) = (self.affinity, self.input_estimate);
@@ -323,9 +321,8 @@ impl<'a> Reservation<'a> {
             Box::pin(meter.moderate(&fresh, IN)).await?;
         }
         drop(fresh);
-        let stream = meter.router.stream(wish, &request).await?;
-        let filter = Filter::new(masks, &meter.house.guard);
-        Ok(Metered { stream, reservation: self, usage: None, written: String::new(), filter })
+        let stream = meter.router.stream(wish, &request, self.record.attempts()).await?;
+        Ok((stream, Filter::new(masks, &meter.house.guard)))
     }
 }
 
@@ -349,9 +346,11 @@ impl Metered<'_> {
     pub async fn next(&mut self) -> Option<Result<Delta, llm::error::Error>> {
         loop {
             if let Some(kept) = self.filter.as_mut().and_then(|filter| filter.kept()) {
+                self.reservation.record.shows(kept.as_ref());
                 return kept;
             }
             let next = self.read().await;
+            self.reservation.record.comes(next.as_ref());
             let Some(filter) = &mut self.filter else { return next };
             filter.take(next);
         }
@@ -379,9 +378,13 @@ impl Metered<'_> {
 
     /// What it cost: as the upstream says or, where it does not (or the answer broke off), estimated.
     pub fn settle(self) -> Charge {
-        let Reservation { meter, alias, held, input_estimate, .. } = self.reservation;
-        let estimate =
-            || Usage { input: input_estimate as u64, output: tokens::estimate(&self.written) as u64, estimated: true };
+        let Reservation { meter, alias, held, input_estimate, mut record, .. } = self.reservation;
+        let estimate = || Usage {
+            input: input_estimate as u64,
+            cached: 0,
+            output: tokens::estimate(&self.written) as u64,
+            estimated: true,
+        };
         let usage = self.usage.unwrap_or_else(estimate);
         if let Some(filter) = &self.filter {
             meter.count(&filter.hits(), OUT);
@@ -389,6 +392,7 @@ impl Metered<'_> {
         meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
         let price = meter.prices.get(&alias).copied().unwrap_or_default();
         let (used, nearly_used) = held.settle(usage, price);
+        record.costs(usage, used.amounts.money);
         Charge { usage, units: Units::default(), used, nearly_used }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     Charge, Meter, Payer, Purpose, Units,
     allowances::{Held, Refusal},
+    record::Record,
 };
 use crate::{
     llm::{
@@ -18,6 +19,7 @@ use crate::{
         transcribe::Transcriber,
     },
     model::{
+        call::{Ended, Kind},
         conversation::Usage,
         quota::{
             amounts::{MediaPrices, Price},
@@ -45,6 +47,14 @@ impl Medium {
             Self::Drawing => Right::Drawing,
             Self::Speech(_) => Right::Speech,
             Self::Sound(_) => Right::Voice,
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Drawing => Kind::Picture,
+            Self::Speech(_) => Kind::Speech,
+            Self::Sound(_) => Kind::Transcription,
         }
     }
 
@@ -103,9 +113,23 @@ impl Meter {
         };
         // What is spoken belongs to an answer that was begun.
         let purpose = if matches!(medium, Medium::Speech(_)) { Purpose::Further } else { Purpose::Question };
-        Box::pin(self.admit(payer, purpose, None)).await?;
-        let held = self.allowances.reserve_media(payer, medium.right(), ask).await?;
-        Ok(MediaReservation { meter: self, held })
+        let (model, place) = self.place(medium).unwrap_or_default();
+        let mut record = Record::new(self.recorder.as_ref(), payer, medium.kind(), &model.into());
+        let admitted = Box::pin(self.admit(payer, purpose, None)).await;
+        admitted.inspect_err(|refusal| record.refused(refusal.kind()))?;
+        let reserved = self.allowances.reserve_media(payer, medium.right(), ask).await;
+        let held = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
+        record.answers(&place.into());
+        Ok(MediaReservation { meter: self, held, record })
+    }
+
+    /// The model for it, and the host that it is asked at.
+    fn place(&self, medium: Medium) -> Option<(&str, &str)> {
+        match medium {
+            Medium::Drawing => self.painter.as_ref().map(Painter::place),
+            Medium::Speech(_) => self.speaker.as_ref().map(Speaker::place),
+            Medium::Sound(_) => self.transcriber.as_ref().map(Transcriber::place),
+        }
     }
 }
 
@@ -114,6 +138,7 @@ impl Meter {
 pub struct MediaReservation<'a> {
     meter: &'a Meter,
     held: Held,
+    record: Record,
 }
 
 impl MediaReservation<'_> {
@@ -121,13 +146,14 @@ impl MediaReservation<'_> {
     ///
     /// # Errors
     /// [`llm::error::Error`]: it is not, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn speak(self, text: &str) -> Result<(Vec<u8>, Charge), llm::error::Error> {
+    pub async fn speak(mut self, text: &str) -> Result<(Vec<u8>, Charge), llm::error::Error> {
         let meter = self.meter;
         let speaker = meter.speaker.as_ref().ok_or_else(|| not_set("voice.speech_model"))?;
-        let cleared = Box::pin(meter.clear(text)).await?;
+        self.record.begins();
+        let cleared = Box::pin(meter.clear(text)).await.inspect_err(|error| self.record.failed(error))?;
         meter.metrics.model_called();
         let sound = speaker.speak(cleared.as_str()).await;
-        let sound = sound.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
+        let sound = sound.inspect_err(|error| self.fails(error))?;
         let spoken = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         Ok((sound, self.settle(Usage::default(), Units { spoken, ..Units::default() })))
     }
@@ -136,14 +162,15 @@ impl MediaReservation<'_> {
     ///
     /// # Errors
     /// [`llm::error::Error`]: there is none, and nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn paint(self, wish: &str) -> Result<(Painted, Charge), llm::error::Error> {
+    pub async fn paint(mut self, wish: &str) -> Result<(Painted, Charge), llm::error::Error> {
         let meter = self.meter;
         let painter = meter.painter.as_ref().ok_or_else(|| not_set("images.model"))?;
-        let cleared = Box::pin(meter.clear(wish)).await?;
+        self.record.begins();
+        let cleared = Box::pin(meter.clear(wish)).await.inspect_err(|error| self.record.failed(error))?;
         meter.metrics.model_called();
         let painted = painter.paint(cleared.as_str()).await;
-        let (painted, usage) = painted.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
-        let estimate = || Usage { input: llm::tokens::estimate(wish) as u64, output: 0, estimated: true };
+        let (painted, usage) = painted.inspect_err(|error| self.fails(error))?;
+        let estimate = || Usage { input: llm::tokens::estimate(wish) as u64, cached: 0, output: 0, estimated: true };
         let usage = usage.unwrap_or_else(estimate);
         meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
         Ok((painted, self.settle(usage, Units { pictures: 1, ..Units::default() })))
@@ -153,18 +180,26 @@ impl MediaReservation<'_> {
     ///
     /// # Errors
     /// [`llm::error::Error`]: it is not, and nothing is charged.
-    pub async fn transcribe(self, wav: Bytes, length: Duration) -> Result<(String, Charge), llm::error::Error> {
+    pub async fn transcribe(mut self, wav: Bytes, length: Duration) -> Result<(String, Charge), llm::error::Error> {
         let meter = self.meter;
         let transcriber = meter.transcriber.as_ref().ok_or_else(|| not_set("voice.transcription_model"))?;
+        self.record.begins();
         meter.metrics.model_called();
         let text = transcriber.transcribe(wav).await;
-        let text = text.inspect_err(|error| meter.metrics.model_failed(error.kind()))?;
+        let text = text.inspect_err(|error| self.fails(error))?;
         let heard = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
         Ok((text, self.settle(Usage::default(), Units { heard, ..Units::default() })))
     }
 
-    fn settle(self, usage: Usage, units: Units) -> Charge {
+    fn fails(&mut self, error: &Error) {
+        self.meter.metrics.model_failed(error.kind());
+        self.record.failed(error);
+    }
+
+    fn settle(mut self, usage: Usage, units: Units) -> Charge {
         let (used, nearly_used) = self.held.settle(usage, Price::default());
+        self.record.ends(Ended::Ok);
+        self.record.costs(usage, used.amounts.money);
         Charge { usage, units, used, nearly_used }
     }
 }

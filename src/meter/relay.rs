@@ -9,8 +9,12 @@ use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
 use super::{
-    IN, LEAST_OUTPUT, Meter, OUT, Purpose, Reservation, allowances::Refusal, by_key::owner_of, charge::Charge,
+    IN, LEAST_OUTPUT, Meter, OUT, Purpose, Reservation,
+    allowances::{Held, Refusal},
+    by_key::owner_of,
+    charge::Charge,
     program::ProgramFilter,
+    record::Record,
 };
 use crate::{
     llm::{
@@ -23,6 +27,7 @@ use crate::{
         router::{Next, RelayAnswer, Wish},
     },
     model::{
+        self,
         conversation::Usage,
         key::ApiKey,
         quota::{amounts::Price, book::Ask, plan::Right},
@@ -40,6 +45,21 @@ impl Meter {
     /// [`Refusal`], and the model must not be asked.
     pub async fn reserve_by(&self, key: &ApiKey, body: &Body) -> Result<Reservation<'_>, Refusal> {
         let alias: Arc<str> = body.model.as_str().into();
+        let kind = match body.call {
+            Call::Chat => model::call::Kind::Chat,
+            Call::Embeddings => model::call::Kind::Embedding,
+        };
+        let mut record = Record::by_key(self.recorder.as_ref(), key, kind, &alias);
+        let reserved = self.hold_by(key, body, alias).await;
+        let (held, alias) = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
+        record.is_of(&alias);
+        let mut hasher = DefaultHasher::new();
+        key.id.hash(&mut hasher);
+        Ok(Reservation { meter: self, alias, held, input_estimate: body.estimate(), affinity: hasher.finish(), record })
+    }
+
+    /// What is held, and the model that is to answer.
+    async fn hold_by(&self, key: &ApiKey, body: &Body, alias: Arc<str>) -> Result<(Held, Arc<str>), Refusal> {
         self.admit_by(key, &alias).await?;
         if body.has_pictures() {
             self.allowances.permit_by(key, Right::Pictures).await?;
@@ -58,16 +78,9 @@ impl Meter {
             beside: 0,
         };
         let mut held = self.allowances.reserve_by(key, &alias, ask, &self.prices).await?;
-        let alias = match held.instead.take() {
-            Some(instead) => {
-                self.admit_by(key, &instead).await?;
-                instead
-            }
-            None => alias,
-        };
-        let mut hasher = DefaultHasher::new();
-        key.id.hash(&mut hasher);
-        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: hasher.finish() })
+        let Some(instead) = held.instead.take() else { return Ok((held, alias)) };
+        self.admit_by(key, &instead).await?;
+        Ok((held, instead))
     }
 }
 
@@ -126,7 +139,19 @@ impl Relaying<'_> {
     /// # Errors
     /// [`Error`]: there is none, and nothing is charged. [`Error::Withheld`]: nothing was sent.
     pub async fn begin(&mut self, body: &Body) -> Result<(), Error> {
-        let Reservation { meter, alias, held, input_estimate, affinity } = &self.reservation;
+        self.reservation.record.begins();
+        let begun = self.pass_on(body).await;
+        let Self { answer, reservation: Reservation { record, .. }, .. } = self;
+        match (&begun, answer) {
+            (Err(error), _) => record.failed(error),
+            (Ok(()), Some(answer)) => record.answers(answer.upstream()),
+            (Ok(()), None) => {}
+        }
+        begun
+    }
+
+    async fn pass_on(&mut self, body: &Body) -> Result<(), Error> {
+        let Reservation { meter, alias, held, input_estimate, affinity, record, .. } = &mut self.reservation;
         let cleared = ClearedBody::through(&meter.house.guard, body);
         let (request, Findings { masks, hits, fresh }) = cleared.map_err(|refused| match refused {
             NotCleared::Withheld(Withheld(hits)) => meter.refuse(&hits),
@@ -149,7 +174,7 @@ impl Relaying<'_> {
         let sees = body.has_pictures() && meter.router.sees(Some(alias));
         let wish = Wish { alias: Some(alias), affinity: *affinity, input_tokens: *input_estimate, sees };
         let most_output = held.most_output().map(|most| (u64::from(most) / body.answers).max(1));
-        self.answer = Some(meter.router.relay(wish, &request, most_output).await?);
+        self.answer = Some(meter.router.relay(wish, &request, most_output, record.attempts()).await?);
         Ok(())
     }
 
@@ -166,7 +191,9 @@ impl Relaying<'_> {
     pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         loop {
             let answer = self.answer.as_mut().filter(|_| !self.over)?;
-            let shown = match answer.next().await {
+            let next = answer.next().await;
+            self.reservation.record.relays(next.as_ref());
+            let shown = match next {
                 Some(Ok(Next::Whole(whole))) => return Some(self.whole(whole).await),
                 Some(Ok(Next::Events(events))) => self.events(events),
                 Some(Err(error)) => {
@@ -200,15 +227,22 @@ impl Relaying<'_> {
     /// What it cost: as the upstream says or, where it does not (or the answer broke off, or nobody waited for it),
     /// estimated.
     pub fn settle(self) -> Charge {
-        let Self { reservation: Reservation { meter, alias, held, input_estimate, .. }, answer, filter, .. } = self;
+        let Self {
+            reservation: Reservation { meter, alias, held, input_estimate, mut record, .. },
+            answer,
+            filter,
+            ..
+        } = self;
         let (usage, written) = answer.as_ref().map(RelayAnswer::seen).unwrap_or_default();
-        let usage = usage.unwrap_or(Usage { input: input_estimate as u64, output: written, estimated: true });
+        let usage =
+            usage.unwrap_or(Usage { input: input_estimate as u64, cached: 0, output: written, estimated: true });
         if let Some(filter) = &filter {
             meter.count(&filter.hits(), OUT);
         }
         meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
         let price = meter.prices.get(&alias).copied().unwrap_or_default();
         let (used, nearly_used) = held.settle(usage, price);
+        record.costs(usage, used.amounts.money);
         Charge { usage, units: super::Units::default(), used, nearly_used }
     }
 

@@ -12,6 +12,9 @@ use crate::{clock::Timestamp, secret::Secret};
 pub struct Usage {
     /// Tokens of the prompt.
     pub input: u64,
+    /// Those among them that the upstream had in its cache, as far as it says so.
+    #[serde(default)]
+    pub cached: u64,
     /// Tokens of the answer, reasoning included.
     pub output: u64,
     /// True when the upstream did not say and the numbers are our estimate.

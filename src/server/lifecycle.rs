@@ -13,7 +13,11 @@ use crate::{
     clock::Clock,
     config,
     meter::allowances::Allowances,
-    store::{self, Store, sightings::Sightings},
+    store::{
+        self, Store,
+        ledger::{Keep, Ledger},
+        sightings::Sightings,
+    },
 };
 
 /// How often the store is asked whether a command changed it.
@@ -113,6 +117,7 @@ impl Server {
             allowances,
             directory,
             api,
+            ledger,
         } = self;
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
@@ -143,6 +148,8 @@ impl Server {
         }
         parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, api, stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
+        let keep = Keep { calls: config.team.keep_calls, totals: config.team.keep_totals };
+        parts.spawn(prune_usage(ledger.clone(), clock.clone(), keep, stop.soft.clone()));
         for app in apps {
             app.start(&mut parts, &stop.soft);
         }
@@ -166,6 +173,9 @@ impl Server {
         // The listener has ended: nothing is seen any more.
         if tokio::time::timeout(LAST_WORD, save(&sightings, &store)).await.is_err() {
             debug!("could not save what was seen of callbacks");
+        }
+        if !matches!(tokio::time::timeout(LAST_WORD, ledger.flush()).await, Ok(Ok(()))) {
+            warn!("could not write down the last model calls");
         }
         // A disk that hangs does not hold the process up.
         if !matches!(tokio::time::timeout(LAST_WORD, store.end_run(clock.now())).await, Ok(Ok(()))) {
@@ -244,6 +254,25 @@ async fn prune(store: Store, clock: Clock, settings: config::Storage, stop: Canc
             Ok(0) => {}
             Ok(rows) => info!(rows, "deleted what is older than storage.keep_days"),
             Err(error) => error!(%error, "could not delete what is old"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(PRUNE) => {}
+        }
+    }
+}
+
+/// Deletes from the file of usage what is old. Where that fails, nothing else is concerned.
+async fn prune_usage(ledger: Ledger, clock: Clock, keep: Keep, stop: CancellationToken) {
+    loop {
+        let pruned = tokio::select! {
+            () = stop.cancelled() => return,
+            pruned = ledger.prune(keep) => pruned,
+        };
+        match pruned {
+            Ok(0) => {}
+            Ok(rows) => info!(rows, "deleted usage that is older than team.keep_calls_days"),
+            Err(error) => warn!(%error, "could not delete usage that is old"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -42,14 +42,14 @@ use crate::{
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
     mcp::servers::Servers,
-    meter::{House, allowances::Allowances, tally::Tally},
+    meter::{House, Recorder, allowances::Allowances, tally::Tally},
     metrics::Metrics,
     net::{
         self,
         fetch::{Bounds, Fetcher},
     },
     safety::guard::Guard,
-    store::{Store, alerts::Operators},
+    store::{Store, alerts::Operators, ledger::Ledger},
     web::{self, Figures, Overview, Readiness, Web, status::Served},
 };
 
@@ -76,6 +76,7 @@ pub struct Server {
     directory: Directory,
     /// What answers programs; `None` where none are served.
     api: Option<Api>,
+    ledger: Ledger,
 }
 
 /// Opens the store, listens, and wires everything. Nothing runs yet; connections wait.
@@ -102,6 +103,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let tally = Arc::new(Tally::new(clock.clone()));
     let allowances = Allowances::open(store.clone(), clock.clone(), config.chat.time_zone.clone()).await;
     let allowances = Arc::new(allowances.context("cannot read the plans")?);
+    let ledger = Ledger::start(&config.storage, config.chat.time_zone.clone(), clock.clone());
+    let ledger = ledger.context("cannot begin to remember model calls")?;
     let servers = Arc::new(Servers::new(&config.tools, clock.clone()).context("tools.mcp")?);
     let shared = Shared {
         store: store.clone(),
@@ -112,6 +115,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         lately: Arc::clone(&lately),
         house: house(&config, &clock, &tally)?,
         allowances: Arc::clone(&allowances),
+        recorder: Recorder::new(ledger.clone(), clock.clone()),
         fetcher: fetcher(&config, &clock)?,
         servers: Arc::clone(&servers),
     };
@@ -178,6 +182,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         allowances,
         directory,
         api: programs.map(|programs| programs.api),
+        ledger,
     })
 }
 

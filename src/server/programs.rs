@@ -18,11 +18,12 @@ pub(super) async fn wire(config: &Config, shared: &Shared) -> anyhow::Result<Opt
     if !config.v1.enabled {
         return Ok(None);
     }
-    let Shared { store, clock, metrics, model, house, allowances, .. } = shared;
+    let Shared { store, clock, metrics, model, house, allowances, recorder, .. } = shared;
     let keys = Keys::open(store).await.context("cannot read the keys")?;
     let counter = TokenCounter::for_model(&config.llm.model);
     let meter =
-        Meter::new(model.clone(), counter, house.clone(), Arc::clone(metrics), Arc::clone(allowances), &config.llm);
+        Meter::new(model.clone(), counter, house.clone(), Arc::clone(metrics), Arc::clone(allowances), &config.llm)
+            .with_recorder(recorder.clone());
     let api = Api::new(keys, meter, Arc::clone(allowances), store.clone(), clock.clone());
     Ok(Some(Programs::new(api, clock.clone(), config.chat.time_zone.clone(), config.v1.clone())))
 }

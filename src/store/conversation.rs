@@ -155,7 +155,7 @@ impl Store {
                     let pictures = pictures_of(row.get_ref(2)?.as_str()?);
                     let is_sealed: bool = row.get(6)?;
                     let made: Option<String> = row.get(7)?;
-                    let usage = Usage { input: row.get(8)?, output: row.get(9)?, estimated: row.get(10)? };
+                    let usage = Usage { input: row.get(8)?, output: row.get(9)?, estimated: row.get(10)?, cached: 0 };
                     let sealed = is_sealed.then(|| (usage, made.map(made_of)));
                     Ok((row.get::<_, String>(0)?, row.get(1)?, pictures, row.get(3)?, row.get(4)?, row.get(5)?, sealed))
                 })

@@ -312,7 +312,7 @@ pub(super) fn private_dir(dir: &Path) -> std::io::Result<()> {
 }
 
 /// The same for the database itself, whose mode SQLite gives to the files beside it.
-fn private_file(path: &Path) -> std::io::Result<()> {
+pub(super) fn private_file(path: &Path) -> std::io::Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -19,6 +19,7 @@ pub mod figures;
 pub mod inbox;
 pub mod keys;
 mod lane;
+pub mod ledger;
 pub mod media;
 pub mod member;
 pub mod migrate;
@@ -104,6 +105,14 @@ pub enum Error {
         /// The copy.
         path: PathBuf,
         /// What was in the way; said in the sentence.
+        cause: Box<Self>,
+    },
+    /// The file of usage cannot be used. Nothing else is concerned.
+    #[error("{}: the file of usage cannot be used ({cause}); a daemon that is started without it begins another", .path.display())]
+    Usage {
+        /// The file.
+        path: PathBuf,
+        /// Why; said in the sentence.
         cause: Box<Self>,
     },
     /// A newer Qimate wrote the database.

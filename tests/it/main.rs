@@ -50,6 +50,7 @@ mod team;
 mod tools;
 mod turn;
 mod upstreams;
+mod usage;
 mod v1;
 mod voice;
 mod watching;

@@ -16,7 +16,7 @@ use crate::{
     },
     llm::client::ChatRequest,
     meter::{MediaReservation, Medium, Metered, Purpose, allowances::Refusal},
-    model::{conversation::Exchange, profile::Profile},
+    model::{call::Kind, conversation::Exchange, profile::Profile},
     store::{conversation::TurnRecord, inbox::Inbound},
 };
 
@@ -85,7 +85,8 @@ impl Answerer {
         let tokens = prompt.tokens + further;
         debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = tokens, messages = request.messages.len(),
             "asking the model");
-        let reserved = self.meter.reserve(payer(claim), purpose, preferences.model.as_deref(), tokens).await;
+        let reserved =
+            self.meter.reserve(payer(claim), (Kind::Chat, purpose), preferences.model.as_deref(), tokens).await;
         reserved.map_err(Outcome::Quota)?.stream(&mut request).await.map_err(Outcome::of)
     }
 

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use super::*;
+use crate::llm::router::Attempts;
 use crate::{
     clock::{ManualClock, Timestamp},
     llm::{
@@ -57,7 +58,7 @@ struct OneUpstream(router::Router);
 impl OneUpstream {
     async fn stream(&self, request: &ChatRequest) -> Result<Answer, Error> {
         let (request, ..) = ClearedRequest::through(&Guard::default(), request).expect("nothing is refused");
-        self.0.stream(Wish::default(), &request).await
+        self.0.stream(Wish::default(), &request, &mut Attempts::default()).await
     }
 }
 
@@ -212,7 +213,7 @@ async fn an_answer_comes_with_its_cost_and_everything_that_is_set_is_sent() {
     };
     let mut answer = fake.client(&settings).stream(&question()).await.expect("an answer");
     assert_eq!(answer.next().await.expect("more").expect("text"), Delta::Text("hi".to_owned()));
-    let usage = Usage { input: 9, output: 1, estimated: false };
+    let usage = Usage { input: 9, output: 1, ..Usage::default() };
     assert_eq!(answer.next().await.expect("more").expect("end"), Delta::Finish(stop(Some(usage))));
     assert!(answer.next().await.is_none());
 

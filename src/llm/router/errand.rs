@@ -1,8 +1,8 @@
 //! What somebody goes to an upstream for. To add one, say how it begins.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{Answer, Router, Wish, ticket::Ticket};
+use super::{Answer, Attempts, Router, Wish, ticket::Ticket};
 use crate::{
     llm::{
         cleared::ClearedRequest,
@@ -59,8 +59,13 @@ impl Router {
     ///
     /// # Errors
     /// [`Error`] of the last attempt; nothing of the answer has come then.
-    pub async fn stream(&self, wish: Wish<'_>, request: &ClearedRequest<'_>) -> Result<Answer, Error> {
-        let (stream, ticket) = self.go(wish, request).await?;
+    pub async fn stream(
+        &self,
+        wish: Wish<'_>,
+        request: &ClearedRequest<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<Answer, Error> {
+        let (stream, ticket) = self.go(wish, request, attempts).await?;
         Ok(Answer { stream, ticket })
     }
 
@@ -73,8 +78,9 @@ impl Router {
         wish: Wish<'_>,
         request: &ClearedBody<'_>,
         most_output: Option<u64>,
+        attempts: &mut Attempts,
     ) -> Result<RelayAnswer, Error> {
-        let (relayed, ticket) = self.go(wish, &PassOn { request, most_output }).await?;
+        let (relayed, ticket) = self.go(wish, &PassOn { request, most_output }, attempts).await?;
         Ok(RelayAnswer { relayed: Some(relayed), whole: None, ticket })
     }
 }
@@ -98,6 +104,11 @@ pub enum Next {
 }
 
 impl RelayAnswer {
+    /// The upstream that says it.
+    pub fn upstream(&self) -> &Arc<str> {
+        self.ticket.upstream()
+    }
+
     /// Whether it comes in events.
     pub const fn is_stream(&self) -> bool {
         matches!(self.relayed, Some(Relayed::Stream(_)))

@@ -5,6 +5,7 @@
 //! answer has come. Knows nothing of members and quotas. To add an upstream, add it to the configuration.
 
 mod aside;
+mod attempts;
 mod board;
 mod choose;
 mod errand;
@@ -26,6 +27,7 @@ use tracing::{error, warn};
 
 pub use self::{
     aside::{SetAside, Trouble},
+    attempts::{Attempts, Failed},
     errand::{Next, RelayAnswer},
     sample::Sample,
     ticket::Answer,
@@ -160,8 +162,13 @@ impl Router {
         Ok(Self(Arc::new(inner), Choice::all(&settings.model)))
     }
 
-    /// Goes on an errand, as [`Router::stream`] says.
-    async fn go<E: Errand>(&self, wish: Wish<'_>, errand: &E) -> Result<(E::Begun, Ticket), Error> {
+    /// Goes on an errand, as [`Router::stream`] says. What is tried stands in `attempts`, also where the future is dropped.
+    async fn go<E: Errand>(
+        &self,
+        wish: Wish<'_>,
+        errand: &E,
+        attempts: &mut Attempts,
+    ) -> Result<(E::Begun, Ticket), Error> {
         let (inner, wish) = (&self.0, Wish { alias: Some(wish.alias.unwrap_or(&self.1.default)), ..wish });
         let clock = &inner.clock;
         let deadline = clock.uptime().saturating_add(inner.answer_timeout);
@@ -180,9 +187,11 @@ impl Router {
                         });
                     }
                     clock.sleep(not_before.saturating_sub(clock.uptime())).await;
+                    attempts.begins(clock.uptime());
                     match inner.attempt(ticket, errand, deadline).await {
                         Ok(begun) => return Ok(begun),
                         Err((route, error)) => {
+                            attempts.failed(&inner.routes[route], &error, clock.uptime());
                             if Verdict::of(&error) == Verdict::Innocent {
                                 return Err(error);
                             }
@@ -377,11 +386,5 @@ impl Inner {
             error!(llm.upstream = %failed.name, llm.key = failed.key, llm.model = %failed.alias,
                 "set a model's key aside until it is mended: {error}");
         }
-    }
-}
-
-impl std::fmt::Debug for Router {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Router")
     }
 }

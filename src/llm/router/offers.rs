@@ -66,6 +66,12 @@ impl Router {
     }
 }
 
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Router")
+    }
+}
+
 impl Inner {
     /// Whether a route leads to a model of this alias and, where that is asked, to one that sees.
     pub(super) fn leads_to(&self, route: usize, alias: &str, sees: bool) -> bool {

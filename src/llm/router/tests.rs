@@ -90,7 +90,7 @@ impl Company {
     }
 
     async fn ask(&self, affinity: u64) -> Result<Answer, Error> {
-        self.router.stream(Wish { affinity, ..Wish::default() }, &cleared(&question())).await
+        self.router.stream(Wish { affinity, ..Wish::default() }, &cleared(&question()), &mut Attempts::default()).await
     }
 
     /// Asks, moving the clock on whenever something waits for it. Gives how much time passed.
@@ -280,10 +280,13 @@ async fn an_alias_is_the_upstreams_own_name_to_the_upstream() {
         r#"[{"name":"a","base_url":"{0}","models":["m",{"alias":"smart","name":"vendor/large-3"}]}]"#,
     );
     let wish = Wish { alias: Some("smart"), ..Wish::default() };
-    whole(company.router.stream(wish, &cleared(&question())).await).await.expect("answered");
+    whole(company.router.stream(wish, &cleared(&question()), &mut Attempts::default()).await).await.expect("answered");
     assert_eq!(place.asked.lock().unwrap()[0].1, "vendor/large-3");
     let wish = Wish { alias: Some("other"), ..Wish::default() };
-    assert!(matches!(company.router.stream(wish, &cleared(&question())).await, Err(Error::ModelNotFound { .. })));
+    assert!(matches!(
+        company.router.stream(wish, &cleared(&question()), &mut Attempts::default()).await,
+        Err(Error::ModelNotFound { .. })
+    ));
     let aliases: Vec<_> = company.router.aliases().iter().map(ToString::to_string).collect();
     assert_eq!(aliases, ["m", "smart"]);
 }

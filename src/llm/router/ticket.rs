@@ -19,6 +19,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// Whose route it is.
+    pub(super) fn upstream(&self) -> &Arc<str> {
+        &self.inner.routes[self.route].name
+    }
+
     pub(super) fn well(&mut self) {
         self.known = true;
         let mut board = self.inner.board();
@@ -88,7 +93,7 @@ impl Answer {
 
     /// The upstream that writes it.
     pub fn upstream(&self) -> &Arc<str> {
-        &self.ticket.inner.routes[self.ticket.route].name
+        self.ticket.upstream()
     }
 
     /// The alias of the model.

@@ -6,6 +6,7 @@ pub mod key;
 pub mod member;
 pub mod people;
 pub mod plan;
+pub mod usage;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -169,6 +170,10 @@ fn in_chinese(error: &store::Error) -> String {
             format!("数据库是版本 {found}，本程序只认识到版本 {known}；请使用更新的 qimate")
         }
         store::Error::NotABackup { path, why } => format!("{} 不是可用的备份（{why}）", path.display()),
+        store::Error::Usage { path, cause } => {
+            let cause = in_chinese(cause);
+            format!("用量文件 {} 无法使用（{cause}）；移走它之后重启企伴，会新建一个", path.display())
+        }
         store::Error::Unavailable(cause) => format!("数据库暂时无法使用：{cause}"),
         other => other.to_string(),
     }

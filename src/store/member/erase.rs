@@ -22,7 +22,7 @@ use crate::{
     store::{
         Error, copy,
         db::{self, FILE, io},
-        media, restore,
+        ledger, media, restore,
     },
 };
 
@@ -72,6 +72,8 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
         rows += conn.execute(&format!("DELETE FROM {table} WHERE member = ?1"), [member.key()])?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;
+    // Last: where that file is broken, all else is done.
+    rows += ledger::erase(settings, member, now)?;
     Ok(Erased { rows, rewritten, log_emptied, copies: copies(&settings.data_dir)? })
 }
 
@@ -202,7 +204,7 @@ fn copies(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let path = entry.map_err(|source| io(dir, source))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // An unfinished one is what a command that was killed leaves; it may hold just as much.
-        if name.ends_with(".db") && name != FILE || copy::is_unfinished(&name) {
+        if name.ends_with(".db") && name != FILE && name != ledger::USAGE || copy::is_unfinished(&name) {
             copies.push(path);
         }
     }

@@ -10,6 +10,7 @@ pub(super) use self::erase::{TOMBSTONE_KEPT, tombstone};
 use super::{
     Error,
     db::{self, FILE},
+    ledger,
     media::PATH_OF_HASH,
     migrate,
 };
@@ -187,6 +188,7 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
     )?;
     let mut export = json!({
         "member": member.as_str(), "exported_at": at, "applications": applications, "used": used, "granted": granted,
+        "model_calls": ledger::export(settings, member)?,
     });
     for (name, sql) in OF_PERSON {
         export[*name] = rows(&moment, sql, member.key())?.into();

@@ -1,0 +1,292 @@
+//! What model calls took, one row for each, in a file of its own (`usage.db`), with their sums by the hour and by the
+//! day.
+//!
+//! Nobody waits for it: calls go into a queue that has an end, and a thread writes what has come, some at a time. A crash
+//! loses what is in the queue; where the disk cannot be written, what does not fit into the queue is lost, and how many
+//! that were is logged. Where the file is deleted or broken, another is begun. Nothing is decided by what stands here:
+//! quotas have their own figures (`store::used`), saved with the answers.
+//!
+//! To sum up by something else, add a [`totals::Dimension`].
+
+mod file;
+mod of_member;
+mod prune;
+mod read;
+mod span;
+pub mod totals;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use self::write::Calendar;
+pub(super) use self::{
+    file::USAGE,
+    of_member::{erase, export},
+};
+pub use self::{
+    prune::Keep,
+    read::{Books, COLUMNS_OF_CALLS, ExportError, Line, csv_field},
+    span::{InvalidSpan, Span},
+};
+use super::{Error, db, people};
+use crate::{
+    clock::{Clock, zone::Zone},
+    config,
+    model::call::Call,
+};
+
+/// Calls that may wait to be written; what comes beyond is lost. Half an hour of a busy company, some 2 MiB.
+const QUEUE: usize = 8192;
+/// Calls in one transaction.
+const BATCH: usize = 512;
+/// How long a call waits for others to be written with it: what a crash loses.
+const LINGER: Duration = Duration::from_millis(500);
+/// How long the file is left alone after it could not be written.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Takes calls to be remembered. Clones share it; its thread ends, with everything written, when the last is dropped.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    orders: SyncSender<Order>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Order {
+    Call(Box<Call>),
+    Do(Box<dyn FnOnce(&mut Keeper) + Send>),
+}
+
+impl Ledger {
+    /// For the file in the data directory, which belongs to this process (`Store::open`). Days and hours are those of
+    /// `zone`. Opens nothing yet: where the file cannot be used, the company is served without.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the system makes no thread.
+    pub fn start(settings: &config::Storage, zone: Zone, clock: Clock) -> Result<Self, Error> {
+        let (orders, queue) = mpsc::sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let dir = settings.data_dir.clone();
+        let file = OpenFile { dir: dir.clone(), clock, open: None };
+        let people = People { settings: settings.clone(), conn: None };
+        let keeper = Keeper { file, people, calendar: Calendar::new(zone), failure: None, lost: Arc::clone(&lost) };
+        thread::Builder::new()
+            .name("usage-writer".to_owned())
+            .spawn(move || keeper.keep(&queue))
+            .map_err(|source| db::io(&dir, source))?;
+        Ok(Self { orders, lost })
+    }
+
+    /// Remembers a call, soon. Waits for nothing.
+    pub fn record(&self, call: Call) {
+        if self.orders.try_send(Order::Call(Box::new(call))).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until every call of before is written, or cannot be.
+    ///
+    /// # Errors
+    /// [`Error`] when they could not be written.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.ask(|keeper| keeper.failure.clone().map_or(Ok(()), Err)).await
+    }
+
+    /// Deletes what is older than it is kept, a few rows at a time. Returns how many went.
+    ///
+    /// # Errors
+    /// [`Error`] when it cannot be written.
+    pub async fn prune(&self, keep: Keep) -> Result<usize, Error> {
+        let now = self.ask(|keeper| Ok(keeper.file.clock.now())).await?;
+        let mut total = 0;
+        for step in prune::steps(keep, now) {
+            loop {
+                // Each is an order of its own: calls are written in between.
+                let (more, deleted) = self.ask(move |keeper| keeper.file.with(|conn| prune::step(conn, step))).await?;
+                total += deleted;
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Keeper) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Do(Box::new(move |keeper| {
+            // Who asked may have gone.
+            let _ = reply.send(work(keeper));
+        }));
+        let orders = self.orders.clone();
+        // The queue may be full: whoever asks waits, and nobody else.
+        tokio::task::spawn_blocking(move || orders.send(order))
+            .await
+            .map_err(|_| Error::Closed)?
+            .map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// The one who writes.
+struct Keeper {
+    file: OpenFile,
+    people: People,
+    calendar: Calendar,
+    /// Why it cannot be written since a while; that was said.
+    failure: Option<Error>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Keeper {
+    /// Writes what comes, until nobody can send any more.
+    fn keep(mut self, queue: &Receiver<Order>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Ok(first) = queue.recv() {
+            let until = Instant::now() + LINGER;
+            let mut next = Ok(first);
+            while let Ok(order) = next {
+                self.take(order, &mut batch);
+                if batch.len() >= BATCH {
+                    break;
+                }
+                next = queue.recv_timeout(until.saturating_duration_since(Instant::now()));
+            }
+            while !self.write(&mut batch) {
+                let again = Instant::now() + AFTER_FAILURE;
+                loop {
+                    match queue.recv_timeout(again.saturating_duration_since(Instant::now())) {
+                        Ok(order) => self.take(order, &mut batch),
+                        Err(RecvTimeoutError::Timeout) => break,
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order, batch: &mut Vec<Call>) {
+        match order {
+            Order::Call(call) if batch.len() < QUEUE => batch.push(*call),
+            Order::Call(_) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            Order::Do(work) => {
+                self.write(batch);
+                work(self);
+            }
+        }
+    }
+
+    /// Writes the batch and empties it. False when it could not be written.
+    fn write(&mut self, batch: &mut Vec<Call>) -> bool {
+        let Self { file, people, calendar, failure, lost } = self;
+        if batch.is_empty() {
+            return true;
+        }
+        people.fill_in(batch);
+        match file.with(|conn| write::write(conn, batch, calendar)) {
+            Ok(()) => {
+                batch.clear();
+                if failure.take().is_some() {
+                    info!("the file of usage is written again");
+                }
+                let lost = lost.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    warn!(lost, "model calls are missing in the file of usage: it could not be written fast enough");
+                }
+                true
+            }
+            Err(error) => {
+                if failure.is_none() {
+                    warn!(%error, "cannot write the file of usage; trying again every second");
+                }
+                *failure = Some(error);
+                false
+            }
+        }
+    }
+}
+
+/// Who knows in which departments members are: the database, read beside its writer.
+struct People {
+    settings: config::Storage,
+    conn: Option<Connection>,
+}
+
+impl People {
+    /// Puts the member's own first department into each call that has none yet. Where it cannot be read, there is none:
+    /// a call is not held back for it.
+    fn fill_in(&mut self, calls: &mut [Call]) {
+        for call in calls.iter_mut().filter(|call| call.department.is_none()) {
+            if self.conn.is_none() {
+                self.conn = db::connect(&self.settings, OpenFlags::SQLITE_OPEN_READ_ONLY).ok();
+            }
+            let Some(conn) = &self.conn else { return };
+            let Some(member) = &call.member else { continue };
+            match people::departments_of(conn, call.corp.as_str(), &member.key()) {
+                Ok(departments) => call.department = departments.first().copied(),
+                // Another is opened next time.
+                Err(_) => self.conn = None,
+            }
+        }
+    }
+}
+
+/// The file, opened where that is needed.
+struct OpenFile {
+    dir: PathBuf,
+    clock: Clock,
+    /// With what tells it from another of its name.
+    open: Option<(Connection, Option<(u64, u64)>)>,
+}
+
+impl OpenFile {
+    /// Does `work` with the file. Where that is broken, another is begun and `work` is done with it.
+    fn with<T>(&mut self, mut work: impl FnMut(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, Error> {
+        let mut is_new = false;
+        loop {
+            let error = match work(self.conn()?) {
+                Ok(value) => return Ok(value),
+                Err(error) => Error::from(error),
+            };
+            if is_new || !file::is_of_the_file(&error) {
+                return Err(error);
+            }
+            is_new = true;
+            self.open = None;
+            file::move_aside(&self.dir, &error.to_string(), self.clock.now())?;
+        }
+    }
+
+    fn conn(&mut self) -> Result<&Connection, Error> {
+        let there = file::identity(&self.dir);
+        if self.open.as_ref().is_some_and(|(_, identity)| there.is_none() || *identity != there) {
+            self.open = None;
+            warn!("the file of usage is gone: another is begun");
+        }
+        if self.open.is_none() {
+            let conn = file::open(&self.dir, self.clock.now())?;
+            self.open = Some((conn, file::identity(&self.dir)));
+        }
+        self.open.as_ref().map(|(conn, _)| conn).ok_or(Error::Closed)
+    }
+}
