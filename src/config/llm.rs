@@ -1,7 +1,7 @@
 //! `[llm]`: the model.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -12,10 +12,17 @@ use super::{
     fault::Wrong,
     reader::{NOT_SET, Reader, Reported, any, credential, texts},
     setting::Value,
-    upstream::{OfferedModel, Upstream, upstreams},
+    upstream::{LaterPrice, OfferedModel, Upstream, upstreams},
     url,
 };
-use crate::{model::quota::amounts::Price, secret::Secret};
+use crate::{
+    clock::{Timestamp, zone::Zone},
+    model::quota::{
+        amounts::Price,
+        prices::{Listed, Prices, Rate},
+    },
+    secret::Secret,
+};
 
 /// The section's values.
 #[derive(Clone, Debug)]
@@ -36,6 +43,8 @@ pub struct Llm {
     pub allowed: Vec<Arc<str>>,
     /// Without `upstreams`: models beside `model` that applications ask for.
     pub more_models: Vec<String>,
+    /// Whether upstreams are told who asks, by an identifier that does not say who; `None`: OpenAI and Azure are.
+    pub safety_identifier: Option<bool>,
     /// What the model is told before every conversation. Empty: nothing.
     pub system_prompt: String,
     /// Sampling temperature; `None` leaves it to the upstream.
@@ -63,16 +72,32 @@ pub struct Llm {
 }
 
 impl Llm {
-    /// What the models cost, by alias. Where upstreams ask different prices for one, the highest: a limit must hold
-    /// whichever answers.
-    pub fn prices(&self) -> HashMap<Arc<str>, Price> {
-        let mut prices: HashMap<Arc<str>, Price> = HashMap::new();
-        for offered in self.upstreams.iter().flat_map(|upstream| &upstream.models) {
-            let price = prices.entry(Arc::clone(&offered.alias)).or_default();
-            price.input = price.input.max(offered.input_price.unwrap_or(0));
-            price.output = price.output.max(offered.output_price.unwrap_or(0));
+    /// What the models of the upstreams cost, with days that begin in `zone`.
+    pub fn prices(&self, zone: &Zone) -> Prices {
+        let mut listed = Vec::new();
+        for upstream in &self.upstreams {
+            for model in &upstream.models {
+                let OfferedModel { input_price: input, cached_price: cached, output_price: output, later, .. } = model;
+                let mut held = LaterPrice { from: String::new(), input: *input, cached: *cached, output: *output };
+                let mut changes = later.iter();
+                loop {
+                    let price = Price { input: held.input.unwrap_or(0), output: held.output.unwrap_or(0) };
+                    let rate = Rate { price, cached: held.cached.unwrap_or(price.input) };
+                    // The first holds since ever.
+                    let from = zone.date(&held.from).map_or(Timestamp::from_millis(i64::MIN), |(from, _)| from);
+                    let (alias, upstream) = (Arc::clone(&model.alias), Arc::clone(&upstream.name));
+                    listed.push(Listed { alias, upstream, from, rate });
+                    let Some(next) = changes.next() else { break };
+                    held = LaterPrice {
+                        from: next.from.clone(),
+                        input: next.input.or(held.input),
+                        cached: next.cached.or(held.cached),
+                        output: next.output.or(held.output),
+                    };
+                }
+            }
         }
-        prices
+        Prices::new(listed)
     }
 
     /// The aliases of the premium models: an alias is one where any upstream says so.
@@ -167,6 +192,8 @@ impl Llm {
             let _ = reader.contradiction("llm.model", wrong);
         }
         let vision = reader.choice("llm.vision", &[("auto", None), ("true", Some(true)), ("false", Some(false))]);
+        let safety_identifier =
+            reader.choice("llm.safety_identifier", &[("auto", None), ("true", Some(true)), ("false", Some(false))]);
         let system_prompt = reader.optional_text("llm.system_prompt", any);
         let temperature = reader.fraction_or_none("llm.temperature", 0.0..=2.0);
         let reasoning_effort = reader.optional_text("llm.reasoning_effort", any);
@@ -185,6 +212,7 @@ impl Llm {
             model: model?,
             summary_model: None,
             vision: vision?,
+            safety_identifier: safety_identifier?,
             upstreams: upstreams?,
             allowed: Vec::new(),
             more_models: Vec::new(),

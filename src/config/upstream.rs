@@ -13,7 +13,7 @@ use super::{
     url,
     vision::is_known_to_see,
 };
-use crate::secret::Secret;
+use crate::{clock::zone::Zone, secret::Secret};
 
 /// One place that offers models.
 #[derive(Clone, Debug)]
@@ -54,12 +54,29 @@ pub struct OfferedModel {
     pub name: String,
     /// What a million model tokens in cost, in millionths of the currency.
     pub input_price: Option<u64>,
+    /// The same for those of them that the upstream has in its cache; `None`: the same as for the others.
+    pub cached_price: Option<u64>,
     /// The same for model tokens out.
     pub output_price: Option<u64>,
+    /// What changes of these, and when.
+    pub later: Vec<LaterPrice>,
     /// Whether it sees pictures.
     pub vision: bool,
     /// Whether it is one of the premium models, which a member may have until a date of their own.
     pub premium: bool,
+}
+
+/// Prices that hold from a day on; what is `None` stays as it was before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaterPrice {
+    /// The day, as `2026-12-01`.
+    pub from: String,
+    /// As [`OfferedModel::input_price`].
+    pub input: Option<u64>,
+    /// As [`OfferedModel::cached_price`].
+    pub cached: Option<u64>,
+    /// As [`OfferedModel::output_price`].
+    pub output: Option<u64>,
 }
 
 impl OfferedModel {
@@ -69,7 +86,9 @@ impl OfferedModel {
             alias: name.into(),
             name: name.to_owned(),
             input_price: None,
+            cached_price: None,
             output_price: None,
+            later: Vec::new(),
             vision: is_known_to_see(name),
             premium: false,
         }
@@ -90,7 +109,9 @@ const UPSTREAM: [&str; 12] = [
     "dialect",
     "extra_body",
 ];
-const MODEL: [&str; 6] = ["alias", "name", "input_price", "output_price", "vision", "premium"];
+const MODEL: [&str; 8] =
+    ["alias", "name", "input_price", "cached_price", "output_price", "prices", "vision", "premium"];
+const LATER: [&str; 4] = ["from", "input_price", "cached_price", "output_price"];
 /// The dialects that `llm::dialect` knows.
 pub const DIALECTS: [&str; 4] = ["openai", "azure", "plain", "ollama"];
 
@@ -175,7 +196,9 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
         alias: table.text("alias")?.unwrap_or(name).into(),
         name: name.to_owned(),
         input_price: table.price("input_price")?,
+        cached_price: table.price("cached_price")?,
         output_price: table.price("output_price")?,
+        later: later(table.list("prices")?).map_err(|wrong| wrong.within("prices"))?,
         vision: table
             .get("vision")
             .map(Value::flag)
@@ -189,6 +212,30 @@ fn model(value: &Value) -> Result<OfferedModel, Wrong> {
             .map_err(|wrong| wrong.within("premium"))?
             .unwrap_or_default(),
     })
+}
+
+/// Prices that hold later, each from its own day on.
+fn later(list: &[Value]) -> Result<Vec<LaterPrice>, Wrong> {
+    let right = ["日期，如 \"2026-12-01\"", "a date such as \"2026-12-01\""];
+    let mut prices: Vec<LaterPrice> = Vec::new();
+    for value in list {
+        let table = Table::new(value, &LATER)?;
+        let from = table.text("from")?.ok_or_else(|| missing("from", right))?;
+        let is_day = Zone::parse("UTC").is_ok_and(|utc| utc.date(from).is_some());
+        if !is_day || prices.iter().any(|other| other.from == from) {
+            let wrong = if is_day { ["出现两次", "is there twice"] } else { ["不是日期", "is no date"] };
+            let right = [format!("应为{}", right[0]), format!("expected {}", right[1])];
+            return Err(Wrong::new(wrong, right).within("from"));
+        }
+        prices.push(LaterPrice {
+            from: from.to_owned(),
+            input: table.price("input_price")?,
+            cached: table.price("cached_price")?,
+            output: table.price("output_price")?,
+        });
+    }
+    prices.sort_by(|one, other| one.from.cmp(&other.from));
+    Ok(prices)
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ pub use super::message::{Message, Picture, Role};
 use super::{
     cleared::ClearedRequest,
     decode::Decoder,
-    dialect::{Dialect, KeyHeader},
+    dialect::{Dialect, IdentifierField, KeyHeader},
     error::Error,
     redact::Redactor,
     retry,
     stream::CompletionStream,
     timers::Timers,
     tools::{Messages, Tooling},
-    wire::{OutputLimit, Request, StreamOptions},
+    wire::{Identifier, OutputLimit, Request, StreamOptions},
 };
 use crate::{
     clock::Clock,
@@ -49,12 +49,14 @@ pub struct ChatRequest {
     pub tooling: Option<Box<Tooling>>,
     /// The most model tokens that the answer may have, where it is fewer than the settings allow.
     pub most_output: Option<u32>,
+    /// Who asks, as an upstream may know it: nothing that says who.
+    pub identifier: Option<Arc<str>>,
 }
 
 impl ChatRequest {
     /// Only words, nothing to call.
     pub const fn of(messages: Vec<Message>) -> Self {
-        Self { messages, tooling: None, most_output: None }
+        Self { messages, tooling: None, most_output: None, identifier: None }
     }
 }
 
@@ -224,6 +226,7 @@ impl Client {
             temperature: settings.temperature,
             reasoning_effort: settings.reasoning_effort.as_deref(),
             limit: most_output.map(|tokens| OutputLimit::for_model(dialect.limit, model, tokens)),
+            identifier: self.identifier(request),
             extra: &self.settings.extra_body,
         };
         match serde_json::to_vec(&body) {
@@ -231,6 +234,18 @@ impl Client {
             // Strings and numbers always become JSON; this is here so that nothing can panic.
             Err(_) => Err(Error::Misconfigured { key: "llm".to_owned(), problem: "makes no JSON" }),
         }
+    }
+
+    /// Who asks, where the upstream is to be told and the administrator does not tell it something else.
+    fn identifier<'r>(&self, request: &'r ChatRequest) -> Option<Identifier<'r>> {
+        let Settings { common, dialect, extra_body, .. } = &*self.settings;
+        let field = match common.safety_identifier {
+            Some(false) => None,
+            Some(true) => Some(dialect.identifier.unwrap_or(IdentifierField::User)),
+            None => dialect.identifier,
+        };
+        let (field, identifier) = (field?, request.identifier.as_deref()?);
+        (!extra_body.contains_key(field.as_str())).then(|| Identifier::of(field, identifier))
     }
 
     fn headers(&self) -> Result<HeaderMap, Error> {

@@ -12,6 +12,26 @@ pub(super) struct Dialect {
     pub(super) stream_options: bool,
     /// What the longest answer is called.
     pub(super) limit: LimitName,
+    /// The field for who asks; `None`: it may refuse every such field.
+    pub(super) identifier: Option<IdentifierField>,
+}
+
+/// The name of the field for who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IdentifierField {
+    /// `safety_identifier`: OpenAI's name, in the place of `user`.
+    SafetyIdentifier,
+    /// `user`: Azure's, and what others know.
+    User,
+}
+
+impl IdentifierField {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::SafetyIdentifier => "safety_identifier",
+            Self::User => "user",
+        }
+    }
 }
 
 /// Which header carries the key.
@@ -37,17 +57,20 @@ impl Dialect {
     ///
     /// From the vendors' references: Azure OpenAI, DeepSeek, Alibaba's Model Studio, Zhipu, Moonshot, vLLM, Ollama.
     pub(super) fn of(named: Option<&str>, base_url: &str) -> Self {
-        const OPENAI: Dialect = Dialect { key: KeyHeader::Bearer, stream_options: true, limit: LimitName::ByModel };
+        const OPENAI: Dialect =
+            Dialect { key: KeyHeader::Bearer, stream_options: true, limit: LimitName::ByModel, identifier: None };
+        const AZURE: Dialect = Dialect { key: KeyHeader::ApiKey, identifier: Some(IdentifierField::User), ..OPENAI };
         let host = base_url.split("://").nth(1).unwrap_or(base_url);
         let host = host.split(['/', ':']).next().unwrap_or(host);
         match named {
-            Some("azure") => Self { key: KeyHeader::ApiKey, ..OPENAI },
+            Some("azure") => AZURE,
             Some("plain") => Self { stream_options: false, limit: LimitName::MaxTokens, ..OPENAI },
             Some("ollama") => Self { limit: LimitName::MaxTokens, ..OPENAI },
-            Some(_) => OPENAI,
-            None if host.ends_with(".openai.azure.com") || host.ends_with(".cognitiveservices.azure.com") => {
-                Self { key: KeyHeader::ApiKey, ..OPENAI }
+            Some("openai") | None if host == "api.openai.com" => {
+                Self { identifier: Some(IdentifierField::SafetyIdentifier), ..OPENAI }
             }
+            Some(_) => OPENAI,
+            None if host.ends_with(".openai.azure.com") || host.ends_with(".cognitiveservices.azure.com") => AZURE,
             // Resellers (`openai/gpt-5`) and everybody else: by the model's name.
             None => OPENAI,
         }
@@ -106,7 +129,7 @@ mod tests {
     #[test]
     fn the_manner_is_named_or_guessed_from_the_address() {
         let of = |named: Option<&str>, url: &str| {
-            let Dialect { key, stream_options, limit } = Dialect::of(named, url);
+            let Dialect { key, stream_options, limit, .. } = Dialect::of(named, url);
             (key == KeyHeader::ApiKey, stream_options, limit == LimitName::ByModel)
         };
         for (url, expected) in [
@@ -120,5 +143,23 @@ mod tests {
         assert_eq!(of(Some("azure"), "https://gateway.example.com/v1"), (true, true, true));
         assert_eq!(of(Some("plain"), "http://old:8000/v1"), (false, false, false));
         assert_eq!(of(Some("ollama"), "http://localhost:11434/v1"), (false, true, false));
+    }
+
+    #[test]
+    fn only_openai_and_azure_are_told_who_asks_unless_it_is_set() {
+        for (named, url, field) in [
+            (None, "https://api.openai.com/v1", Some("safety_identifier")),
+            (Some("openai"), "https://api.openai.com/v1", Some("safety_identifier")),
+            (None, "https://acme.openai.azure.com/openai/v1", Some("user")),
+            (Some("azure"), "https://gateway.example.com/v1", Some("user")),
+            (None, "https://api.deepseek.com/v1", None),
+            (None, "https://api.openai.com.example/v1", None),
+            (Some("openai"), "https://gateway.example.com/v1", None),
+            (Some("plain"), "https://api.openai.com/v1", None),
+            (Some("ollama"), "http://localhost:11434/v1", None),
+        ] {
+            let told = Dialect::of(named, url).identifier.map(IdentifierField::as_str);
+            assert_eq!(told, field, "{named:?} {url}");
+        }
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             api_key: None,
             model: String::new(),
             vision: None,
+            safety_identifier: None,
             upstreams: Vec::new(),
             allowed: Vec::new(),
             more_models: Vec::new(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    dialect::LimitName,
+    dialect::{IdentifierField, LimitName},
     tools::{CallPiece, Messages, ToolSpec},
 };
 use crate::model::conversation::Usage;
@@ -31,6 +31,8 @@ pub(super) struct Request<'a> {
     pub(super) reasoning_effort: Option<&'a str>,
     #[serde(flatten)]
     pub(super) limit: Option<OutputLimit>,
+    #[serde(flatten)]
+    pub(super) identifier: Option<Identifier<'a>>,
     /// What the upstream wants beside.
     #[serde(flatten)]
     pub(super) extra: &'a serde_json::Map<String, Value>,
@@ -48,6 +50,23 @@ pub(super) struct StreamOptions {
 pub(super) enum OutputLimit {
     MaxTokens(u32),
     MaxCompletionTokens(u32),
+}
+
+/// Who asks, under the name that the upstream knows.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Identifier<'a> {
+    SafetyIdentifier(&'a str),
+    User(&'a str),
+}
+
+impl<'a> Identifier<'a> {
+    pub(super) const fn of(field: IdentifierField, identifier: &'a str) -> Self {
+        match field {
+            IdentifierField::SafetyIdentifier => Self::SafetyIdentifier(identifier),
+            IdentifierField::User => Self::User(identifier),
+        }
+    }
 }
 
 impl OutputLimit {

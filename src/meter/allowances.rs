@@ -8,16 +8,17 @@ use std::{
     time::Duration,
 };
 
-use super::{Payer, Prices, people::People};
+use super::{Payer, people::People};
 use crate::{
     clock::{Clock, Timestamp, zone::Zone},
     model::{
         conversation::Usage,
         person::Denied,
         quota::{
-            amounts::{Amounts, Price},
+            amounts::Amounts,
             book::{Ask, Book, Decision, Exceeded, Hold, Level, Standing},
             plan::{AtLimit, Limit, Plan, Right},
+            prices::{Prices, Rate},
             subject::Subject,
             window::QuotaWindow,
         },
@@ -88,6 +89,7 @@ impl Refusal {
 pub struct Allowances {
     store: Store,
     clock: Clock,
+    zone: Zone,
     book: Mutex<Book>,
     rules: RwLock<Arc<Rules>>,
     people: People,
@@ -126,7 +128,7 @@ impl Allowances {
     pub async fn open(store: Store, clock: Clock, zone: Zone) -> Result<Self, store::Error> {
         let rules = Arc::new(store.rules(clock.now()).await?);
         let people = People::new(store.clone(), clock.clone(), zone.clone());
-        Ok(Self { store, clock, book: Mutex::new(Book::new(zone)), rules: RwLock::new(rules), people })
+        Ok(Self { store, clock, book: Mutex::new(Book::new(zone.clone())), zone, rules: RwLock::new(rules), people })
     }
 
     /// Reads the rules again, because somebody may have changed them.
@@ -205,7 +207,7 @@ impl Allowances {
     ) -> Result<Held, Refusal> {
         let rules = self.rules();
         let plans: Vec<Option<&Plan>> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
-        let priced = |alias: &Arc<str>| Ask { price: prices.get(alias).copied().unwrap_or_default(), ..ask };
+        let priced = |alias: &Arc<str>| Ask { price: prices.highest(alias, self.clock.now()), ..ask };
         let is_reached = match self.reserve_under(&subjects, &plans, &rules, Some(alias), priced(alias)).await {
             Err(refusal @ Refusal::Limit(_)) => refusal,
             decided => return decided,
@@ -316,6 +318,16 @@ impl Allowances {
         self.people.until_read("what was used", || self.store.used_since(subject, from)).await
     }
 
+    /// The time zone whose days and months count.
+    pub(super) const fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// The time by which is counted.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -328,14 +340,14 @@ impl Held {
         Some(u32::try_from(hold.output()).unwrap_or(u32::MAX))
     }
 
-    /// Counts what the call took, at its model's price. Returns what is to be stored, and of which of the member's
+    /// Counts what the call took, at `rate`. Returns what is to be stored, and of which of the member's
     /// limits little is left now and was not before.
-    pub fn settle(mut self, usage: Usage, price: Price) -> (Use, Vec<NearlyUsed>) {
+    pub fn settle(mut self, usage: Usage, rate: Rate) -> (Use, Vec<NearlyUsed>) {
         let Some(hold) = self.hold.take() else { return (Use::default(), Vec::new()) };
         let amounts = Amounts {
             requests: self.requests,
             tokens: usage.input.saturating_add(usage.output),
-            money: price.of(usage.input, usage.output).saturating_add(self.beside),
+            money: rate.of(usage).saturating_add(self.beside),
         };
         let now = self.allowances.clock.now();
         let mut book = self.allowances.book();

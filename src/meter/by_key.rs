@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Payer, Prices,
+    Payer,
     allowances::{Allowances, Held, Refusal},
 };
 use crate::model::{
@@ -12,6 +12,7 @@ use crate::model::{
     quota::{
         book::{Ask, Standing},
         plan::Right,
+        prices::Prices,
         subject::Subject,
     },
 };

@@ -10,6 +10,7 @@ mod affinity;
 mod by_key;
 mod charge;
 mod filter;
+mod identifiers;
 mod other;
 pub mod people;
 mod program;
@@ -17,10 +18,7 @@ mod record;
 mod relay;
 pub mod tally;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use tracing::{debug, info};
 
@@ -32,6 +30,7 @@ use self::{
 };
 pub use self::{
     charge::{Charge, Units},
+    identifiers::Identifiers,
     other::{MediaReservation, Medium},
     record::Recorder,
     relay::Relaying,
@@ -59,6 +58,7 @@ use crate::{
             amounts::{MediaPrices, Price},
             book::{Ask, Standing},
             plan::Right,
+            prices::Prices,
         },
     },
     safety::{
@@ -97,9 +97,6 @@ const USUAL_OUTPUT: u64 = 4096;
 /// An answer that may only be shorter than this is not begun.
 const LEAST_OUTPUT: u64 = 256;
 
-/// What the models cost, by their aliases; those that are not there cost nothing.
-pub type Prices = HashMap<Arc<str>, Price>;
-
 /// The door.
 pub struct Meter {
     router: Router,
@@ -112,9 +109,10 @@ pub struct Meter {
     media_prices: MediaPrices,
     allowances: Arc<Allowances>,
     recorder: Option<Recorder>,
-    prices: Arc<Prices>,
     /// The aliases of the premium models.
     premium: BTreeSet<Arc<str>>,
+    identifiers: Option<Identifiers>,
+    prices: Prices,
     /// The alias that answers where none is wished for.
     usual: Arc<str>,
     most_output: u64,
@@ -143,7 +141,7 @@ impl Meter {
         settings: &config::Llm,
     ) -> Self {
         let most_output = settings.max_output_tokens.map_or(USUAL_OUTPUT, u64::from);
-        let (prices, usual) = (Arc::new(settings.prices()), settings.model.as_str().into());
+        let (prices, usual) = (settings.prices(allowances.zone()), settings.model.as_str().into());
         Self {
             router,
             counter,
@@ -155,16 +153,12 @@ impl Meter {
             media_prices: MediaPrices::default(),
             allowances,
             recorder: None,
+            identifiers: None,
             prices,
             premium: settings.premium(),
             usual,
             most_output,
         }
-    }
-
-    /// Has every call remembered by `recorder`.
-    pub fn with_recorder(self, recorder: Recorder) -> Self {
-        Self { recorder: Some(recorder), ..self }
     }
 
     /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
@@ -264,7 +258,8 @@ impl Meter {
         let reserved = self.hold(payer, purpose, alias, ask).await;
         let (held, alias) = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
         record.is_of(&alias);
-        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity::of(payer), record })
+        let identifier = self.identifiers.as_ref().and_then(|identifiers| identifiers.of(payer));
+        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity::of(payer), identifier, record })
     }
 
     /// Whether the payer's plan has this.
@@ -284,6 +279,8 @@ pub struct Reservation<'a> {
     held: Held,
     input_estimate: usize,
     affinity: u64,
+    /// Who asks, as upstreams may know it.
+    identifier: Option<Arc<str>>,
     record: Record,
 }
 
@@ -308,6 +305,7 @@ impl<'a> Reservation<'a> {
 
     async fn begin(&mut self, request: &mut ChatRequest) -> Result<(Answer, Option<Box<Filter>>), llm::error::Error> {
         request.most_output = self.held.most_output();
+        request.identifier = self.identifier.take();
         let sees = request.messages.iter().any(|message| !message.pictures.is_empty());
         let (affinity, input_tokens) = (self.affinity, self.input_estimate);
         let alias = Arc::clone(&self.alias);
@@ -390,8 +388,8 @@ impl Metered<'_> {
             meter.count(&filter.hits(), OUT);
         }
         meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
-        let price = meter.prices.get(&alias).copied().unwrap_or_default();
-        let (used, nearly_used) = held.settle(usage, price);
+        let rate = meter.prices.of(self.stream.upstream(), &alias, meter.allowances.now());
+        let (used, nearly_used) = held.settle(usage, rate);
         record.costs(usage, used.amounts.money);
         Charge { usage, units: Units::default(), used, nearly_used }
     }

@@ -25,6 +25,7 @@ use crate::{
             amounts::{MediaPrices, Price},
             book::Ask,
             plan::Right,
+            prices::Rate,
         },
     },
 };
@@ -197,7 +198,7 @@ impl MediaReservation<'_> {
     }
 
     fn settle(mut self, usage: Usage, units: Units) -> Charge {
-        let (used, nearly_used) = self.held.settle(usage, Price::default());
+        let (used, nearly_used) = self.held.settle(usage, Rate::default());
         self.record.ends(Ended::Ok);
         self.record.costs(usage, used.amounts.money);
         Charge { usage, units, used, nearly_used }

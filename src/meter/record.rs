@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Payer;
+use super::{Meter, Payer};
 use crate::{
     clock::{Clock, Timestamp},
     llm::{
@@ -31,6 +31,13 @@ impl Recorder {
     /// In `ledger`, by `clock`.
     pub const fn new(ledger: Ledger, clock: Clock) -> Self {
         Self { ledger, clock }
+    }
+}
+
+impl Meter {
+    /// Has every call remembered by `recorder`.
+    pub fn with_recorder(self, recorder: Recorder) -> Self {
+        Self { recorder: Some(recorder), ..self }
     }
 }
 

@@ -55,7 +55,15 @@ impl Meter {
         record.is_of(&alias);
         let mut hasher = DefaultHasher::new();
         key.id.hash(&mut hasher);
-        Ok(Reservation { meter: self, alias, held, input_estimate: body.estimate(), affinity: hasher.finish(), record })
+        Ok(Reservation {
+            meter: self,
+            alias,
+            held,
+            input_estimate: body.estimate(),
+            affinity: hasher.finish(),
+            identifier: None,
+            record,
+        })
     }
 
     /// What is held, and the model that is to answer.
@@ -240,8 +248,9 @@ impl Relaying<'_> {
             meter.count(&filter.hits(), OUT);
         }
         meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
-        let price = meter.prices.get(&alias).copied().unwrap_or_default();
-        let (used, nearly_used) = held.settle(usage, price);
+        let upstream = answer.as_ref().map(RelayAnswer::upstream);
+        let rate = upstream.map(|upstream| meter.prices.of(upstream, &alias, meter.allowances.now()));
+        let (used, nearly_used) = held.settle(usage, rate.unwrap_or_default());
         record.costs(usage, used.amounts.money);
         Charge { usage, units: super::Units::default(), used, nearly_used }
     }

@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     llm::{self, router::Router},
     mcp::servers::Servers,
-    meter::{House, Meter, Recorder, allowances::Allowances},
+    meter::{House, Identifiers, Meter, Recorder, allowances::Allowances},
     metrics::Metrics,
     model::{id::AppKey, quota::amounts::MediaPrices},
     net::{
@@ -57,6 +57,8 @@ pub(super) struct Shared {
     pub(super) allowances: Arc<Allowances>,
     /// What remembers every model call.
     pub(super) recorder: Recorder,
+    /// Who members are to upstreams.
+    pub(super) identifiers: Identifiers,
     /// What everything goes through that is sent to a model.
     pub(super) house: House,
     pub(super) fetcher: Fetcher,
@@ -174,13 +176,27 @@ fn turns(
     wecom: &Client,
     shared: &Shared,
 ) -> anyhow::Result<(Turns, Option<Summaries>, Option<Lookups>)> {
-    let Shared { store, clock, metrics, stops, model, lately, house, allowances, recorder, fetcher, servers } = shared;
+    let Shared {
+        store,
+        clock,
+        metrics,
+        stops,
+        model,
+        lately,
+        house,
+        allowances,
+        recorder,
+        identifiers,
+        fetcher,
+        servers,
+    } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
     let model = model.offering(&config.llm.model, &config.llm.allowed);
     let (house, allowances) = (house.clone(), Arc::clone(allowances));
     let meter = Meter::new(model, counter, house, Arc::clone(metrics), allowances, &config.llm);
     let meter = meter
         .with_recorder(recorder.clone())
+        .with_identifiers(identifiers.clone())
         .with_painter(painter(config, clock)?)
         .with_speaker(speaker(config, clock)?)
         .with_transcriber(transcriber(config, clock)?)

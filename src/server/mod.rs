@@ -42,7 +42,7 @@ use crate::{
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
     mcp::servers::Servers,
-    meter::{House, Recorder, allowances::Allowances, tally::Tally},
+    meter::{House, Identifiers, Recorder, allowances::Allowances, tally::Tally},
     metrics::Metrics,
     net::{
         self,
@@ -116,6 +116,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         house: house(&config, &clock, &tally)?,
         allowances: Arc::clone(&allowances),
         recorder: Recorder::new(ledger.clone(), clock.clone()),
+        identifiers: Identifiers::new(store.usage_key().await.context("cannot read the database")?),
         fetcher: fetcher(&config, &clock)?,
         servers: Arc::clone(&servers),
     };

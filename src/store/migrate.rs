@@ -18,6 +18,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0004_team.sql"),
     include_str!("migrations/0005_people.sql"),
     include_str!("migrations/0006_keys.sql"),
+    include_str!("migrations/0007_usage_key.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put

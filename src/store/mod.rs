@@ -36,6 +36,7 @@ pub mod sightings;
 pub mod steps;
 pub mod summaries;
 pub mod usage;
+pub mod usage_key;
 pub mod used;
 
 use std::{

@@ -142,7 +142,7 @@ impl Work {
         let tokens = texts.map(|(call, result)| tokens::estimate(&call.arguments) + tokens::estimate(result)).sum();
         let tooling = Request { offers: Arc::clone(&self.specs), rounds: self.rounds.clone(), enough: self.enough };
         let tooling = self.has_tools().then(|| Box::new(tooling));
-        (ChatRequest { messages, tooling, most_output: None }, tokens)
+        (ChatRequest { tooling, ..ChatRequest::of(messages) }, tokens)
     }
 
     /// Goes on without tools, because the model takes none: what was found so far becomes words.

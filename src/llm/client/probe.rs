@@ -146,6 +146,7 @@ impl Client {
             temperature: settings.temperature,
             reasoning_effort: settings.reasoning_effort.as_deref(),
             limit: Some(limit),
+            identifier: None,
             extra: &self.settings.extra_body,
         };
         // Strings and numbers always become JSON.

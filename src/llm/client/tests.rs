@@ -79,6 +79,7 @@ impl Fake {
             api_key: Some(Secret::new(KEY.to_owned())),
             model: "gpt-4o".to_owned(),
             vision: None,
+            safety_identifier: None,
             upstreams: Vec::new(),
             allowed: Vec::new(),
             more_models: Vec::new(),

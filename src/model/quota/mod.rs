@@ -7,5 +7,6 @@ pub mod amounts;
 pub mod book;
 mod count;
 pub mod plan;
+pub mod prices;
 pub mod subject;
 pub mod window;

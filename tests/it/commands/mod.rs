@@ -24,7 +24,9 @@ async fn app(change: impl FnOnce(&mut Config)) -> App {
         alias: name.into(),
         name: format!("{name}-at-home"),
         input_price: None,
+        cached_price: None,
         output_price: None,
+        later: Vec::new(),
         vision: false,
         premium: false,
     });

@@ -1,6 +1,8 @@
 //! What was used, by whom: a row for each model call, whatever became of it, and sums that are true.
 
 mod file;
+mod prices;
+mod who;
 
 use std::time::Duration;
 

@@ -1,0 +1,43 @@
+//! Who a member is to an upstream: always the same, and nothing that says who.
+
+use std::{fmt, sync::Arc};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{Meter, Payer};
+use crate::secret::Secret;
+
+/// Makes identifiers. Clones make the same.
+#[derive(Clone)]
+pub struct Identifiers(Arc<Secret<[u8; 32]>>);
+
+impl Identifiers {
+    /// With this key, which must stay the same and be known to nobody.
+    pub fn new(key: Secret<[u8; 32]>) -> Self {
+        Self(Arc::new(key))
+    }
+
+    /// The member's: HMAC-SHA256 of `corp/userid`, the userid in lower case, as 64 hexadecimal digits, which is the most
+    /// that OpenAI takes.
+    pub(super) fn of(&self, payer: Payer<'_>) -> Option<Arc<str>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose()).ok()?;
+        mac.update(payer.corp.as_str().as_bytes());
+        mac.update(b"/");
+        mac.update(payer.member.key().as_bytes());
+        Some(hex::encode(mac.finalize().into_bytes()).into())
+    }
+}
+
+impl Meter {
+    /// Lets upstreams know members by `identifiers`, where they are to be told.
+    pub fn with_identifiers(self, identifiers: Identifiers) -> Self {
+        Self { identifiers: Some(identifiers), ..self }
+    }
+}
+
+impl fmt::Debug for Identifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identifiers")
+    }
+}
