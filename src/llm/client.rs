@@ -115,7 +115,7 @@ impl Client {
         model: &str,
         request: &ClearedRequest<'_>,
         deadline: Duration,
-    ) -> Result<CompletionStream, Error> {
+    ) -> Result<Box<CompletionStream>, Error> {
         let request = request.request();
         let (headers, body) = (self.headers()?, self.body(model, request)?);
         // The question, or what asks for the rest of an answer with what is there of it. Older ones would cost more
@@ -129,9 +129,8 @@ impl Client {
         let found = request.tooling.iter().filter_map(|tooling| tooling.rounds.last()).flat_map(|round| &round.results);
         let quotable = told.into_iter().chain(newest).map(|message| message.content.as_str());
         let redactor = self.redactor.and_quotations(quotable.chain(found.map(|(_, result)| result.as_str())));
-        let decoder = Decoder::new(redactor.clone()).keeping_thought(request.tooling.is_some());
         self.metrics.model_called();
-        let attempt = self.attempt(headers, body, deadline, decoder, &redactor).await;
+        let attempt = self.attempt(headers, body, deadline, request.tooling.is_some(), &redactor).await;
         attempt.inspect_err(|error| self.metrics.model_failed(error.kind()))
     }
 
@@ -140,11 +139,12 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
         deadline: Duration,
-        decoder: Decoder,
+        keeps_thought: bool,
         redactor: &Redactor,
-    ) -> Result<CompletionStream, Error> {
+    ) -> Result<Box<CompletionStream>, Error> {
         let mut timers = self.timers(deadline);
         let response = self.answered("/chat/completions", headers, body, &mut timers, redactor).await?;
+        let decoder = Box::new(Decoder::new(redactor.clone()).keeping_thought(keeps_thought));
         CompletionStream::begin(response, timers, decoder).await
     }
 
@@ -206,7 +206,7 @@ impl Client {
         }
         let retry_after = self.retry_after(&response);
         // A body that does not come leaves the status, which says enough.
-        let body = timers.wait(beginning(response, MAX_REFUSAL_BYTES)).await.unwrap_or_default();
+        let body = Box::pin(timers.wait(beginning(response, MAX_REFUSAL_BYTES))).await.unwrap_or_default();
         Err(Error::refused(status, retry_after, &body, redactor))
     }
 
@@ -230,7 +230,7 @@ impl Client {
             extra: &self.settings.extra_body,
         };
         match serde_json::to_vec(&body) {
-            Ok(body) => Ok(body.into()),
+            Ok(body) => Ok(body.into_boxed_slice().into()),
             // Strings and numbers always become JSON; this is here so that nothing can panic.
             Err(_) => Err(Error::Misconfigured { key: "llm".to_owned(), problem: "makes no JSON" }),
         }

@@ -99,7 +99,7 @@ pub fn read(pieces: impl IntoIterator<Item = Bytes>) -> (Vec<Delta>, Result<(), 
 pub struct CompletionStream {
     /// `None` once nothing more can be read.
     response: Option<reqwest::Response>,
-    decoder: Decoder,
+    decoder: Box<Decoder>,
     timers: Timers,
     /// What was read to know that the answer has begun.
     first: Option<Delta>,
@@ -111,8 +111,13 @@ impl CompletionStream {
     ///
     /// # Errors
     /// As [`CompletionStream::next`]; nothing of the answer has come then.
-    pub(super) async fn begin(response: reqwest::Response, timers: Timers, decoder: Decoder) -> Result<Self, Error> {
-        let mut stream = Self { response: Some(response), decoder, timers, first: None, over: false };
+    pub(super) async fn begin(
+        response: reqwest::Response,
+        timers: Timers,
+        decoder: Box<Decoder>,
+    ) -> Result<Box<Self>, Error> {
+        // Boxed: every running turn would hold it several times, in the futures that wait for one another.
+        let mut stream = Box::new(Self { response: Some(response), decoder, timers, first: None, over: false });
         stream.first = stream.advance().await?;
         Ok(stream)
     }

@@ -107,7 +107,7 @@ impl Client {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let page = kind.starts_with("text/html");
         if status.is_success() && !page {
-            let begun = CompletionStream::begin(response, timers, Decoder::new(self.redactor.clone())).await;
+            let begun = CompletionStream::begin(response, timers, Box::new(Decoder::new(self.redactor.clone()))).await;
             return match begun {
                 Ok(_) => Ok(Probed { first_delta: self.clock.now().since(asked_at) }),
                 Err(error) => Err(self.fault(error, 200)),

@@ -29,9 +29,9 @@ pub(super) trait Errand: Sync {
 }
 
 impl Errand for ClearedRequest<'_> {
-    type Begun = CompletionStream;
+    type Begun = Box<CompletionStream>;
 
-    async fn begin(&self, client: &Client, model: &str, deadline: Duration) -> Result<CompletionStream, Error> {
+    async fn begin(&self, client: &Client, model: &str, deadline: Duration) -> Result<Box<CompletionStream>, Error> {
         client.begin(model, self, deadline).await
     }
 }

@@ -68,7 +68,7 @@ impl Drop for Ticket {
 /// An answer that is being written, and by whom. Dropping it closes the connection.
 #[must_use]
 pub struct Answer {
-    pub(super) stream: CompletionStream,
+    pub(super) stream: Box<CompletionStream>,
     pub(super) ticket: Ticket,
 }
 
