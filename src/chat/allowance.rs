@@ -13,14 +13,15 @@ use crate::{
 
 impl Turns {
     /// Why a question was not answered, where that is why; and once that little is left.
-    pub(super) fn about_allowance(
+    pub(super) async fn about_allowance(
         &self,
+        claim: &Inbound,
         outcome: &Outcome,
         charge: &Charge,
         preferences: &Preferences,
     ) -> Vec<ReplyPart> {
         let mut parts = match outcome {
-            Outcome::Quota(refusal) => self.not_allowed(refusal, preferences),
+            Outcome::Quota(refusal) => self.not_allowed(claim, refusal, preferences).await,
             _ => Vec::new(),
         };
         let wording = self.wording(preferences);
@@ -30,8 +31,19 @@ impl Turns {
     }
 
     /// Why something is not done for the member.
-    pub(super) fn not_allowed(&self, refusal: &Refusal, preferences: &Preferences) -> Vec<ReplyPart> {
-        render(&self.wording(preferences).refused(refusal), Format::Text)
+    pub(super) async fn not_allowed(
+        &self,
+        claim: &Inbound,
+        refusal: &Refusal,
+        preferences: &Preferences,
+    ) -> Vec<ReplyPart> {
+        let asks = matches!(refusal, Refusal::Limit(_)) && Box::pin(self.is_asked_for_more(claim)).await;
+        render(&Wording { asks, ..self.wording(preferences) }.refused(refusal), Format::Text)
+    }
+
+    /// Whether there is somebody who decides about a request for more.
+    async fn is_asked_for_more(&self, claim: &Inbound) -> bool {
+        !self.operators.is_empty() || self.people().has_operators(&claim.event.corp, claim.epoch).await
     }
 
     /// The limits that hold for the member, with what is used of them; `None` where there are none.
@@ -45,7 +57,7 @@ impl Turns {
 
     fn wording_in(&self, language: Language) -> Wording<'_> {
         let (currency, contact) = (&*self.team.currency, self.team.contact.as_deref());
-        Wording { language, zone: &self.settings.time_zone, currency, contact }
+        Wording { language, zone: &self.settings.time_zone, currency, contact, asks: false }
     }
 }
 

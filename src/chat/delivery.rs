@@ -16,7 +16,7 @@ use super::{
     cause::chain,
     dispatch::{OnStop, Queue, dispatch},
     persist::persist,
-    render::render,
+    render::{plain, render},
     send::{NotSent, Sender},
     texts::Text,
     way::{self, Pause, Way},
@@ -28,6 +28,7 @@ use crate::{
     metrics::Metrics,
     model::{
         id::{AppKey, TurnId},
+        outbound::Said,
         reply::Format,
     },
     store::{
@@ -204,8 +205,16 @@ impl Delivery {
         text: fn(TurnId) -> Text<'static>,
     ) -> Result<(), LeaseLost> {
         let id = TurnId::generate();
-        let text = text(id).render(self.language);
-        let Some(part) = render(&text, Format::Text).into_iter().next() else {
+        let instead = match claim.message.said() {
+            // What an operator decides about can be decided in writing.
+            Said::Card(_) => persist(&self.clock, || self.store.request_in_words(claim.cause)).await,
+            Said::Words { .. } | Said::Attachment { .. } => None,
+        };
+        let parts = match instead {
+            Some(words) => plain(&words),
+            None => render(&text(id).render(self.language), Format::Text),
+        };
+        let Some(part) = parts.into_iter().next() else {
             return self.give_up(claim, reason).await;
         };
         self.metrics.given_up();

@@ -34,7 +34,7 @@ use crate::{
     alert::observation::End,
     clock::Clock,
     config,
-    meter::{Charge, Meter, people::People},
+    meter::{Charge, Meter, allowances::Allowances, people::People},
     metrics::TurnResult,
     model::{
         command::Command,
@@ -101,6 +101,11 @@ impl Turns {
         self.meter.people()
     }
 
+    /// Who may use how much.
+    pub(super) fn allowances(&self) -> &Allowances {
+        self.meter.allowances()
+    }
+
     /// What is remembered of conversations.
     pub fn memory(&self) -> Memory {
         self.memory.clone()
@@ -158,7 +163,10 @@ impl Turns {
             EventKind::Image { .. } if self.seeing.is_some() => {
                 let preferences = self.offered(claim).await;
                 match self.answerer.permit(claim, Right::Pictures).await {
-                    Err(refusal) => self.finish(claim, Ending::Says(self.not_allowed(&refusal, &preferences))).await,
+                    Err(refusal) => {
+                        let parts = Box::pin(self.not_allowed(claim, &refusal, &preferences)).await;
+                        self.finish(claim, Ending::Says(parts)).await;
+                    }
                     Ok(()) if self.answerer.sees(&preferences) => self.turn(claim).await,
                     Ok(()) => self.say(claim, Text::Blind).await,
                 }

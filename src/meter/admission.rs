@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Meter, Payer, Purpose,
-    allowances::{Held, Refusal},
+    allowances::{Allowances, Held, Refusal},
     people::People,
 };
 use crate::model::quota::book::Ask;
@@ -14,6 +14,11 @@ impl Meter {
     /// Whose questions are answered.
     pub fn people(&self) -> &People {
         self.allowances.people()
+    }
+
+    /// Who may use how much.
+    pub fn allowances(&self) -> &Allowances {
+        &self.allowances
     }
 
     /// `alias`: the model that is to answer; `None` for what is not words.

@@ -16,7 +16,7 @@ use crate::{
         person::Denied,
         quota::{
             amounts::Amounts,
-            book::{Ask, Book, Decision, Exceeded, Hold, Level, Standing},
+            book::{Ask, Book, Decision, Exceeded, Hold, Level, Standing, is_nearly_used},
             plan::{AtLimit, Limit, Plan, Right},
             prices::{Prices, Rate},
             subject::Subject,
@@ -28,8 +28,6 @@ use crate::{
 
 /// What somebody used is forgotten here when they have asked nothing for so long; it is read again.
 const IDLE: Duration = Duration::from_secs(60 * 60);
-/// The part of a limit at whose use the member is told, in hundredths.
-const TOLD_AT: u64 = 80;
 
 /// Why a call may not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -355,8 +353,7 @@ impl Held {
         let nearly = self.own.iter().filter_map(|(subject, limit, allowed)| {
             let used = book.used(subject, limit.window, now)?.get(limit.measure);
             let before = used.saturating_sub(amounts.get(limit.measure));
-            let told_from = u128::from(*allowed) * u128::from(TOLD_AT);
-            let crossed = u128::from(before) * 100 < told_from && u128::from(used) * 100 >= told_from;
+            let crossed = !is_nearly_used(before, *allowed) && is_nearly_used(used, *allowed);
             crossed.then_some(NearlyUsed { limit: *limit, allowed: *allowed, used })
         });
         let nearly = nearly.collect();

@@ -65,6 +65,11 @@ impl People {
         self.standings(Some(epoch)).await.role_of(corp, member)
     }
 
+    /// Whether somebody of an enterprise is stored as one who decides about requests, as of a claim's epoch.
+    pub async fn has_operators(&self, corp: &CorpId, epoch: i64) -> bool {
+        self.standings(Some(epoch)).await.has_operators(corp)
+    }
+
     /// The access of somebody, as of a claim's epoch; `None`: as it was read last.
     pub async fn access_of(&self, payer: Payer<'_>, epoch: Option<i64>) -> Access {
         let standings = self.standings(epoch).await;

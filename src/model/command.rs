@@ -32,6 +32,8 @@ pub enum Command {
     Markdown,
     /// Show what was used.
     Usage,
+    /// Ask for more than a limit allows.
+    More,
     /// Show the last questions.
     History,
     /// Get the conversation as a file.
@@ -52,6 +54,10 @@ pub enum Command {
     Blocked,
     /// Write to everybody.
     Announce,
+    /// Give a member more, who asked for it.
+    Grant,
+    /// Not give it.
+    Deny,
 }
 
 /// Who may.
@@ -167,6 +173,13 @@ pub const TABLE: &[Row] = &[
     Row::new(Command::Markdown, &["/markdown", "/格式"], "回答是否带格式", "whether answers are formatted")
         .with(Argument::May("开|关|自动", "on|off|auto")),
     Row::new(Command::Usage, &["/usage", "/用量", "用量"], "查看用量", "what you used"),
+    Row::new(
+        Command::More,
+        &["/more", "/申请", "申请额度"],
+        "额度快用完时，向管理员申请更多",
+        "asks the operators for more, when a limit is nearly used up",
+    )
+    .with(Argument::May("原因", "reason")),
     Row::new(Command::History, &["/history", "/历史"], "最近问过的问题", "your last questions"),
     Row::new(Command::Export, &["/export", "/导出"], "导出本次对话", "this conversation to keep"),
     Row::new(Command::Remember, &["/remember", "/记住"], "让我记住一件事", "lets me remember something")
@@ -192,6 +205,17 @@ pub const TABLE: &[Row] = &[
     )
     .with(Argument::Must("内容|发送|取消", "TEXT|send|cancel"))
     .by_those(Power::Announce),
+    Row::new(
+        Command::Grant,
+        &["/grant", "/同意"],
+        "同意一份额度申请：到本期结束，或若干天",
+        "gives what a member asked for: until its window ends, or for some days",
+    )
+    .with(Argument::Must("编号 [天数]", "NUMBER [days]"))
+    .by_those(Power::Grant),
+    Row::new(Command::Deny, &["/deny", "/不同意"], "不同意一份额度申请", "does not give what a member asked for")
+        .with(Argument::Must("编号", "NUMBER"))
+        .by_those(Power::Grant),
 ];
 
 /// A message that is a command.

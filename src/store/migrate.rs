@@ -19,6 +19,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0005_people.sql"),
     include_str!("migrations/0006_keys.sql"),
     include_str!("migrations/0007_usage_key.sql"),
+    include_str!("migrations/0008_quota_requests.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put
@@ -188,9 +189,9 @@ mod tests {
     #[test]
     fn a_newer_database_is_refused() {
         let conn = Connection::open_in_memory().unwrap();
-        conn.pragma_update(None, "user_version", 7).unwrap();
+        conn.pragma_update(None, "user_version", 99).unwrap();
         let error = check(&conn, ALL).unwrap_err();
-        assert!(matches!(error, Error::NewerSchema { found: 7, .. }));
+        assert!(matches!(error, Error::NewerSchema { found: 99, .. }));
         assert!(error.to_string().contains("use a newer qimate"));
     }
 }

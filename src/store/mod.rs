@@ -29,6 +29,7 @@ pub mod plans;
 pub mod preferences;
 pub mod profiles;
 mod prune;
+pub mod quota_requests;
 pub mod restore;
 pub mod runs;
 mod setting;

@@ -187,25 +187,8 @@ impl Store {
         reason: &str,
         now: Timestamp,
     ) -> Result<i64, Error> {
-        let (subject, reason) = (subject.to_string(), reason.to_owned());
-        self.db
-            .write(move |conn| {
-                conn.execute(
-                    "INSERT INTO allowance (subject, requests, tokens, money, until, reason, granted_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![
-                        subject,
-                        stored(amounts.requests),
-                        stored(amounts.tokens),
-                        stored(amounts.money),
-                        until.as_millis(),
-                        reason,
-                        now.as_millis()
-                    ],
-                )?;
-                Ok(conn.last_insert_rowid())
-            })
-            .await
+        let (subject, reason) = (subject.clone(), reason.to_owned());
+        self.db.write(move |conn| add_grant(conn, &subject, amounts, until, &reason, now)).await
     }
 
     /// Takes a grant back. False when there is none of this number.
@@ -260,6 +243,31 @@ fn grants(conn: &Connection, now: Timestamp) -> Result<Vec<Grant>, rusqlite::Err
             })
         })?
         .collect()
+}
+
+/// Lets somebody use more until a date. Returns the grant's number.
+pub(super) fn add_grant(
+    conn: &Connection,
+    subject: &Subject,
+    amounts: Amounts,
+    until: Timestamp,
+    reason: &str,
+    now: Timestamp,
+) -> Result<i64, rusqlite::Error> {
+    conn.prepare_cached(
+        "INSERT INTO allowance (subject, requests, tokens, money, until, reason, granted_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        subject.to_string(),
+        stored(amounts.requests),
+        stored(amounts.tokens),
+        stored(amounts.money),
+        until.as_millis(),
+        reason,
+        now.as_millis()
+    ])?;
+    Ok(conn.last_insert_rowid())
 }
 
 /// SQLite's integers end at half of ours, which is more than anybody uses.

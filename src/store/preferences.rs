@@ -67,7 +67,7 @@ impl Store {
     }
 }
 
-fn find(conn: &Connection, lane: &Lane) -> Result<Preferences, rusqlite::Error> {
+pub(super) fn find(conn: &Connection, lane: &Lane) -> Result<Preferences, rusqlite::Error> {
     let found = conn
         .prepare_cached(
             "SELECT output, client, model, persona, language, voice_answers FROM member_preference WHERE lane = ?1",

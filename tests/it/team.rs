@@ -16,6 +16,7 @@ use qimate::{
     store::{Store, plans::Holder},
 };
 
+mod asking;
 mod media;
 
 use crate::{company::Company, harness::App};

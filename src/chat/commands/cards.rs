@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 use tracing::info;
 
 use super::{
-    confirm,
+    confirm, more,
     words::{Choice, Words},
 };
 use crate::{
@@ -78,6 +78,8 @@ enum Asks {
     Choice(Subject),
     /// Whether the announcement with this id is to be sent.
     Announcement(i64),
+    /// Whether more is given to the member who asked: the request's id, and when it was asked, in epoch milliseconds.
+    Request(i64, i64),
 }
 
 impl<'a> Task<'a> {
@@ -87,6 +89,7 @@ impl<'a> Task<'a> {
         let asks = match [Subject::Model, Subject::Persona].into_iter().find(|subject| subject.word() == word) {
             Some(subject) => Asks::Choice(subject),
             None if word == confirm::WORD => Asks::Announcement(number.parse().ok()?),
+            None if word == more::WORD => Asks::Request(number.parse().ok()?, parts.next()?.parse().ok()?),
             None => return None,
         };
         (prefix == PREFIX).then_some(Self { asks, of })
@@ -121,6 +124,9 @@ impl Turns {
         let Some(Task { asks, of }) = Task::parse(task_id) else { return self.finish(claim, Ending::Silent).await };
         let subject = match asks {
             Asks::Announcement(id) => return Box::pin(self.confirm(claim, id, key, response_code)).await,
+            Asks::Request(id, at) => {
+                return Box::pin(self.decide_by_card(claim, (id, at), key, response_code)).await;
+            }
             Asks::Choice(_) if of != mark(&claim.lane) => return self.reply(claim, Words::NotYourCard).await,
             Asks::Choice(subject) => subject,
         };

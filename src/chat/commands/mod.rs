@@ -9,6 +9,7 @@ mod facts;
 mod figures;
 mod glance;
 mod lists;
+mod more;
 mod operator;
 mod words;
 
@@ -56,6 +57,7 @@ impl Turns {
             Command::Voice => self.choose_voice(claim, argument).await,
             Command::Markdown => self.choose_output(claim, argument).await,
             Command::Usage => self.show_usage(claim).await,
+            Command::More => Box::pin(self.ask_for_more(claim, argument)).await,
             Command::History => self.show_history(claim).await,
             Command::Export => self.export(claim).await,
             Command::Remember => self.remember(claim, argument).await,
@@ -66,6 +68,7 @@ impl Turns {
             Command::Unblock => Box::pin(self.unblock(claim, role, argument)).await,
             Command::Blocked => Box::pin(self.show_blocked(claim, role)).await,
             Command::Announce => self.announce(claim, argument).await,
+            Command::Grant | Command::Deny => Box::pin(self.decide_in_writing(claim, command, argument)).await,
         }
     }
 

@@ -130,7 +130,7 @@ impl Turns {
     }
 }
 
-fn ended_or_lost(claim: &Inbound, ended: Result<(), LeaseLost>) {
+pub(super) fn ended_or_lost(claim: &Inbound, ended: Result<(), LeaseLost>) {
     if let Err(lost) = ended {
         tracing::error!(inbox.seq = claim.seq, %lost, "what an operator asked for is not done");
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod failures;
+pub mod more;
 pub mod quota;
 
 pub use self::failures::Failure;

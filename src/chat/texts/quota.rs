@@ -28,6 +28,8 @@ pub struct Wording<'a> {
     pub currency: &'a str,
     /// Whom to ask; `None`: the administrator.
     pub contact: Option<&'a str>,
+    /// Whether there is somebody who decides about a request for more.
+    pub asks: bool,
 }
 
 const WEEKDAYS: [[&str; 2]; 7] = [
@@ -126,7 +128,7 @@ impl Wording<'_> {
         let (whose, window) = (self.whose(subject), self.window(limit.window));
         let (used, allowed) = (self.number(*used, limit.measure), self.amount(*allowed, limit));
         let held = (*held > 0).then(|| self.number(*held, limit.measure));
-        let contact = self.contact();
+        let more = self.how_to_get_more(exceeded);
         match self.language {
             Language::Chinese => {
                 let held = held.map(|held| format!("，另有 {held} 正在使用")).unwrap_or_default();
@@ -135,9 +137,7 @@ impl Wording<'_> {
                     None if !held.is_empty() => "正在进行的回答结束后可以再试。".to_owned(),
                     None => String::new(),
                 };
-                format!(
-                    "{whose}{window}的额度不够了：已用 {used}，上限 {allowed}{held}。{until}需要更多请联系{contact}。"
-                )
+                format!("{whose}{window}的额度不够了：已用 {used}，上限 {allowed}{held}。{until}{more}")
             }
             Language::English => {
                 let held = held.map(|held| format!(", and {held} are in use")).unwrap_or_default();
@@ -146,9 +146,7 @@ impl Wording<'_> {
                     None if !held.is_empty() => " Try again when the answers under way are done.".to_owned(),
                     None => String::new(),
                 };
-                format!(
-                    "{whose} allowance {window} is not enough: {used} of {allowed} used{held}.{until} Ask {contact} for more."
-                )
+                format!("{whose} allowance {window} is not enough: {used} of {allowed} used{held}.{until} {more}")
             }
         }
     }
@@ -176,7 +174,7 @@ impl Wording<'_> {
         }
     }
 
-    fn window(&self, window: QuotaWindow) -> String {
+    pub(super) fn window(&self, window: QuotaWindow) -> String {
         let [zh, en] = match window {
             QuotaWindow::Hour => ["这一小时", "of this hour"],
             QuotaWindow::Day => ["今天", "of today"],
@@ -204,7 +202,7 @@ impl Wording<'_> {
     }
 
     /// With its unit.
-    fn amount(&self, amount: u64, limit: &Limit) -> String {
+    pub(super) fn amount(&self, amount: u64, limit: &Limit) -> String {
         let number = self.number(amount, limit.measure);
         let unit = match (limit.measure, self.language) {
             (Measure::Requests, Language::Chinese) => " 个问题",
@@ -215,7 +213,7 @@ impl Wording<'_> {
         format!("{number}{unit}")
     }
 
-    fn number(&self, amount: u64, measure: Measure) -> String {
+    pub(super) fn number(&self, amount: u64, measure: Measure) -> String {
         match measure {
             Measure::Money => format!("{} {}", show_money(amount), self.currency),
             Measure::Requests | Measure::Tokens => grouped(amount),
@@ -267,7 +265,7 @@ mod tests {
     use super::*;
 
     fn wording(language: Language, zone: &Zone) -> Wording<'_> {
-        Wording { language, zone, currency: "元", contact: Some("张三") }
+        Wording { language, zone, currency: "元", contact: Some("张三"), asks: false }
     }
 
     #[test]

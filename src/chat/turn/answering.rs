@@ -201,7 +201,7 @@ impl Turns {
         if let Some(failure) = outcome.failure() {
             parts.extend(self.own_words(claim, Text::Failed(failure, turn.id)).await);
         }
-        parts.extend(self.about_allowance(outcome, charge, preferences));
+        parts.extend(Box::pin(self.about_allowance(claim, outcome, charge, preferences)).await);
         turn.exchange.answer.push_str(rest);
         turn.parts += u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let mut rest = Rest { first_part, parts, begins_here };

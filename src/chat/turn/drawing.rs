@@ -124,7 +124,7 @@ impl Turns {
                     self.lately.model_failed(error.kind(), reason);
                 }
                 let said = match &undrawn {
-                    Undrawn::Quota(refusal) => self.not_allowed(refusal, &preferences),
+                    Undrawn::Quota(refusal) => Box::pin(self.not_allowed(claim, refusal, &preferences)).await,
                     _ => self.own_words(claim, Text::Failed(Failure::Undrawn(&undrawn), id)).await,
                 };
                 (said, undrawn.result())

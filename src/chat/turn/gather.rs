@@ -221,7 +221,10 @@ impl Turns {
             "could not take in what {} sent after {ms} ms", claim.event.from);
         self.lately.question_ended(if result == TurnResult::Unseen { End::Answered } else { End::OtherwiseFailed });
         let parts = match &ended {
-            Ended::Unheard(Unheard::Quota(refusal)) => self.not_allowed(refusal, &*self.preferences(claim).await),
+            Ended::Unheard(Unheard::Quota(refusal)) => {
+                let preferences = self.preferences(claim).await;
+                Box::pin(self.not_allowed(claim, refusal, &preferences)).await
+            }
             _ => self.own_words(claim, Text::Failed(failure, turn.id)).await,
         };
         let first_part = turn.parts;

@@ -36,6 +36,8 @@ pub enum Power {
     Block,
     /// Write to everybody.
     Announce,
+    /// Decide who gets more than a limit allows.
+    Grant,
 }
 
 /// On whom somebody may use a power.
@@ -299,13 +301,13 @@ mod tests {
     fn a_role_reaches_as_far_as_it_says() {
         use Reach::{Everybody, Nobody, OwnDepartments};
         for (role, reaches) in [
-            (Role::Owner, [Everybody; 4]),
-            (Role::Operator, [Everybody; 4]),
-            (Role::Auditor, [Everybody, Everybody, Nobody, Nobody]),
-            (Role::Manager, [Nobody, OwnDepartments, OwnDepartments, Nobody]),
-            (Role::Member, [Nobody; 4]),
+            (Role::Owner, [Everybody; 5]),
+            (Role::Operator, [Everybody; 5]),
+            (Role::Auditor, [Everybody, Everybody, Nobody, Nobody, Nobody]),
+            (Role::Manager, [Nobody, OwnDepartments, OwnDepartments, Nobody, Nobody]),
+            (Role::Member, [Nobody; 5]),
         ] {
-            let powers = [Power::Look, Power::SeeBlocked, Power::Block, Power::Announce];
+            let powers = [Power::Look, Power::SeeBlocked, Power::Block, Power::Announce, Power::Grant];
             assert_eq!(powers.map(|power| role.reach(power)), reaches, "{role}");
             assert_eq!(Role::parse(role.as_str()), Some(role));
             assert!(!role.is_above(role));

@@ -85,6 +85,14 @@ pub struct Standing {
     pub resets_at: Option<Timestamp>,
 }
 
+/// The part of a limit from whose use on little is left, in hundredths.
+const NEARLY: u64 = 80;
+
+/// Whether little is left of what may be used, or nothing.
+pub fn is_nearly_used(used: u64, allowed: u64) -> bool {
+    u128::from(used) * 100 >= u128::from(allowed) * u128::from(NEARLY)
+}
+
 /// What becomes of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {

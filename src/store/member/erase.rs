@@ -22,7 +22,7 @@ use crate::{
     store::{
         Error, copy,
         db::{self, FILE, io},
-        ledger, media, restore,
+        ledger, media, quota_requests, restore,
     },
 };
 
@@ -64,11 +64,14 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
     for lane in lanes(&conn, member)? {
         rows += erase_lane(&mut conn, &settings.data_dir, &lane, now)?;
     }
+    // What operators were told of what the member asked for, and by whom it was decided where that was the member.
+    rows += conn.execute(quota_requests::MESSAGES_ERASED, [member.key()])?;
+    rows += conn.execute(quota_requests::DECIDER_ERASED, [member.key()])?;
     for table in ["used", "allowance", "plan_of", "service_hours"] {
         rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_THEIR_KEYS}"), [member.key()])?;
         rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_MEMBER}"), [member.key()])?;
     }
-    for table in ["member", "member_of", "visible", "blocked_member", "api_key"] {
+    for table in ["member", "member_of", "visible", "blocked_member", "api_key", "quota_request"] {
         rows += conn.execute(&format!("DELETE FROM {table} WHERE member = ?1"), [member.key()])?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;

@@ -54,6 +54,12 @@ const OF_PERSON: &[(&str, &str)] = &[
          WHERE subject LIKE 'member/%' AND substr(substr(subject, 8), instr(substr(subject, 8), '/') + 1) = ?1",
     ),
     (
+        "asked_for",
+        "SELECT json_object('limit', quota_limit, 'allowed', allowed, 'used', used, 'reason', reason,
+             'asked_at', TIME(asked_at), 'decided_at', TIME(decided_at), 'granted',
+             json(iif(grant_id IS NULL, 'false', 'true'))) FROM quota_request WHERE member = ?1 ORDER BY id",
+    ),
+    (
         "keys",
         "SELECT json_object('id', id, 'name', name, 'scope', json(scope), 'external_id', external_id,
              'created_at', TIME(created_at), 'expires_at', TIME(expires_at), 'revoked_at', TIME(revoked_at),

@@ -40,6 +40,12 @@ impl Standings {
         self.standing(corp, member).role
     }
 
+    /// Whether somebody of an enterprise is an operator or above them.
+    pub fn has_operators(&self, corp: &CorpId) -> bool {
+        let decides = |role: Role| matches!(role, Role::Owner | Role::Operator);
+        self.members.iter().any(|((of, _), standing)| of == corp.as_str() && decides(standing.role))
+    }
+
     /// The access of somebody to an application, their departments' hours aside.
     pub fn access_of(&self, corp: &CorpId, agent: AgentId, member: &MemberId) -> Access {
         let Standing { expires_at, premium, .. } = self.standing(corp, member);

@@ -29,6 +29,7 @@ async fn the_help_names_every_command_in_chinese() {
          /voice [开|关]（/语音）语音提问时是否用语音回答\n\
          /markdown [开|关|自动]（/格式）回答是否带格式\n\
          /usage（/用量）查看用量\n\
+         /more [原因]（/申请）额度快用完时，向管理员申请更多\n\
          /history（/历史）最近问过的问题\n\
          /export（/导出）导出本次对话\n\
          /remember 内容（/记住）让我记住一件事\n\
@@ -55,6 +56,7 @@ async fn the_help_names_every_command_in_english() {
          /voice [on|off]: whether what you ask by voice is answered by voice\n\
          /markdown [on|off|auto]: whether answers are formatted\n\
          /usage: what you used\n\
+         /more [reason]: asks the operators for more, when a limit is nearly used up\n\
          /history: your last questions\n\
          /export: this conversation to keep\n\
          /remember TEXT: lets me remember something\n\

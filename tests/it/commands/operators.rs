@@ -31,7 +31,9 @@ async fn who_is_no_operator_is_told_so_and_the_help_shows_each_their_own() {
                  /block 账号 [原因]（/停用）停用一位成员\n\
                  /unblock 账号（/恢复）恢复一位成员\n\
                  /blocked（/停用名单）已停用的成员\n\
-                 /announce 内容|发送|取消（/公告）给所有人发公告，先预览"
+                 /announce 内容|发送|取消（/公告）给所有人发公告，先预览\n\
+                 /grant 编号 [天数]（/同意）同意一份额度申请：到本期结束，或若干天\n\
+                 /deny 编号（/不同意）不同意一份额度申请"
             ),
         "{help}"
     );
