@@ -46,6 +46,8 @@ pub fn http_client_builder(proxy: Option<&Secret<String>>, connect_timeout: Dura
     let builder = Client::builder()
         .connect_timeout(connect_timeout)
         .redirect(redirect::Policy::none())
+        // Who asks knows whether to ask again; a client that may do it keeps a copy of each request.
+        .retry(reqwest::retry::never())
         .tcp_nodelay(true)
         .tls_certs_merge(roots)
         .user_agent(concat!("qimate/", env!("CARGO_PKG_VERSION")));

@@ -117,10 +117,11 @@ impl Turns {
         // Names the message in the lines of the rooms below, which do not know it. At the level of errors, so that it is
         // there for every line that is written at all.
         let span = error_span!("message", inbox.seq = claim.seq);
-        self.handle_within_span(claim).instrument(span)
+        // Boxed: the future would hold it twice.
+        self.handle_within_span(Box::new(claim)).instrument(span)
     }
 
-    async fn handle_within_span(self: Arc<Self>, claim: Inbound) {
+    async fn handle_within_span(self: Arc<Self>, claim: Box<Inbound>) {
         debug!(
             inbox.seq = claim.seq,
             claims = claim.claims,

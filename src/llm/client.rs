@@ -145,7 +145,7 @@ impl Client {
         let mut timers = self.timers(deadline);
         let response = self.answered("/chat/completions", headers, body, &mut timers, redactor).await?;
         let decoder = Box::new(Decoder::new(redactor.clone()).keeping_thought(keeps_thought));
-        CompletionStream::begin(response, timers, decoder).await
+        Box::pin(CompletionStream::begin(response, timers, decoder)).await
     }
 
     /// What limits an attempt from now on.

@@ -89,6 +89,9 @@ impl People {
 
     /// The departments of somebody with those above them.
     pub async fn departments_of(&self, corp: &CorpId, member: &MemberId) -> Arc<[u64]> {
+        if !self.standings(None).await.has_departments() {
+            return Arc::default();
+        }
         let key = (corp.as_str().to_owned(), member.key());
         if let Some(known) = self.departments.get(&key).await {
             return known;

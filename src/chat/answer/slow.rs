@@ -42,7 +42,9 @@ impl<'a> SlowNotice<'a> {
             for part in render(&text, Format::Text) {
                 let Self { answerer, claim, .. } = *self;
                 let now = answerer.clock.now();
-                if let Err(error) = answerer.store.notify(claim.seq, &claim.event, part, now).await {
+                // Boxed: few wait so long, and every turn would hold its future.
+                let told = Box::pin(answerer.store.notify(claim.seq, &claim.event, part, now)).await;
+                if let Err(error) = told {
                     warn!(inbox.seq = claim.seq, %error, "could not tell the member that it takes a while");
                 }
             }

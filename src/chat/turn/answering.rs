@@ -83,7 +83,7 @@ impl Turns {
         let asked = Asked { claim, conversation: &conversation, preferences: &preferences, running: &running };
         let held = self.stops.hold(&claim.lane);
         let mut together = Together::new(&self.joining, &held, senses, Last::of(claim));
-        let begun = self.begin(bench, &conversation, (unfinished, instead), &mut together).await;
+        let begun = Box::pin(self.begin(bench, &conversation, (unfinished, instead), &mut together)).await;
         let mut written = match self.answer(bench, asked, begun, &mut together, replaces).await {
             Ok(written) => written,
             Err(Early { turn, ended, rest, spent }) => {
@@ -103,7 +103,7 @@ impl Turns {
         conversation: &Conversation,
         (unfinished, instead): (Option<Unfinished>, Option<Replaced>),
         together: &mut Together<'_>,
-    ) -> Begun {
+    ) -> Box<Begun> {
         let claim = bench.claim;
         let mut turn = TurnRecord {
             id: TurnId::generate(),
@@ -136,7 +136,7 @@ impl Turns {
         } else {
             Vec::new()
         };
-        Begun { turn, sealed, rows, ended }
+        Box::new(Begun { turn, sealed, rows, ended })
     }
 
     /// Puts the question together and has its answer written; again, with what came, when more of the question comes
@@ -145,12 +145,12 @@ impl Turns {
         &'a self,
         bench: Bench<'a>,
         asked: Asked<'a>,
-        begun: Begun,
+        begun: Box<Begun>,
         together: &'a mut Together<'_>,
         replaces: bool,
     ) -> impl Future<Output = Result<Written, Early>> {
         // Taken apart here, not in the future: it would hold the turn twice.
-        let Begun { mut turn, sealed, mut rows, mut ended } = begun;
+        let Begun { mut turn, sealed, mut rows, mut ended } = *begun;
         let mut spent = Charge::NOTHING;
         async move {
             if let Some(usage) = sealed {

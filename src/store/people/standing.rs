@@ -23,6 +23,8 @@ pub struct Standings {
     outside: HashSet<(String, String)>,
     /// By the subject, as it is written.
     hours: HashMap<String, ServiceHours>,
+    /// Somebody is in some department.
+    has_departments: bool,
     /// The departments above one that has hours, or below it, matter only where some department has them.
     by_department: bool,
 }
@@ -61,6 +63,11 @@ impl Standings {
             premium,
             hours: own.into_iter().collect(),
         }
+    }
+
+    /// Whether it is known of anybody which departments they are in.
+    pub const fn has_departments(&self) -> bool {
+        self.has_departments
     }
 
     /// Whether the hours of somebody's departments are to be looked up: they have none of their own, and some department
@@ -163,6 +170,7 @@ fn read(conn: &Connection) -> Result<Standings, rusqlite::Error> {
         };
         standings.members.insert((row.get(0)?, row.get(1)?), standing);
     }
+    standings.has_departments = conn.query_row("SELECT EXISTS (SELECT 1 FROM member_of)", [], |row| row.get(0))?;
     standings.blocked = pairs(conn, "SELECT corp, member FROM blocked_member")?.into_iter().collect();
     standings.outside = pairs(conn, "SELECT app, member FROM visible WHERE is_in = 0")?.into_iter().collect();
     Ok(standings)
