@@ -21,6 +21,7 @@ mod instant;
 mod model;
 mod size;
 mod statistics;
+mod usage;
 mod waiting;
 mod wecom;
 
@@ -49,9 +50,10 @@ const BENCHMARKS: &[(&str, &str, Run)] = &[
     ("hostile", "8 hung model calls, 64 half-sent requests and 32 MiB bodies beside 100 ordinary questions", || {
         Box::pin(hostile::run())
     }),
+    ("usage", "what `qimate usage` asks of ten million calls", || Box::pin(usage::run())),
 ];
-/// No benchmark takes a quarter of this.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// No benchmark takes a quarter of this on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     match benchmarks() {

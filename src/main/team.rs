@@ -271,6 +271,8 @@ pub(crate) struct Usage {
 
 #[derive(Debug, Subcommand)]
 enum UsageAction {
+    /// Make the sums again from the calls that are kept, after somebody has changed rows of usage.db by hand.
+    Rebuild,
     /// Write the calls one by one: who, which model, how much, how it ended. Nothing that was said.
     Export {
         #[command(flatten)]
@@ -322,8 +324,12 @@ impl Usage {
     /// Does it.
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let Self { action, by, when, json, csv } = self;
-        if let Some(UsageAction::Export { when, csv: _, out }) = action {
-            return usage::export(config, &when.when(), out.as_deref()).await;
+        match action {
+            Some(UsageAction::Export { when, csv: _, out }) => {
+                return usage::export(config, &when.when(), out.as_deref()).await;
+            }
+            Some(UsageAction::Rebuild) => return usage::rebuild(config).await,
+            None => {}
         }
         let by = match by {
             UsageBy::Member => By::Name(Dimension::Member),

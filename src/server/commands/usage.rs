@@ -19,7 +19,7 @@ use crate::{
     store::{
         backup,
         ledger::{
-            Books, Line, Span, csv_field,
+            self, Books, Line, Span, csv_field,
             totals::{Dimension, Grain, Totals},
         },
     },
@@ -119,6 +119,22 @@ pub async fn export(config: &Config, when: &When, to: Option<&Path>) -> anyhow::
     println!(
         "{}",
         tell(config, || format!("已写入 {path}：{calls} 次调用"), || format!("wrote {path}: {calls} calls"))
+    );
+    Ok(())
+}
+
+/// Makes the sums again from the calls that are kept.
+///
+/// # Errors
+/// There is no database, or the file of usage cannot be written.
+pub async fn rebuild(config: &Config) -> anyhow::Result<()> {
+    Books::of(&config.storage)?;
+    let (storage, zone) = (config.storage.clone(), config.chat.time_zone.clone());
+    let kept_from = Clock::System.now() - config.team.keep_calls;
+    let calls = tokio::task::spawn_blocking(move || ledger::rebuild(&storage, &zone, kept_from)).await??;
+    println!(
+        "{}",
+        tell(config, || format!("已按 {calls} 次调用重新合计"), || format!("summed up {calls} calls again"))
     );
     Ok(())
 }

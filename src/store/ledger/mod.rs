@@ -12,6 +12,7 @@ mod file;
 mod of_member;
 mod prune;
 mod read;
+mod rebuild;
 mod span;
 pub mod totals;
 mod write;
@@ -42,6 +43,7 @@ pub(super) use self::{
 pub use self::{
     prune::Keep,
     read::{Books, COLUMNS_OF_CALLS, ExportError, Line, csv_field},
+    rebuild::rebuild,
     span::{InvalidSpan, Span},
 };
 use super::{Error, db, people};

@@ -1,8 +1,8 @@
 //! What was used, asked of the sums, and call by call.
 
-use std::{io, path::PathBuf};
+use std::{cmp::Reverse, collections::HashMap, io, path::PathBuf};
 
-use rusqlite::{Connection, Row, params, types::ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use serde::Serialize;
 
 use super::{
@@ -70,15 +70,27 @@ impl Books {
     /// [`Error`]: it cannot be read.
     pub async fn by(&self, dimension: Dimension, grain: Grain, span: Span) -> Result<Vec<Line>, Error> {
         self.look(move |conn| {
+            // Added up here and not by SQLite, which would sort all rows by their names first.
             let sql = format!(
-                "SELECT {}, (SELECT text FROM name WHERE id = total.name) FROM total
-                 WHERE grain = ?1 AND dimension = ?2 AND period >= ?3 AND period < ?4 GROUP BY name
-                 ORDER BY SUM(money) DESC, SUM(input) + SUM(output) DESC, SUM(calls) DESC, name",
-                sums()
+                "SELECT name, {} FROM total WHERE grain = ?1 AND dimension = ?2 AND period >= ?3 AND period < ?4",
+                NAMES.join(", ")
             );
             let place = params![grain.stored(), dimension.stored(), span.from.as_millis(), span.until.as_millis()];
-            let line = |row: &Row<'_>| Ok(Line { name: row.get(COLUMNS)?, totals: totals(row)? });
-            conn.prepare(&sql)?.query_map(place, line)?.collect()
+            let mut sums: HashMap<i64, Totals> = HashMap::new();
+            let mut statement = conn.prepare(&sql)?;
+            let mut rows = statement.query(place)?;
+            while let Some(row) = rows.next()? {
+                let sum = sums.entry(row.get(0)?).or_default();
+                *sum = sum.plus(totals(row, 1)?);
+            }
+            let mut sums: Vec<_> = sums.into_iter().collect();
+            sums.sort_unstable_by_key(|(name, sum)| {
+                (Reverse((sum.money, sum.input.saturating_add(sum.output), sum.calls)), *name)
+            });
+            let mut text = conn.prepare("SELECT text FROM name WHERE id = ?1")?;
+            sums.into_iter()
+                .map(|(name, totals)| Ok(Line { name: text.query_row([name], |row| row.get(0)).optional()?, totals }))
+                .collect()
         })
         .await
         .map(Option::unwrap_or_default)
@@ -97,7 +109,7 @@ impl Books {
                 sums()
             );
             let place = params![grain.stored(), EVERYBODY, span.from.as_millis(), span.until.as_millis()];
-            let line = |row: &Row<'_>| Ok((Timestamp::from_millis(row.get(COLUMNS)?), totals(row)?));
+            let line = |row: &Row<'_>| Ok((Timestamp::from_millis(row.get(COLUMNS)?), totals(row, 0)?));
             conn.prepare(&sql)?.query_map(place, line)?.collect()
         })
         .await
@@ -192,10 +204,11 @@ fn sums() -> String {
     NAMES.map(|name| format!("SUM({name})")).join(", ")
 }
 
-fn totals(row: &Row<'_>) -> Result<Totals, rusqlite::Error> {
+/// The sum that stands in the columns from `first` on.
+pub(super) fn totals(row: &Row<'_>, first: usize) -> Result<Totals, rusqlite::Error> {
     let mut columns = [0; COLUMNS];
     for (index, column) in columns.iter_mut().enumerate() {
-        *column = row.get::<_, i64>(index)?.unsigned_abs();
+        *column = row.get::<_, i64>(first + index)?.unsigned_abs();
     }
     Ok(Totals::from_columns(columns))
 }

@@ -187,6 +187,28 @@ async fn what_does_not_fit_is_lost_and_counted_and_nobody_waits() {
     assert_eq!(ledger.lost.load(Ordering::Relaxed), 0, "it was logged");
 }
 
+#[tokio::test]
+async fn sums_that_somebody_changed_are_made_again_and_those_without_calls_stay() {
+    let (ledger, settings, _clock, dir) = fresh();
+    for day in 0..4 {
+        for member in ["li", "wang"] {
+            ledger.record(call(member, T0 + day * DAY));
+        }
+    }
+    ledger.flush().await.unwrap();
+    let conn = Connection::open(dir.path().join(USAGE)).unwrap();
+    // One of the two calls of the second day is pruned; what is left of it says less than its sum.
+    let pruned = (T0 + DAY).as_millis();
+    conn.execute("DELETE FROM call WHERE at < ?1 OR id = (SELECT MIN(id) FROM call WHERE at = ?1)", [pruned]).unwrap();
+    let days = || there(&conn, Grain::Day, Timestamp::from_millis(0));
+    let before = days();
+    conn.execute("UPDATE total SET calls = 99, money = 0 WHERE period > ?1 AND dimension > 1", [pruned]).unwrap();
+    conn.execute("DELETE FROM total WHERE period > ?1 AND dimension = 1", [pruned]).unwrap();
+    assert_ne!(days(), before);
+    assert_eq!(rebuild(&settings, &shanghai(), T0).unwrap(), 4);
+    assert_eq!(days(), before);
+}
+
 /// What can happen.
 #[derive(Clone, Debug)]
 enum Event {
@@ -194,6 +216,8 @@ enum Event {
     Calls(u8, u8, Option<u64>, u8, u16, u8),
     /// What has come is written.
     Write,
+    /// The sums are made again.
+    Rebuild,
     /// One step of pruning, and whether it goes on to the end.
     Prune(bool),
     Erase(u8),
@@ -208,6 +232,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Write),
         2 => any::<bool>().prop_map(Event::Prune),
         1 => (0..4_u8).prop_map(Event::Erase),
+        1 => Just(Event::Rebuild),
     ]
 }
 
@@ -309,6 +334,9 @@ proptest! {
                     for step in prune::steps(keep, now) {
                         while prune::step(&conn, step).unwrap().0 && to_the_end {}
                     }
+                }
+                Event::Rebuild => {
+                    rebuild(&settings, &zone, now - keep.calls).unwrap();
                 }
                 Event::Erase(member) => {
                     let member = MemberId::parse(&format!("p{member}")).unwrap();

@@ -24,7 +24,7 @@ const CORP: i64 = 8;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// Grain, dimension, when it begins, and the name.
-type Place = (i64, i64, i64, i64);
+pub(super) type Place = (i64, i64, i64, i64);
 
 /// Knows in which hour and which day a moment is. Asking a calendar is slow, so it remembers the last ones.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Calendar {
     }
 
     /// When the hour or the day began that `at` is in.
-    fn begins(&mut self, grain: Grain, at: Timestamp) -> i64 {
+    pub(super) fn begins(&mut self, grain: Grain, at: Timestamp) -> i64 {
         let Self { zone, hour, day } = self;
         let (last, stretch): (_, &dyn Fn() -> Option<Stretch>) = match grain {
             Grain::Hour => (hour, &|| zone.hour(at)),
@@ -100,18 +100,23 @@ fn insert(conn: &Connection, calls: &[Call], calendar: &mut Calendar) -> Result<
         ])?;
         let one = Totals::of(call);
         for grain in Grain::ALL {
-            let period = calendar.begins(grain, call.at);
-            let of_names = Dimension::ALL.into_iter().zip(of).map(|(dimension, name)| (dimension.stored(), name));
-            for (dimension, name) in of_names.chain([(EVERYBODY, None)]) {
-                let sum = sums.entry((grain.stored(), dimension, period, name.unwrap_or(0))).or_default();
-                *sum = sum.plus(one);
-            }
+            tally(&mut sums, grain, calendar.begins(grain, call.at), of, one);
         }
     }
     add(conn, &sums)
 }
 
-fn add(conn: &Connection, sums: &BTreeMap<Place, Totals>) -> Result<(), rusqlite::Error> {
+/// Adds what one call, or some, took to the sums of each of its names, and of everybody.
+pub(super) fn tally(sums: &mut BTreeMap<Place, Totals>, grain: Grain, period: i64, of: [Option<i64>; 6], one: Totals) {
+    let of_names = Dimension::ALL.into_iter().zip(of).map(|(dimension, name)| (dimension.stored(), name));
+    for (dimension, name) in of_names.chain([(EVERYBODY, None)]) {
+        let sum = sums.entry((grain.stored(), dimension, period, name.unwrap_or(0))).or_default();
+        *sum = sum.plus(one);
+    }
+}
+
+/// Adds sums to those that are written.
+pub(super) fn add(conn: &Connection, sums: &BTreeMap<Place, Totals>) -> Result<(), rusqlite::Error> {
     let columns = NAMES.join(", ");
     let added: Vec<_> = NAMES.iter().map(|name| format!("{name} = {name} + excluded.{name}")).collect();
     let sql = format!(

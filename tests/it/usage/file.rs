@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qimate::sandbox::model::ModelReply;
 
-use super::{calls, until_calls};
+use super::{calls, until_calls, usage};
 use crate::{
     company::Company,
     harness::{App, within},
@@ -114,4 +114,22 @@ async fn a_member_is_shown_their_calls_and_erased_from_them() {
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     let after = company.run(&["usage", "--by", "member"]).await;
     assert_eq!(String::from_utf8_lossy(&after.stdout), usage, "a backup neither has it nor changes it");
+}
+
+#[tokio::test]
+async fn sums_that_somebody_deleted_are_made_again_beside_the_daemon() {
+    let mut company = Company::open(&[]).await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    company.start().await;
+    assert!(company.wecom.say("li", "一").await.accepted());
+    within(company.wecom.wait_delivered(|all| !all.is_empty())).await;
+    until_calls(company.dir.path(), 1).await;
+    let before = usage(&company, &["--by", "member"]).await;
+    assert!(before.contains("li"), "{before}");
+    let conn = rusqlite::Connection::open(company.dir.path().join("usage.db")).unwrap();
+    conn.busy_timeout(Duration::from_secs(10)).unwrap();
+    conn.execute("DELETE FROM total", []).unwrap();
+    assert_eq!(usage(&company, &["--by", "member"]).await, "nothing was used in this time\n");
+    assert_eq!(usage(&company, &["rebuild"]).await, "summed up 1 calls again\n");
+    assert_eq!(usage(&company, &["--by", "member"]).await, before);
 }
