@@ -62,8 +62,8 @@ async fn a_member_reads_which_limit_it_is_and_asks_again_the_next_day() {
     })
     .await;
     assert_eq!(ask(&app, "li", "一").await, "好");
-    assert_eq!(ask(&app, "li", "二").await, "好\n（提示：您今天的额度已用 2，上限 2 个问题。）");
-    let refused = "您今天的额度不够了：已用 2，上限 2 个问题。9月22日（周二）00:00 恢复。需要更多请联系张三。";
+    assert_eq!(ask(&app, "li", "二").await, "好\n（提示：你今天的额度已用 2，上限 2 个问题。）");
+    let refused = "你今天的额度不够了：已用 2，上限 2 个问题。9月22日（周二）00:00 恢复。需要更多请联系张三。";
     assert_eq!(ask(&app, "li", "三").await, refused);
     assert_eq!(ask(&app, "wang", "一").await, "好", "it is each member's own");
     assert_eq!(app.model.requests().len(), 3, "nobody asks the model for who may not");
@@ -101,7 +101,7 @@ async fn what_was_used_outlives_the_process_and_what_was_held_does_not() {
     app.launch().await;
     assert_eq!(app.texts("li", 2).await[1], "好", "the question of before is answered, and counts once");
     app.settled().await;
-    assert!(ask(&app, "li", "三").await.starts_with("您本月的额度不够了：已用 2，上限 2 个问题。"));
+    assert!(ask(&app, "li", "三").await.starts_with("你本月的额度不够了：已用 2，上限 2 个问题。"));
     assert_eq!(app.count("SELECT requests FROM used WHERE subject LIKE 'member/%' AND quarter = -1"), 2);
 }
 
@@ -122,7 +122,7 @@ async fn a_department_shares_what_it_has_with_those_below_it() {
     assert_eq!(ask(&app, "wang", "一").await, "好");
     for member in ["li", "wang"] {
         let said = ask(&app, member, "二").await;
-        assert!(said.starts_with("您的部门今天的额度不够了：已用 2，上限 2 个问题。"), "{said}");
+        assert!(said.starts_with("你的部门今天的额度不够了：已用 2，上限 2 个问题。"), "{said}");
     }
     assert_eq!(ask(&app, "zhao", "一").await, "好", "who is in no department");
 }
@@ -172,7 +172,7 @@ async fn a_plan_names_its_models_and_the_one_for_when_it_is_used_up() {
     assert_eq!(asked(), "qimate-demo");
     assert_eq!(ask(&app, "li", "二").await, "好");
     assert_eq!(asked(), "cheap");
-    let refused = "您的方案里没有模型 qimate-demo。发送 /model 换一个，或联系管理员。";
+    let refused = "你的方案里没有模型 qimate-demo。发送 /model 换一个，或联系管理员。";
     assert_eq!(ask(&app, "wang", "一").await, refused);
     ask(&app, "wang", "/model cheap").await;
     assert_eq!(ask(&app, "wang", "一").await, "好");
@@ -216,7 +216,7 @@ async fn a_limit_set_by_command_is_felt_at_once() {
     assert!(run("plan attach small --everyone").await.0);
     assert!(run("plan remove small").await.1.contains("is attached in 1 places"));
     // What was used before the plan counts.
-    until_told(&company, "您今天的额度不够了").await;
+    until_told(&company, "你今天的额度不够了").await;
     let (_, granted) = run("grant add --member LI --requests 1000 --days 2 --reason 加班").await;
     assert!(granted.contains("granted (number 1): requests +1000 until "), "{granted}");
     until_told(&company, "好").await;

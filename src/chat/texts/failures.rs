@@ -95,7 +95,7 @@ const fn chinese_unheard(unheard: &Unheard) -> &'static str {
         Unheard::Fetch(_) => "抱歉，没能从企业微信取到这段语音。请再发一次，或用文字告诉我。",
         Unheard::Unusable(_) => "抱歉，这段语音无法识别（格式不支持或已损坏）。请再说一次，或用文字告诉我。",
         Unheard::TooLong => "这段语音太长，请分成几段再发，或用文字告诉我。",
-        Unheard::Quota(_) => "现在不能为您识别语音，请用文字告诉我。",
+        Unheard::Quota(_) => "现在不能为你识别语音，请用文字告诉我。",
         Unheard::Nothing => "抱歉，我没有听清这段语音。请再说一次，或用文字告诉我。",
         Unheard::Transcription(error) if is_for_administrators(error) => chinese_cause(error),
         Unheard::Transcription(_) | Unheard::Broken => {

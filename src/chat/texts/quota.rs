@@ -91,7 +91,7 @@ impl Wording<'_> {
         let (used, allowed, window) =
             (self.number(*used, limit.measure), self.amount(*allowed, limit), self.window(limit.window));
         match self.language {
-            Language::Chinese => format!("（提示：您{window}的额度已用 {used}，上限 {allowed}。）"),
+            Language::Chinese => format!("（提示：你{window}的额度已用 {used}，上限 {allowed}。）"),
             Language::English => format!("(By the way: {used} of your {allowed} {window} are used.)"),
         }
     }
@@ -155,9 +155,9 @@ impl Wording<'_> {
         match (subject, self.language) {
             (Subject::Company(_), Language::Chinese) => "全公司",
             (Subject::Company(_), Language::English) => "The company's",
-            (Subject::Department(..), Language::Chinese) => "您的部门",
+            (Subject::Department(..), Language::Chinese) => "你的部门",
             (Subject::Department(..), Language::English) => "Your department's",
-            (Subject::Member(..), Language::Chinese) => "您",
+            (Subject::Member(..), Language::Chinese) => "你",
             (Subject::Member(..), Language::English) => "Your",
             (Subject::Key(..), Language::Chinese) => "这个密钥",
             (Subject::Key(..), Language::English) => "This key's",
@@ -278,7 +278,7 @@ mod tests {
         let refusal = Refusal::Limit(Box::new(exceeded));
         assert_eq!(
             wording(Language::Chinese, &zone).refused(&refusal),
-            "您本周的额度不够了：已用 1,500，上限 1,500 个问题。11月23日（周一）00:00 恢复。需要更多请联系张三。"
+            "你本周的额度不够了：已用 1,500，上限 1,500 个问题。11月23日（周一）00:00 恢复。需要更多请联系张三。"
         );
         assert_eq!(
             wording(Language::English, &zone).refused(&refusal),
@@ -301,7 +301,7 @@ mod tests {
         let nearly = NearlyUsed { limit, allowed: 1500, used: 1200 };
         assert_eq!(
             wording(Language::Chinese, &zone).nearly_used(&nearly),
-            "（提示：您本周的额度已用 1,200，上限 1,500 个问题。）"
+            "（提示：你本周的额度已用 1,200，上限 1,500 个问题。）"
         );
     }
 }

@@ -85,7 +85,7 @@ async fn what_a_member_asks_for_at_a_limit_one_of_two_operators_grants_by_a_pres
     let enough = ask(&app, "li", "/申请").await;
     assert!(enough.starts_with("额度还够用，用到 80% 以上才可以申请。\n\n你的额度：\n今天：已用 1 / 2"), "{enough}");
     ask(&app, "li", "二").await;
-    let refused = "您今天的额度不够了：已用 2，上限 2 个问题。9月22日（周二）00:00 恢复。发送 /申请 可以申请更多。";
+    let refused = "你今天的额度不够了：已用 2，上限 2 个问题。9月22日（周二）00:00 恢复。发送 /申请 可以申请更多。";
     assert_eq!(ask(&app, "li", "三").await, refused);
     let passed_on = "好的，已转给管理员：今天已用 2，上限 2 个问题。有结果我会告诉你。";
     assert_eq!(ask(&app, "li", "/申请 月底\n报表").await, passed_on);
@@ -115,7 +115,7 @@ async fn what_a_member_asks_for_at_a_limit_one_of_two_operators_grants_by_a_pres
     app.clock.advance(Duration::from_secs(24 * 3600));
     ask(&app, "li", "一").await;
     ask(&app, "li", "二").await;
-    assert!(ask(&app, "li", "三").await.starts_with("您今天的额度不够了：已用 2，上限 2 个问题。"));
+    assert!(ask(&app, "li", "三").await.starts_with("你今天的额度不够了：已用 2，上限 2 个问题。"));
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn the_same_is_passed_on_once_a_day_and_a_card_of_before_grants_nothing() 
             .await
             .contains("现在的上限是 2 个问题，9月23日（周三）22:13 前有效")
     );
-    assert_eq!(ask(&app, "li", "二").await, "好\n（提示：您总共的额度已用 2，上限 2 个问题。）");
+    assert_eq!(ask(&app, "li", "二").await, "好\n（提示：你总共的额度已用 2，上限 2 个问题。）");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn whoever_is_no_operator_decides_nothing() {
     assert_eq!(ask(&app, "wang", "/deny 1").await, NOT);
     assert_eq!((app.count(GRANTS), updates(&app).len()), (0, 0));
     assert_eq!(app.count("SELECT COUNT(*) FROM quota_request WHERE decided_at IS NULL"), 1);
-    assert!(ask(&app, "li", "二").await.starts_with("您今天的额度不够了"));
+    assert!(ask(&app, "li", "二").await.starts_with("你今天的额度不够了"));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn a_picture_and_a_minute_of_speech_count_as_money() {
     let money = "SELECT money FROM used WHERE subject LIKE 'member/%zhangsan' AND quarter = -1";
     ask(&app, "zhangsan", "画一只猫").await;
     assert_eq!(app.count(money), 3_000_000);
-    assert!(ask(&app, "zhangsan", "画一只狗").await.starts_with("您本月的额度不够了：已用 3.00 元，上限 5.00 元。"));
+    assert!(ask(&app, "zhangsan", "画一只狗").await.starts_with("你本月的额度不够了：已用 3.00 元，上限 5.00 元。"));
     assert_eq!(app.model.painted().len(), 1);
     app.model.push_transcript(Transcript::Text("你好".to_owned()));
     within(app.wecom.speak("zhangsan", Some(spoken(1)))).await;
@@ -37,7 +37,7 @@ async fn a_picture_and_a_minute_of_speech_count_as_money() {
     assert_eq!(app.count(money), 4_000_000, "a second of it");
     within(app.wecom.speak("zhangsan", Some(spoken(2)))).await;
     let said = app.texts("zhangsan", 5).await.pop().unwrap();
-    assert!(said.starts_with("您本月的额度不够了：已用 4.00 元，上限 5.00 元。"), "{said}");
+    assert!(said.starts_with("你本月的额度不够了：已用 4.00 元，上限 5.00 元。"), "{said}");
     app.settled().await;
     assert_eq!(app.model.heard().len(), 1, "nobody writes down what nobody pays for");
 }
@@ -51,7 +51,7 @@ async fn a_plan_may_be_without_what_is_not_words() {
         config.llm.vision = Some(true);
     })
     .await;
-    let refused = |what| format!("您的方案不包括{what}。需要的话请联系管理员。");
+    let refused = |what| format!("你的方案不包括{what}。需要的话请联系管理员。");
     assert_eq!(ask(&app, "zhangsan", "画一只猫").await, refused("画图"));
     within(app.wecom.speak("zhangsan", Some(spoken(1)))).await;
     assert_eq!(app.texts("zhangsan", 2).await[1], refused("语音提问"));
