@@ -1,6 +1,7 @@
 //! What was used, by whom: a row for each model call, whatever became of it, and sums that are true.
 
 mod file;
+mod kinds;
 mod prices;
 mod who;
 

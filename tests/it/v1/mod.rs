@@ -62,7 +62,7 @@ fn plan(limits: &[&str]) -> Plan {
 }
 
 /// The least that a chat completion needs.
-fn question(text: &str) -> Value {
+pub fn question(text: &str) -> Value {
     json!({"model": "qimate-demo", "messages": [{"role": "user", "content": text}]})
 }
 
@@ -71,7 +71,7 @@ impl Scene {
         Self::open_with(|_| {}).await
     }
 
-    async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
         let app = App::start_with(|config| {
             config.v1.enabled = true;
             config.v1.max_body = 1024 * 1024;
@@ -109,7 +109,7 @@ impl Scene {
         within(self.app.clock.sleeper_within(Duration::from_millis(1)..=Duration::from_secs(1))).await;
     }
 
-    async fn attach(&self, holder: &Holder, name: &str, plan: &Plan) {
+    pub async fn attach(&self, holder: &Holder, name: &str, plan: &Plan) {
         let store = self.beside();
         store.save_plan(name, plan, self.now()).await.unwrap();
         assert!(store.attach_plan(holder, name, self.now()).await.unwrap());
@@ -132,7 +132,7 @@ impl Scene {
         self.http.post(self.app.url("/v1/chat/completions")).bearer_auth(&self.key).json(body)
     }
 
-    async fn ask(&self, body: &Value) -> Response {
+    pub async fn ask(&self, body: &Value) -> Response {
         within(self.post(body).send()).await.unwrap()
     }
 
