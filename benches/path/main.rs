@@ -52,8 +52,8 @@ const BENCHMARKS: &[(&str, &str, Run)] = &[
     }),
     ("usage", "what `qimate usage` asks of ten million calls", || Box::pin(usage::run())),
 ];
-/// No benchmark takes a quarter of this on a machine that has nothing else to do.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// No benchmark takes half of this on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     match benchmarks() {
