@@ -34,7 +34,7 @@ fn write_cell(cell: &str, file: &mut String) {
     }
 }
 
-/// Reads a table that [`write`] or a spreadsheet wrote: cells in quotes may hold anything, lines end with or without a
+/// Reads a table that [`write()`] or a spreadsheet wrote: cells in quotes may hold anything, lines end with or without a
 /// carriage return, a byte order mark is passed over. An apostrophe that keeps a formula from being computed is taken off.
 ///
 /// # Errors

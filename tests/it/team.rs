@@ -155,6 +155,43 @@ async fn an_answer_is_only_as_long_as_what_is_left_pays_for() {
 }
 
 #[tokio::test]
+async fn as_many_are_answered_at_once_as_the_plan_says() {
+    let one = Plan { concurrent: Some(1), ..Plan::default() };
+    let app = app_with(&[(Holder::One(Subject::company(&corp())), one)], |_| {}).await;
+    app.model.set_script(|_| ModelReply::Hang);
+    app.say("li", "一").await;
+    crate::harness::within(app.model.wait_load(|load| load.in_flight >= 1)).await;
+    app.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    app.say("wang", "一").await;
+    let busy = "全公司同时最多回答 1 个问题，请等前面的回答完再问一次。";
+    assert_eq!(app.texts("wang", 1).await, [busy]);
+    app.say("li", "/stop").await;
+    app.texts("li", 1).await;
+    app.settled().await;
+    assert_eq!(ask(&app, "wang", "二").await, "好", "what was stopped holds no place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_lets_go_of_what_it_held() {
+    let mut company = Company::open(&[]).await;
+    // Makes the database.
+    company.start().await;
+    company.kill().await;
+    for command in ["plan set two --limit requests=2/day", "plan attach two --everyone"] {
+        assert!(company.run(&command.split(' ').collect::<Vec<_>>()).await.status.success(), "{command}");
+    }
+    company.model.set_script(|_| ModelReply::Hang);
+    company.start().await;
+    assert!(company.wecom.say("li", "一").await.accepted());
+    crate::harness::within(company.model.wait_load(|load| load.in_flight >= 1)).await;
+    company.kill().await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    company.start().await;
+    crate::harness::within(company.wecom.wait_delivered(|all| !all.is_empty())).await;
+    until_told(&company, "你今天的额度不够了：已用 2，上限 2 个问题。").await;
+}
+
+#[tokio::test]
 async fn a_plan_names_its_models_and_the_one_for_when_it_is_used_up() {
     let two_models = |config: &mut Config| {
         let mut upstream = config.llm.all_upstreams().remove(0);

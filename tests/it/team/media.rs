@@ -48,7 +48,10 @@ async fn a_plan_may_be_without_what_is_not_words() {
     let app = app_with(&[(Holder::EveryMember, without)], |config| {
         config.images.model = Some("gpt-image-1".to_owned());
         config.voice.transcription_model = Some("whisper-1".to_owned());
+        config.voice.speech_model = Some("tts-1".to_owned());
+        config.voice.answers = true;
         config.llm.vision = Some(true);
+        config.tools.web = true;
     })
     .await;
     let refused = |what| format!("你的方案不包括{what}。需要的话请联系管理员。");
@@ -60,5 +63,22 @@ async fn a_plan_may_be_without_what_is_not_words() {
     assert_eq!(app.texts("zhangsan", 3).await[2], refused("看图"));
     app.settled().await;
     assert_eq!(ask(&app, "zhangsan", "你好").await, "好");
+    assert!(app.model.requests()[0].body.get("tools").is_none(), "and no tools are offered");
     assert_eq!((app.model.painted().len(), app.model.heard().len(), app.model.requests().len()), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn a_plan_without_speech_leaves_the_answer_in_writing() {
+    let silent = Plan { without: [Right::Speech].into(), ..Plan::default() };
+    let app = app_with(&[(Holder::EveryMember, silent)], |config| {
+        config.voice.transcription_model = Some("whisper-1".to_owned());
+        config.voice.speech_model = Some("tts-1".to_owned());
+        config.voice.answers = true;
+    })
+    .await;
+    app.model.push_transcript(Transcript::Text("你好".to_owned()));
+    within(app.wecom.speak("zhangsan", Some(spoken(1)))).await;
+    assert_eq!(app.texts("zhangsan", 2).await, ["「你好」", "好"]);
+    app.settled().await;
+    assert!(app.model.spoken().is_empty());
 }
