@@ -89,22 +89,25 @@ impl Events {
             self.line.clear();
             return self.data.take();
         }
-        let value = match line.strip_prefix(b"data") {
-            Some([]) => Some(&[][..]),
-            Some([b':', b' ', value @ ..] | [b':', value @ ..]) => Some(value),
-            _ => None,
-        };
-        if let Some(value) = value {
-            match &mut self.data {
-                Some(data) => {
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
-                }
-                None => self.data = Some(value.to_vec()),
-            }
-        }
+        take_line(&mut self.data, line);
         self.line.clear();
         None
+    }
+}
+
+/// Takes a line that is not empty into the data of its event.
+pub(super) fn take_line(data: &mut Option<Vec<u8>>, line: &[u8]) {
+    let value = match line.strip_prefix(b"data") {
+        Some([]) => &[][..],
+        Some([b':', b' ', value @ ..] | [b':', value @ ..]) => value,
+        _ => return,
+    };
+    match data {
+        Some(data) => {
+            data.push(b'\n');
+            data.extend_from_slice(value);
+        }
+        None => *data = Some(value.to_vec()),
     }
 }
 

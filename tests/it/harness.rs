@@ -158,6 +158,16 @@ impl App {
         self.none_left("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'").await;
     }
 
+    /// Waits until every message has its answer, and every answer was tried to be sent: from then on it is WeCom that
+    /// keeps somebody waiting.
+    pub async fn tried(&self) {
+        self.none_left(
+            "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
+                  + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting' AND attempts = 0)",
+        )
+        .await;
+    }
+
     async fn none_left(&self, sql: &str) {
         let conn = self.database();
         let left = || -> i64 { conn.query_row(sql, [], |row| row.get(0)).unwrap() };
@@ -236,6 +246,15 @@ pub fn variables(wecom: &Emulator, model: &DemoModel, dir: &Path, more: &[(&str,
 /// A text as a member sees it: without the invisible mark of a repetition.
 fn as_seen(content: &str) -> String {
     content.trim_end_matches(['\u{200B}', '\u{200C}']).to_owned()
+}
+
+/// What the bot says to a message.
+pub async fn ask(app: &App, member: &str, text: &str) -> String {
+    let before = app.wecom.messages_for(member).len();
+    app.say(member, text).await;
+    app.texts(member, before + 1).await;
+    app.settled().await;
+    app.texts(member, before + 1).await[before..].join("\n")
 }
 
 /// Waits, but not for ever.

@@ -19,7 +19,10 @@ use qimate::{
 mod asking;
 mod media;
 
-use crate::{company::Company, harness::App};
+use crate::{
+    company::Company,
+    harness::{App, ask},
+};
 
 fn corp() -> CorpId {
     CorpId::parse("ww1436e0e65a779aee").unwrap()
@@ -44,15 +47,6 @@ async fn app_with(plans: &[(Holder, Plan)], change: impl FnOnce(&mut Config)) ->
     app.launch().await;
     app.model.set_script(|_| ModelReply::Answer("好".to_owned()));
     app
-}
-
-/// What the bot says to a message.
-async fn ask(app: &App, member: &str, text: &str) -> String {
-    let before = app.wecom.messages_for(member).len();
-    app.say(member, text).await;
-    app.texts(member, before + 1).await;
-    app.settled().await;
-    app.texts(member, before + 1).await[before..].join("\n")
 }
 
 #[tokio::test]

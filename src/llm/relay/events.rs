@@ -2,6 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::llm::sse::take_line;
+
 /// The longest event, in bytes, unfinished ones included.
 pub(super) const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -84,20 +86,7 @@ impl Splitter {
             (self.seen, self.line) = (0, 0);
             return Some((self.held.split_to(next).freeze(), self.data.take()));
         }
-        let value = match line.strip_prefix(b"data") {
-            Some([]) => Some(&[][..]),
-            Some([b':', b' ', value @ ..] | [b':', value @ ..]) => Some(value),
-            _ => None,
-        };
-        if let Some(value) = value {
-            match &mut self.data {
-                Some(data) => {
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
-                }
-                None => self.data = Some(value.to_vec()),
-            }
-        }
+        take_line(&mut self.data, line);
         (self.seen, self.line) = (next, next);
         None
     }

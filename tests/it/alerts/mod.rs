@@ -305,6 +305,7 @@ async fn answers_that_wait_too_long_are_an_alert() {
     app.wecom.trouble(|trouble| trouble.fail_sends(Some(-1)));
     app.model.push(answer("好"));
     app.say("zhangsan", "喂").await;
+    app.tried().await;
     look_for(&app, 345).await;
     assert_eq!(hook.posts(1).await[0]["condition"], "outbox_waiting");
     app.wecom.trouble(|trouble| trouble.fail_sends(None));

@@ -17,7 +17,7 @@ use qimate::{
     store::Store,
 };
 
-use crate::harness::App;
+use crate::harness::{App, ask};
 
 pub fn corp() -> CorpId {
     CorpId::parse("ww1436e0e65a779aee").unwrap()
@@ -41,15 +41,6 @@ pub fn beside(app: &App) -> Store {
 pub async fn change(app: &App, edits: Vec<Edit>) {
     let now = Clock::Manual(app.clock.clone()).now();
     beside(app).change_people(&corp(), edits, now).await.unwrap();
-}
-
-/// What the bot says to a message.
-pub async fn ask(app: &App, member: &str, text: &str) -> String {
-    let before = app.wecom.messages_for(member).len();
-    app.say(member, text).await;
-    app.texts(member, before + 1).await;
-    app.settled().await;
-    app.texts(member, before + 1).await[before..].join("\n")
 }
 
 #[tokio::test]
