@@ -171,12 +171,23 @@ impl App {
     async fn none_left(&self, sql: &str) {
         let conn = self.database();
         let left = || -> i64 { conn.query_row(sql, [], |row| row.get(0)).unwrap() };
-        within(async {
+        let empty = async {
             while left() > 0 {
                 tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
             }
-        })
-        .await;
+        };
+        if tokio::time::timeout(PATIENCE, empty).await.is_err() {
+            panic!("it took too long; left are: {}", self.waiting());
+        }
+    }
+
+    /// What waits to be sent, and why.
+    fn waiting(&self) -> String {
+        let sql =
+            "SELECT group_concat(member || ' ' || attempts || ' ' || coalesce(reason, '') || ' ' || content, '; ')
+                   FROM outbox WHERE state = 'waiting'";
+        let rows: Option<String> = self.database().query_row(sql, [], |row| row.get(0)).unwrap();
+        rows.unwrap_or_default()
     }
 
     /// The daemon's database, to be looked into.
