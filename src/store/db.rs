@@ -37,10 +37,37 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 /// that WeCom waits for an answer, so that the callback is refused in time and repeated.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// The thread that writes. Dropped, it has done what it was given: whoever opens the file next finds nothing of it undone,
+/// and nothing is done behind their back.
+#[derive(Debug)]
+struct Writer {
+    /// `None` while it ends.
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    async fn give(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
+        jobs.send(job).await.map_err(|_| Error::Closed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A job may hold the last handle; it cannot wait for itself.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Handle to the database. Clones share it; the writer ends when the last is dropped.
 #[derive(Clone, Debug)]
 pub struct Db {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    // Before the lock: it is dropped first.
+    writer: Arc<Writer>,
     readers: Arc<Readers>,
     /// Held as long as the store is open; `None` beside a serving process.
     _lock: Option<Arc<File>>,
@@ -71,12 +98,13 @@ impl Db {
         let readers =
             (0..READERS).map(|_| connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || write_loop(writer, queue))
             .map_err(|source| io(&settings.data_dir, source))?;
         let readers = Readers { idle: Mutex::new(readers), permits: Arc::new(Semaphore::new(READERS)) };
-        Ok(Self { jobs, readers: Arc::new(readers), _lock: lock })
+        let writer = Arc::new(Writer { jobs: Some(jobs), thread: Some(thread) });
+        Ok(Self { writer, readers: Arc::new(readers), _lock: lock })
     }
 
     /// Runs `work` in the writer, as part of one transaction. When this returns `Ok`, it is on the disk. `work` may run
@@ -105,7 +133,7 @@ impl Db {
     {
         let (reply, answer) = oneshot::channel();
         let job = Work { work, value: None, then, reply };
-        self.jobs.send(Box::new(job)).await.map_err(|_| Error::Closed)?;
+        self.writer.give(Box::new(job)).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
