@@ -37,6 +37,17 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 /// that WeCom waits for an answer, so that the callback is refused in time and repeated.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// The lock on the data directory.
+#[derive(Debug)]
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started has the file too, until it becomes its program.
+        let _ = self.0.unlock();
+    }
+}
+
 /// The thread that writes. Dropped, it has done what it was given: whoever opens the file next finds nothing of it undone,
 /// and nothing is done behind their back.
 #[derive(Debug)]
@@ -70,7 +81,7 @@ pub struct Db {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     /// Held as long as the store is open; `None` beside a serving process.
-    _lock: Option<Arc<File>>,
+    _lock: Option<Arc<Held>>,
 }
 
 impl Db {
@@ -81,7 +92,7 @@ impl Db {
         let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate::migrate(&mut writer, dir, migrate::ALL)?;
         clear_leases(&writer, now)?;
-        Self::start(settings, writer, Some(Arc::new(lock)))
+        Self::start(settings, writer, Some(Arc::new(Held(lock))))
     }
 
     /// See [`super::Store::open_beside`].
@@ -94,7 +105,7 @@ impl Db {
         Self::start(settings, writer, None)
     }
 
-    fn start(settings: &config::Storage, writer: Connection, lock: Option<Arc<File>>) -> Result<Self, Error> {
+    fn start(settings: &config::Storage, writer: Connection, lock: Option<Arc<Held>>) -> Result<Self, Error> {
         let readers =
             (0..READERS).map(|_| connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
         let (jobs, queue) = mpsc::channel(QUEUE);
