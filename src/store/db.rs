@@ -4,7 +4,7 @@
 //! durability is paid once for many. A job that fails takes nobody with it: the group is then done again, one by one.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     ops::Deref,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -15,14 +15,17 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{Error, migrate};
+use super::{
+    Error,
+    lock::{self, Lock},
+    migrate,
+};
 use crate::{
     clock::Timestamp,
     config::{self, storage::Synchronous},
 };
 
 pub(super) const FILE: &str = "qimate.db";
-const LOCK: &str = "qimate.lock";
 /// Jobs that may wait for the writer before callers wait too.
 const QUEUE: usize = 4096;
 /// Jobs in one commit.
@@ -36,17 +39,6 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 /// How long a statement waits for another process (a command, a backup) before it gives up. Below the five seconds
 /// that WeCom waits for an answer, so that the callback is refused in time and repeated.
 const BUSY: Duration = Duration::from_secs(2);
-
-/// The lock on the data directory.
-#[derive(Debug)]
-struct Held(File);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Closing is not enough: a process that is being started has the file too, until it becomes its program.
-        let _ = self.0.unlock();
-    }
-}
 
 /// The thread that writes. Dropped, it has done what it was given: whoever opens the file next finds nothing of it undone,
 /// and nothing is done behind their back.
@@ -81,18 +73,18 @@ pub struct Db {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     /// Held as long as the store is open; `None` beside a serving process.
-    _lock: Option<Arc<Held>>,
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Db {
     /// See [`super::Store::open`].
     pub(super) fn open(settings: &config::Storage, now: Timestamp) -> Result<Self, Error> {
         let dir = &settings.data_dir;
-        let lock = lock(dir)?;
+        let lock = lock::take(dir)?;
         let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate::migrate(&mut writer, dir, migrate::ALL)?;
         clear_leases(&writer, now)?;
-        Self::start(settings, writer, Some(Arc::new(Held(lock))))
+        Self::start(settings, writer, Some(Arc::new(lock)))
     }
 
     /// See [`super::Store::open_beside`].
@@ -105,7 +97,7 @@ impl Db {
         Self::start(settings, writer, None)
     }
 
-    fn start(settings: &config::Storage, writer: Connection, lock: Option<Arc<Held>>) -> Result<Self, Error> {
+    fn start(settings: &config::Storage, writer: Connection, lock: Option<Arc<Lock>>) -> Result<Self, Error> {
         let readers =
             (0..READERS).map(|_| connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -326,19 +318,6 @@ fn clear_leases(conn: &Connection, now: Timestamp) -> Result<(), rusqlite::Error
     let beyond = (now + CLOCKS_DIFFER).as_millis();
     conn.execute("UPDATE outbox SET unsure_since = 0 WHERE state = 'waiting' AND unsure_since > ?1", [beyond])?;
     Ok(())
-}
-
-/// Takes the directory, made where it is missing, for this process until the file is dropped.
-pub(super) fn lock(dir: &Path) -> Result<File, Error> {
-    private_dir(dir).map_err(|source| io(dir, source))?;
-    let path = dir.join(LOCK);
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| io(&path, source))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
-        Err(TryLockError::Error(source)) => Err(io(&path, source)),
-    }
 }
 
 /// Makes the directory where it is missing. What is in it is what employees say: nobody else on the machine reads it.

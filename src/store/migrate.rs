@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     Error, copy,
     db::{self, FILE},
+    lock,
 };
 use crate::config;
 
@@ -100,7 +101,7 @@ pub fn run(settings: &config::Storage) -> Result<Plan, Error> {
     if !settings.data_dir.join(FILE).exists() {
         return Err(Error::Missing(settings.data_dir.clone()));
     }
-    let _lock = db::lock(&settings.data_dir)?;
+    let _lock = lock::take(&settings.data_dir)?;
     let plan = plan(settings)?;
     let mut conn = db::connect(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     migrate(&mut conn, &settings.data_dir, ALL)?;

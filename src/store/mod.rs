@@ -20,6 +20,7 @@ pub mod inbox;
 pub mod keys;
 mod lane;
 pub mod ledger;
+mod lock;
 pub mod media;
 pub mod member;
 pub mod migrate;

@@ -21,8 +21,8 @@ use crate::{
     model::id::MemberId,
     store::{
         Error, copy,
-        db::{self, FILE, io},
-        ledger, media, quota_requests, restore,
+        db::{FILE, io},
+        ledger, lock, media, quota_requests, restore,
     },
 };
 
@@ -175,7 +175,7 @@ fn bury(conn: &Connection, seqs: &[i64], now: Timestamp) -> Result<usize, rusqli
 /// Writes the file anew where that keeps no callback waiting, and empties the log. Says whether each was done.
 fn rewrite(settings: &config::Storage, conn: Connection) -> Result<(bool, bool), Error> {
     let present = settings.data_dir.join(FILE);
-    match db::lock(&settings.data_dir) {
+    match lock::take(&settings.data_dir) {
         Ok(_lock) => {
             let copied = copy::make(&conn, &settings.data_dir)?;
             conn.close().map_err(|(_, error)| error)?;

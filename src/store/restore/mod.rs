@@ -16,7 +16,8 @@ use super::{
     Error,
     backup::{BACKED_UP, Contents},
     copy,
-    db::{self, FILE, io},
+    db::{FILE, io},
+    lock,
     outbox::DUPLICATE_CHECK,
     runs::{STARTED, STOPPED},
 };
@@ -66,7 +67,7 @@ pub fn restore(
     now: Timestamp,
 ) -> Result<Restored, Error> {
     let dir = &settings.data_dir;
-    let _lock = db::lock(dir)?;
+    let _lock = lock::take(dir)?;
     let present = dir.join(FILE);
     let same = |path: &Path| fs::canonicalize(path).ok();
     if same(from).is_some() && same(from) == same(&present) {
