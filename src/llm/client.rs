@@ -158,6 +158,11 @@ impl Client {
         (self.settings.dialect, &self.settings.extra_body)
     }
 
+    /// The field in which this upstream is told who asks, where it is told.
+    pub(super) fn told_in(&self) -> Option<IdentifierField> {
+        self.settings.dialect.told_in(self.settings.common.safety_identifier)
+    }
+
     /// What programs are told goes through this: they may not even know where the upstream is.
     pub(super) fn redactor_of_programs(&self) -> Redactor {
         let base_url = self.settings.base_url.as_str();
@@ -238,14 +243,8 @@ impl Client {
 
     /// Who asks, where the upstream is to be told and the administrator does not tell it something else.
     fn identifier<'r>(&self, request: &'r ChatRequest) -> Option<Identifier<'r>> {
-        let Settings { common, dialect, extra_body, .. } = &*self.settings;
-        let field = match common.safety_identifier {
-            Some(false) => None,
-            Some(true) => Some(dialect.identifier.unwrap_or(IdentifierField::User)),
-            None => dialect.identifier,
-        };
-        let (field, identifier) = (field?, request.identifier.as_deref()?);
-        (!extra_body.contains_key(field.as_str())).then(|| Identifier::of(field, identifier))
+        let (field, identifier) = (self.told_in()?, request.identifier.as_deref()?);
+        (!self.settings.extra_body.contains_key(field.as_str())).then(|| Identifier::of(field, identifier))
     }
 
     fn headers(&self) -> Result<HeaderMap, Error> {

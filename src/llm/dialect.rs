@@ -26,6 +26,8 @@ pub(super) enum IdentifierField {
 }
 
 impl IdentifierField {
+    pub(super) const ALL: [Self; 2] = [Self::SafetyIdentifier, Self::User];
+
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::SafetyIdentifier => "safety_identifier",
@@ -73,6 +75,15 @@ impl Dialect {
             None if host.ends_with(".openai.azure.com") || host.ends_with(".cognitiveservices.azure.com") => AZURE,
             // Resellers (`openai/gpt-5`) and everybody else: by the model's name.
             None => OPENAI,
+        }
+    }
+
+    /// The field for who asks as `llm.safety_identifier` has it: `None` there leaves it to the upstream's manner.
+    pub(super) const fn told_in(self, setting: Option<bool>) -> Option<IdentifierField> {
+        match (setting, self.identifier) {
+            (Some(false), _) | (None, None) => None,
+            (Some(true), None) => Some(IdentifierField::User),
+            (_, field) => field,
         }
     }
 }

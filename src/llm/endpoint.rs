@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response};
 
-use super::{client::beginning, error::Error, redact::Redactor};
+use super::{client::beginning, dialect::Dialect, error::Error, redact::Redactor};
 use crate::{clock::Clock, config, secret::Secret};
 
 /// As much of a refusal is read.
@@ -22,6 +22,7 @@ pub(super) struct Endpoint {
     timeout: Duration,
     clock: Clock,
     redactor: Redactor,
+    tells_who: bool,
 }
 
 impl Endpoint {
@@ -39,7 +40,13 @@ impl Endpoint {
         let of_llm = llm.api_key.as_ref().filter(|_| *base_url == llm.base_url);
         let api_key = key.or(of_llm).cloned();
         let redactor = Redactor::new(&api_key);
-        Self { http, url: format!("{base_url}{path}"), api_key, timeout, clock, redactor }
+        let tells_who = Dialect::of(None, base_url).told_in(llm.safety_identifier).is_some();
+        Self { http, url: format!("{base_url}{path}"), api_key, timeout, clock, redactor, tells_who }
+    }
+
+    /// Whether it is told who asks, where it has a field for that.
+    pub(super) const fn tells_who(&self) -> bool {
+        self.tells_who
     }
 
     /// The host that it goes to: what such a place is called that has no name.

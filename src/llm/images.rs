@@ -43,6 +43,9 @@ struct Request<'a> {
     /// Only the models that know the word: the others refuse it, and give the file anyway or an address anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'static str>,
+    /// Who asks: the only field for that which pictures have, wherever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -83,11 +86,15 @@ impl Painter {
         (&self.model, self.endpoint.host())
     }
 
-    /// Has one picture made, and what it cost in model tokens where the upstream says so.
+    /// Has one picture made for the member whom upstreams may know as `identifier`, and what it cost in model tokens where the upstream says so.
     ///
     /// # Errors
     /// [`Error`]; [`Error::ContentFiltered`] when the wish is not allowed.
-    pub(crate) async fn paint(&self, prompt: &str) -> Result<(Painted, Option<Usage>), Error> {
+    pub(crate) async fn paint(
+        &self,
+        prompt: &str,
+        identifier: Option<&str>,
+    ) -> Result<(Painted, Option<Usage>), Error> {
         let request = Request {
             model: &self.model,
             prompt,
@@ -95,6 +102,7 @@ impl Painter {
             size: self.size.as_deref(),
             quality: self.quality.as_deref(),
             response_format: self.model.starts_with("dall-e").then_some("b64_json"),
+            user: identifier.filter(|_| self.endpoint.tells_who()),
         };
         let body = self.endpoint.post(|post| post.json(&request), MAX_ANSWER_BYTES).await?;
         let garbage = || Error::Garbage { what: "an answer without a picture" };

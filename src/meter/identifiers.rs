@@ -20,7 +20,7 @@ impl Identifiers {
 
     /// The member's: HMAC-SHA256 of `corp/userid`, the userid in lower case, as 64 hexadecimal digits, which is the most
     /// that OpenAI takes.
-    pub(super) fn of(&self, payer: Payer<'_>) -> Option<Arc<str>> {
+    fn of(&self, payer: Payer<'_>) -> Option<Arc<str>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose()).ok()?;
         mac.update(payer.corp.as_str().as_bytes());
         mac.update(b"/");
@@ -33,6 +33,11 @@ impl Meter {
     /// Lets upstreams know members by `identifiers`, where they are to be told.
     pub fn with_identifiers(self, identifiers: Identifiers) -> Self {
         Self { identifiers: Some(identifiers), ..self }
+    }
+
+    /// What an upstream may be told of the payer.
+    pub(super) fn identifier_of(&self, payer: Payer<'_>) -> Option<Arc<str>> {
+        self.identifiers.as_ref().and_then(|identifiers| identifiers.of(payer))
     }
 }
 

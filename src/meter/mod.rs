@@ -43,6 +43,7 @@ use crate::{
         client::ChatRequest,
         images::Painter,
         moderation::{Moderator, Verdict},
+        relay::Asker,
         router::{Answer, Router, Wish},
         speech::Speaker,
         stream::Delta,
@@ -258,8 +259,8 @@ impl Meter {
         let reserved = self.hold(payer, purpose, alias, ask).await;
         let (held, alias) = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
         record.is_of(&alias);
-        let identifier = self.identifiers.as_ref().and_then(|identifiers| identifiers.of(payer));
-        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity::of(payer), identifier, record })
+        let asker = Asker::Member(self.identifier_of(payer));
+        Ok(Reservation { meter: self, alias, held, input_estimate, affinity: affinity::of(payer), asker, record })
     }
 
     /// Whether the payer's plan has this.
@@ -279,8 +280,7 @@ pub struct Reservation<'a> {
     held: Held,
     input_estimate: usize,
     affinity: u64,
-    /// Who asks, as upstreams may know it.
-    identifier: Option<Arc<str>>,
+    asker: Asker,
     record: Record,
 }
 
@@ -305,7 +305,10 @@ impl<'a> Reservation<'a> {
 
     async fn begin(&mut self, request: &mut ChatRequest) -> Result<(Answer, Option<Box<Filter>>), llm::error::Error> {
         request.most_output = self.held.most_output();
-        request.identifier = self.identifier.take();
+        request.identifier = match &self.asker {
+            Asker::Member(identifier) => identifier.clone(),
+            Asker::Service => None,
+        };
         let sees = request.messages.iter().any(|message| !message.pictures.is_empty());
         let (affinity, input_tokens) = (self.affinity, self.input_estimate);
         let alias = Arc::clone(&self.alias);

@@ -1,7 +1,7 @@
 //! Calls that bring no words: a picture that is painted, a text that is spoken, a recording that is written down. They go
 //! through the same door and are counted by the piece.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -121,7 +121,7 @@ impl Meter {
         let reserved = self.allowances.reserve_media(payer, medium.right(), ask).await;
         let held = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
         record.answers(&place.into());
-        Ok(MediaReservation { meter: self, held, record })
+        Ok(MediaReservation { meter: self, held, identifier: self.identifier_of(payer), record })
     }
 
     /// The model for it, and the host that it is asked at.
@@ -139,6 +139,8 @@ impl Meter {
 pub struct MediaReservation<'a> {
     meter: &'a Meter,
     held: Held,
+    /// Who asks, as upstreams may know it.
+    identifier: Option<Arc<str>>,
     record: Record,
 }
 
@@ -169,7 +171,7 @@ impl MediaReservation<'_> {
         self.record.begins();
         let cleared = Box::pin(meter.clear(wish)).await.inspect_err(|error| self.record.failed(error))?;
         meter.metrics.model_called();
-        let painted = painter.paint(cleared.as_str()).await;
+        let painted = painter.paint(cleared.as_str(), self.identifier.as_deref()).await;
         let (painted, usage) = painted.inspect_err(|error| self.fails(error))?;
         let estimate = || Usage { input: llm::tokens::estimate(wish) as u64, cached: 0, output: 0, estimated: true };
         let usage = usage.unwrap_or_else(estimate);

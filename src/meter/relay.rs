@@ -20,7 +20,7 @@ use crate::{
     llm::{
         error::Error,
         relay::{
-            Event, Kind, Whole,
+            Asker, Event, Kind, Whole,
             body::{Body, Call},
             cleared::{ClearedBody, NotCleared},
         },
@@ -61,7 +61,10 @@ impl Meter {
             held,
             input_estimate: body.estimate(),
             affinity: hasher.finish(),
-            identifier: None,
+            asker: match owner_of(key) {
+                Some(payer) => Asker::Member(self.identifier_of(payer)),
+                None => Asker::Service,
+            },
             record,
         })
     }
@@ -159,8 +162,8 @@ impl Relaying<'_> {
     }
 
     async fn pass_on(&mut self, body: &Body) -> Result<(), Error> {
-        let Reservation { meter, alias, held, input_estimate, affinity, record, .. } = &mut self.reservation;
-        let cleared = ClearedBody::through(&meter.house.guard, body);
+        let Reservation { meter, alias, held, input_estimate, affinity, asker, record } = &mut self.reservation;
+        let cleared = ClearedBody::through(&meter.house.guard, body, asker);
         let (request, Findings { masks, hits, fresh }) = cleared.map_err(|refused| match refused {
             NotCleared::Withheld(Withheld(hits)) => meter.refuse(&hits),
             NotCleared::NoText => {

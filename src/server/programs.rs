@@ -18,12 +18,13 @@ pub(super) async fn wire(config: &Config, shared: &Shared) -> anyhow::Result<Opt
     if !config.v1.enabled {
         return Ok(None);
     }
-    let Shared { store, clock, metrics, model, house, allowances, recorder, .. } = shared;
+    let Shared { store, clock, metrics, model, house, allowances, recorder, identifiers, .. } = shared;
     let keys = Keys::open(store).await.context("cannot read the keys")?;
     let counter = TokenCounter::for_model(&config.llm.model);
     let meter =
         Meter::new(model.clone(), counter, house.clone(), Arc::clone(metrics), Arc::clone(allowances), &config.llm)
-            .with_recorder(recorder.clone());
+            .with_recorder(recorder.clone())
+            .with_identifiers(identifiers.clone());
     let api = Api::new(keys, meter, Arc::clone(allowances), store.clone(), clock.clone());
     Ok(Some(Programs::new(api, clock.clone(), config.chat.time_zone.clone(), config.v1.clone())))
 }

@@ -12,7 +12,10 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::strings::{each_written, is_data};
-use crate::llm::tokens::{self, MESSAGE_OVERHEAD};
+use crate::llm::{
+    dialect::IdentifierField,
+    tokens::{self, MESSAGE_OVERHEAD},
+};
 
 /// Fields of a request; the API has some forty.
 const MOST_FIELDS: usize = 256;
@@ -25,8 +28,18 @@ const MOST_OPTIONS: usize = 1024;
 /// A picture, a recording or a file: what the first costs with most models.
 const DATA_TOKENS: usize = 1100;
 /// Fields that are looked at.
-const KNOWN: [&str; 8] =
-    ["model", "messages", "input", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"];
+const KNOWN: [&str; 10] = [
+    "model",
+    "messages",
+    "input",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "user",
+    "safety_identifier",
+];
 
 /// What is asked of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +56,15 @@ impl Call {
         match self {
             Self::Chat => "/chat/completions",
             Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// The field for who asks, at an upstream that is told in `chat` who chats.
+    pub(in crate::llm) const fn told_in(self, chat: IdentifierField) -> IdentifierField {
+        match self {
+            Self::Chat => chat,
+            // The only one that these have.
+            Self::Embeddings => IdentifierField::User,
         }
     }
 

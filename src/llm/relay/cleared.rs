@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
+    Asker,
     body::Body,
     strings::{self, NoText, is_data},
 };
@@ -39,6 +40,7 @@ impl From<NoText> for NotCleared {
 #[derive(Debug)]
 pub struct ClearedBody<'r> {
     body: &'r Body,
+    asker: &'r Asker,
     /// Fields that are sent in another form, by their place.
     changed: Vec<(usize, String)>,
 }
@@ -64,15 +66,15 @@ const PROTOCOL: [&str; 16] = [
 ];
 
 impl<'r> ClearedBody<'r> {
-    /// Clears `body` with `guard`. New is what came since the model wrote last, and whatever is no message.
+    /// Clears `body`, asked in the name of `asker`, with `guard`. New is what came since the model wrote last, and whatever is no message.
     ///
     /// # Errors
     /// [`NotCleared`]: it must not be sent.
-    pub fn through(guard: &Guard, body: &'r Body) -> Result<(Self, Findings), NotCleared> {
+    pub fn through(guard: &Guard, body: &'r Body, asker: &'r Asker) -> Result<(Self, Findings), NotCleared> {
         let mut clearing = guard.begin();
         let mut changed = Vec::new();
         if guard.is_idle() {
-            return Ok((Self { body, changed }, clearing.finish()));
+            return Ok((Self { body, asker, changed }, clearing.finish()));
         }
         let mut messages = None;
         for (index, (name, raw)) in body.fields().enumerate() {
@@ -95,12 +97,17 @@ impl<'r> ClearedBody<'r> {
                 changed.push((index, format!("[{}]", messages.join(","))));
             }
         }
-        Ok((Self { body, changed }, findings))
+        Ok((Self { body, asker, changed }, findings))
     }
 
     /// The request.
     pub(in crate::llm) const fn body(&self) -> &'r Body {
         self.body
+    }
+
+    /// In whose name it is asked.
+    pub(in crate::llm) const fn asker(&self) -> &'r Asker {
+        self.asker
     }
 
     /// What is sent for the field at this place; `None`: what stands there.
@@ -177,10 +184,10 @@ mod tests {
 
     fn sent(guard: &Guard, json: &str, most_output: Option<u64>) -> String {
         let body = Body::parse(Call::Chat, json.as_bytes().to_vec()).expect("a request");
-        let (cleared, _) = ClearedBody::through(guard, &body).expect("cleared");
+        let (cleared, _) = ClearedBody::through(guard, &body, &Asker::Service).expect("cleared");
         let extra = Map::from_iter([("store".to_owned(), Value::Bool(false))]);
         let dialect = Dialect::of(None, "http://model");
-        String::from_utf8(cleared.written(Manner { model: "real", dialect, extra: &extra, most_output }))
+        String::from_utf8(cleared.written(Manner { model: "real", dialect, told_in: None, extra: &extra, most_output }))
             .expect("UTF-8")
     }
 
@@ -226,7 +233,7 @@ mod tests {
         let guard = Guard::new(Kind::ALL.into_iter().collect(), Arc::new(Rules::default()));
         let json = br#"{"model":"a","messages":[{"role":"user","content":"\ud800"}]}"#;
         let body = Body::parse(Call::Chat, json.to_vec()).expect("a request");
-        assert!(matches!(ClearedBody::through(&guard, &body), Err(NotCleared::NoText)));
-        assert!(ClearedBody::through(&Guard::default(), &body).is_ok());
+        assert!(matches!(ClearedBody::through(&guard, &body, &Asker::Service), Err(NotCleared::NoText)));
+        assert!(ClearedBody::through(&Guard::default(), &body, &Asker::Service).is_ok());
     }
 }

@@ -12,10 +12,22 @@ mod send;
 pub mod strings;
 mod watch;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use self::send::RelayStream;
 use crate::model::conversation::Usage;
+
+/// In whose name a program asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A member's. What an upstream is told where it is told who asks; a program's own word for that is left out, so
+    /// that nobody speaks in somebody else's name.
+    Member(Option<Arc<str>>),
+    /// The company's: a service says itself for whom it asks.
+    Service,
+}
 
 /// How an upstream answers a program.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
-    Event, Relayed,
+    Asker, Event, Relayed,
     body::{Body, Call},
     cleared::ClearedBody,
     events::{Splitter, TooLong},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     llm::{
         client::Client,
-        dialect::{Dialect, LimitName},
+        dialect::{Dialect, IdentifierField, LimitName},
         error::Error,
         redact::Redactor,
         timers::Timers,
@@ -33,6 +33,8 @@ pub(in crate::llm) struct Manner<'a> {
     /// The model as the upstream calls it.
     pub(in crate::llm) model: &'a str,
     pub(in crate::llm) dialect: Dialect,
+    /// Where it is told who asks in a chat; `None`: it is not told.
+    pub(in crate::llm) told_in: Option<IdentifierField>,
     /// What the upstream wants beside; the administrator's word is the last.
     pub(in crate::llm) extra: &'a Map<String, Value>,
     /// The longest that each answer may be.
@@ -56,7 +58,7 @@ impl ClearedBody<'_> {
         let mut limit = manner.most_output.map(|most| (most, false));
         let mut has_options = false;
         for (index, (name, raw)) in body.fields().enumerate() {
-            if manner.extra.contains_key(name) {
+            if manner.extra.contains_key(name) || self.is_ours_to_say(name) {
                 continue;
             }
             match name {
@@ -83,11 +85,22 @@ impl ClearedBody<'_> {
                 put(name, &most.to_string());
             }
         }
+        if let (Asker::Member(Some(identifier)), Some(field)) = (self.asker(), manner.told_in) {
+            let name = body.call.told_in(field).as_str();
+            if !manner.extra.contains_key(name) {
+                put(name, &Value::from(&**identifier).to_string());
+            }
+        }
         for (name, value) in manner.extra {
             put(name, &value.to_string());
         }
         written.push(b'}');
         written
+    }
+
+    /// Whether a field says who asks, and that is not for the program to say.
+    fn is_ours_to_say(&self, name: &str) -> bool {
+        matches!(self.asker(), Asker::Member(_)) && IdentifierField::ALL.iter().any(|field| field.as_str() == name)
     }
 }
 
@@ -119,7 +132,7 @@ impl Client {
     ) -> Result<Relayed, Error> {
         let body = request.body();
         let (dialect, extra) = self.manner();
-        let bytes = request.written(Manner { model, dialect, extra, most_output });
+        let bytes = request.written(Manner { model, dialect, told_in: self.told_in(), extra, most_output });
         let redactor = self.redactor_for(body);
         let mut timers = self.timers(deadline);
         if !body.streams {

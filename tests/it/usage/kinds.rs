@@ -13,7 +13,7 @@ use crate::{
     v1::{Scene, question},
 };
 
-fn spoken() -> Vec<u8> {
+pub(super) fn spoken() -> Vec<u8> {
     let samples = (0..8000).map(|n| if n % 20 < 10 { 6000 } else { -6000 }).collect();
     Recording { sample_rate: 8000, samples }.to_amr().unwrap()
 }

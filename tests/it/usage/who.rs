@@ -1,8 +1,8 @@
 //! Upstreams may know that questions are of the same member, and not of whom.
 
-use qimate::sandbox::model::ModelReply;
+use qimate::sandbox::model::{ModelReply, Transcript};
 
-use crate::harness::App;
+use crate::harness::{self, App, within};
 
 /// What the upstream was told with the last question.
 fn told(app: &App) -> (Option<String>, bool) {
@@ -54,5 +54,31 @@ async fn by_default_azure_is_told_and_who_may_refuse_the_field_is_not() {
         app.launch().await;
         let (user, beside) = ask(&app, "li").await;
         assert_eq!((user.is_some(), beside), (is_told, false), "{dialect} {setting:?}");
+    }
+}
+
+#[tokio::test]
+async fn pictures_are_asked_for_in_the_same_name_and_what_has_no_field_for_it_in_none() {
+    for told in [true, false] {
+        let app = App::start_with(|config| {
+            config.llm.safety_identifier = Some(told);
+            config.images.model = Some("gpt-image-1".to_owned());
+            config.voice.transcription_model = Some("whisper-1".to_owned());
+            config.voice.speech_model = Some("tts-1".to_owned());
+            config.voice.answers = true;
+        })
+        .await;
+        app.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+        app.model.push_transcript(Transcript::Text("你好".to_owned()));
+        within(app.wecom.speak("li", Some(super::kinds::spoken()))).await;
+        within(app.wecom.wait_delivered(|all| all.len() >= 3)).await;
+        app.settled().await;
+        let (li, _) = self::told(&app);
+        assert_eq!(li.is_some(), told);
+        harness::ask(&app, "li", "画一只猫").await;
+        let painted = app.model.painted().pop().unwrap();
+        assert_eq!(painted.get("user").and_then(|user| user.as_str()), li.as_deref());
+        let spoken = app.model.spoken().pop().unwrap();
+        assert!(spoken.get("user").is_none() && spoken.get("safety_identifier").is_none(), "{spoken}");
     }
 }

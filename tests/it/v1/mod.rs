@@ -5,6 +5,7 @@ mod doors;
 mod limits;
 mod safety;
 mod streams;
+mod who;
 mod whole;
 
 use std::time::Duration;
