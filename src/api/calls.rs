@@ -30,6 +30,8 @@ const SAVES: (u32, Duration) = (30, Duration::from_secs(1));
 pub enum Asked {
     /// A chat completion.
     Chat,
+    /// A response.
+    Responses,
     /// Embeddings.
     Embeddings,
 }
@@ -63,6 +65,7 @@ impl Api {
     ) -> Result<Answering, Refused> {
         let (endpoint, call) = match asked {
             Asked::Chat => (Endpoint::Chat, Call::Chat),
+            Asked::Responses => (Endpoint::Responses, Call::Responses),
             Asked::Embeddings => (Endpoint::Embeddings, Call::Embeddings),
         };
         allowed(caller, endpoint)?;

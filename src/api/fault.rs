@@ -129,7 +129,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::TooLong => Self::TooLong,
-            Error::Rejected { status: status @ 400..500, message } => Self::Rejected { status, message },
+            Error::Rejected { status: status @ (400..=499 | 501), message } => Self::Rejected { status, message },
             Error::RateLimited { retry_after } => Self::RateLimited { retry_after },
             Error::FirstDeltaTimeout | Error::GapTimeout | Error::AnswerTimeout => Self::TooLate,
             _ => Self::Failed,

@@ -16,6 +16,7 @@ pub mod people;
 mod program;
 mod record;
 mod relay;
+mod shown;
 pub mod tally;
 
 use std::{collections::BTreeSet, sync::Arc};

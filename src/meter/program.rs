@@ -31,18 +31,14 @@ pub(super) struct ProgramFilter {
 
 impl ProgramFilter {
     /// Puts back what `masks` has, and holds to the rules of `guard`; keeps what was said where it is to be `judged`.
-    /// `None` where there is nothing to do.
-    pub(super) fn new(masks: Masks, guard: &Arc<Guard>, judged: bool) -> Option<Self> {
-        if masks.is_empty() && guard.screen().is_none() && !judged {
-            return None;
-        }
-        Some(Self {
+    pub(super) fn new(masks: Masks, guard: &Arc<Guard>, judged: bool) -> Self {
+        Self {
             masks: Arc::new(masks),
             guard: Arc::clone(guard),
             texts: BTreeMap::new(),
             arguments: BTreeMap::new(),
             said: judged.then(String::new),
-        })
+        }
     }
 
     /// A part of the answer as it may be shown; `None` where it is no object.

@@ -5,16 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use bytes::{Bytes, BytesMut};
-use serde_json::Value;
-
 use super::{
     IN, LEAST_OUTPUT, Meter, OUT, Purpose, Reservation,
     allowances::{Held, Refusal},
     by_key::owner_of,
     charge::Charge,
-    program::ProgramFilter,
     record::Record,
+    shown::Shown,
 };
 use crate::{
     llm::{
@@ -34,6 +31,7 @@ use crate::{
     },
     safety::guard::{Findings, Withheld},
 };
+use bytes::{Bytes, BytesMut};
 
 /// As much of an answer is held back while somebody must look at all of it.
 const MOST_HELD: usize = 8 * 1024 * 1024;
@@ -46,7 +44,7 @@ impl Meter {
     pub async fn reserve_by(&self, key: &ApiKey, body: &Body) -> Result<Reservation<'_>, Refusal> {
         let alias: Arc<str> = body.model.as_str().into();
         let kind = match body.call {
-            Call::Chat => model::call::Kind::Chat,
+            Call::Chat | Call::Responses => model::call::Kind::Chat,
             Call::Embeddings => model::call::Kind::Embedding,
         };
         let mut record = Record::by_key(self.recorder.as_ref(), key, kind, &alias);
@@ -72,12 +70,12 @@ impl Meter {
     /// What is held, and the model that is to answer.
     async fn hold_by(&self, key: &ApiKey, body: &Body, alias: Arc<str>) -> Result<(Held, Arc<str>), Refusal> {
         self.admit_by(key, &alias).await?;
-        if body.has_pictures() {
-            self.allowances.permit_by(key, Right::Pictures).await?;
+        for right in shown_in(body) {
+            self.allowances.permit_by(key, right).await?;
         }
         let input_estimate = body.estimate();
         let output = match body.call {
-            Call::Chat => body.longest.unwrap_or(self.most_output).saturating_mul(body.answers),
+            Call::Chat | Call::Responses => body.longest.unwrap_or(self.most_output).saturating_mul(body.answers),
             Call::Embeddings => 0,
         };
         let ask = Ask {
@@ -137,7 +135,7 @@ impl<'a> Reservation<'a> {
 pub struct Relaying<'a> {
     reservation: Reservation<'a>,
     answer: Option<RelayAnswer>,
-    filter: Option<ProgramFilter>,
+    filter: Option<Shown>,
     shows_usage: bool,
     /// What waits for a moderator's look; `None`: nothing has to.
     held: Option<BytesMut>,
@@ -171,14 +169,17 @@ impl Relaying<'_> {
             }
         })?;
         meter.count(&hits, IN);
+        // Placeholders are numbered anew in each request: the same one stands for something else in what came before.
+        if let Some(field) = body.goes_on_with().filter(|_| !masks.is_empty()) {
+            let message = format!("'{field}' cannot be used with what is masked here; send the whole conversation");
+            return Err(Error::Rejected { status: 400, message });
+        }
         if meter.house.moderator.is_some() {
             Box::pin(meter.moderate(&fresh, IN)).await?;
         }
         drop(fresh);
-        let judged = meter.house.moderator.is_some() && body.call == Call::Chat;
-        // Numbers have nothing in them to be put back.
-        let is_text = body.call == Call::Chat;
-        self.filter = ProgramFilter::new(masks, &meter.house.guard, judged).filter(|_| is_text);
+        let judged = meter.house.moderator.is_some() && body.call.is_words();
+        self.filter = Shown::new(body.call, masks, &meter.house.guard, judged);
         self.held = judged.then(BytesMut::new);
         self.shows_usage = body.wants_usage;
         // Where nobody said which models see, the upstream decides.
@@ -264,12 +265,10 @@ impl Relaying<'_> {
             match (kind, &mut self.filter) {
                 (Kind::OnlyUsage, _) if !self.shows_usage => {}
                 (Kind::Chunk(json), Some(filter)) => {
-                    if let Some(chunk) = filter.event(&json) {
-                        shown.push(written(&chunk));
-                    }
+                    shown.push(filter.event(&json));
                 }
                 (Kind::Done, Some(filter)) => {
-                    shown.push(filter.rest().map(|rest| written(&rest)).unwrap_or_default());
+                    shown.push(filter.rest());
                     shown.push(raw);
                 }
                 _ => shown.push(raw),
@@ -280,24 +279,24 @@ impl Relaying<'_> {
 
     /// What is still held back where the upstream ended without a word.
     fn end(&mut self) -> Bytes {
-        self.filter.as_mut().and_then(ProgramFilter::rest).map(|rest| written(&rest)).unwrap_or_default()
+        self.filter.as_mut().map(Shown::rest).unwrap_or_default()
     }
 
     async fn whole(&mut self, whole: Whole) -> Result<Bytes, Error> {
         self.over = true;
         let Some(filter) = &mut self.filter else { return Ok(whole.body) };
-        let Some(answer) = filter.event(&whole.body) else { return Ok(whole.body) };
+        let Some(answer) = filter.whole(&whole.body) else { return Ok(whole.body) };
         self.held = None;
         let said = filter.said().unwrap_or_default();
         if !said.is_empty() {
             self.reservation.meter.may_show(&said).await?;
         }
-        Ok(answer.to_string().into())
+        Ok(answer)
     }
 
     /// What was held back, if it may be shown.
     async fn judged(&mut self, held: Bytes) -> Result<Bytes, Error> {
-        let said = self.filter.as_mut().and_then(ProgramFilter::said).unwrap_or_default();
+        let said = self.filter.as_mut().and_then(Shown::said).unwrap_or_default();
         match said.is_empty() {
             true => Ok(held),
             false => self.reservation.meter.may_show(&said).await.map(|()| held),
@@ -305,9 +304,16 @@ impl Relaying<'_> {
     }
 }
 
-/// An event as it is written.
-fn written(chunk: &Value) -> Bytes {
-    format!("data: {chunk}\n\n").into()
+/// What of a request is not words, and must be in the plans.
+fn shown_in(body: &Body) -> impl Iterator<Item = Right> {
+    let has = |right: &Right| match right {
+        Right::Pictures => body.has_pictures(),
+        Right::Voice => body.call.is_words() && body.says("input_audio"),
+        // A tool of the upstream's, by which an answer has a picture made.
+        Right::Drawing => body.call.is_words() && body.says("image_generation"),
+        Right::Speech | Right::Tools => false,
+    };
+    Right::ALL.into_iter().filter(has)
 }
 
 /// Pieces that leave together; a single one leaves as it is.
@@ -340,6 +346,5 @@ mod tests {
             pieces.push(Bytes::from(piece));
         }
         assert_eq!(pieces.joined(), "ab");
-        assert_eq!(written(&serde_json::json!({"a": 1})), "data: {\"a\":1}\n\n");
     }
 }

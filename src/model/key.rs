@@ -161,6 +161,8 @@ impl Owner {
 pub enum Endpoint {
     /// `/v1/chat/completions`
     Chat,
+    /// `/v1/responses`
+    Responses,
     /// `/v1/embeddings`
     Embeddings,
     /// `/v1/models`
@@ -169,12 +171,13 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Embeddings, Self::Models];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Responses, Self::Embeddings, Self::Models];
 
     /// The word in commands.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::Responses => "responses",
             Self::Embeddings => "embeddings",
             Self::Models => "models",
         }

@@ -5,77 +5,21 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
-};
 use serde_json::value::RawValue;
 
-use super::strings::{each_written, is_data};
-use crate::llm::{
-    dialect::IdentifierField,
-    tokens::{self, MESSAGE_OVERHEAD},
+pub use super::call::Call;
+use super::{
+    fields::{Fields, Items, MOST_ITEMS, check_names},
+    strings::{each_written, is_data},
 };
+use crate::llm::tokens::{self, MESSAGE_OVERHEAD};
 
-/// Fields of a request; the API has some forty.
-const MOST_FIELDS: usize = 256;
-/// Messages of a request, or texts to be embedded.
-const MOST_ITEMS: usize = 16_384;
 /// Answers to one request.
 const MOST_ANSWERS: u64 = 128;
 /// Bytes of `stream_options`.
 const MOST_OPTIONS: usize = 1024;
 /// A picture, a recording or a file: what the first costs with most models.
 const DATA_TOKENS: usize = 1100;
-/// Fields that are looked at.
-const KNOWN: [&str; 10] = [
-    "model",
-    "messages",
-    "input",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "max_completion_tokens",
-    "n",
-    "user",
-    "safety_identifier",
-];
-
-/// What is asked of an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `/chat/completions`
-    Chat,
-    /// `/embeddings`
-    Embeddings,
-}
-
-impl Call {
-    /// Behind the upstream's base URL.
-    pub(in crate::llm) const fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/chat/completions",
-            Self::Embeddings => "/embeddings",
-        }
-    }
-
-    /// The field for who asks, at an upstream that is told in `chat` who chats.
-    pub(in crate::llm) const fn told_in(self, chat: IdentifierField) -> IdentifierField {
-        match self {
-            Self::Chat => chat,
-            // The only one that these have.
-            Self::Embeddings => IdentifierField::User,
-        }
-    }
-
-    /// The field that holds what is asked.
-    const fn content(self) -> &'static str {
-        match self {
-            Self::Chat => "messages",
-            Self::Embeddings => "input",
-        }
-    }
-}
 
 /// Why a body is no request. The message says what would be right, and quotes nothing but names of fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,12 +84,13 @@ impl Body {
         let model: String = of("model")
             .and_then(|raw| serde_json::from_str(raw).ok())
             .ok_or_else(|| wrong("model", "the name of a model; GET /v1/models lists those that there are"))?;
-        if !of(call.content())
-            .is_some_and(|raw| raw.starts_with('[') || call == Call::Embeddings && raw.starts_with('"'))
-        {
+        if !call.takes(of(call.content())) {
             return Err(wrong(call.content(), "there, and a list"));
         }
-        let streams = match of("stream").filter(|_| call == Call::Chat) {
+        if call == Call::Responses && of("background").is_some_and(|raw| raw != "false") {
+            return Err(wrong("background", "false: what is answered later would be paid by nobody"));
+        }
+        let streams = match of("stream").filter(|_| call.is_words()) {
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => return Err(wrong("stream", "true or false")),
@@ -161,11 +106,14 @@ impl Body {
             let parse = |raw: &str| raw.parse::<u64>().ok().filter(|number| *number > 0);
             of(name).map(|raw| parse(raw).ok_or_else(|| wrong(name, "a whole number above 0"))).transpose()
         };
-        let answers = number("n")?.unwrap_or(1);
+        let answers = if call == Call::Chat { number("n")?.unwrap_or(1) } else { 1 };
         if answers > MOST_ANSWERS {
             return Err(wrong("n", "at most 128"));
         }
-        let longest = number("max_tokens")?.into_iter().chain(number("max_completion_tokens")?).min();
+        let mut longest = None;
+        for name in call.limits() {
+            longest = longest.into_iter().chain(number(name)?).min();
+        }
         let body = Self { call, model, streams, wants_usage, answers, longest, fields, json };
         body.items()?;
         Ok(body)
@@ -176,18 +124,30 @@ impl Body {
         self.fields.iter().map(|(name, range)| (name.as_str(), &self.json[range.clone()]))
     }
 
-    /// The messages or, for embeddings, all that is to be embedded as one.
+    /// The messages or, where there are none, all that is asked as one.
     pub(in crate::llm) fn items(&self) -> Result<Vec<&str>, InvalidBody> {
-        let content = self.fields().find(|(name, _)| *name == self.call.content()).map_or("", |(_, raw)| raw);
-        if self.call == Call::Embeddings {
+        let name = self.call.content();
+        let content = self.field(name).unwrap_or("");
+        if !self.call.has_items() || !content.starts_with('[') {
             return Ok(vec![content]);
         }
         let Items(items) = serde_json::from_str(content)
-            .map_err(|_| wrong("messages", &format!("a list of at least one and at most {MOST_ITEMS} messages")))?;
+            .map_err(|_| wrong(name, &format!("a list of at least one and at most {MOST_ITEMS} messages")))?;
         if items.iter().any(|item| !item.get().starts_with('{')) {
-            return Err(wrong("messages", "a list of objects"));
+            return Err(wrong(name, "a list of objects"));
         }
         Ok(items.into_iter().map(RawValue::get).collect())
+    }
+
+    /// What stands in a field; `None` also for `null`.
+    pub(in crate::llm) fn field(&self, name: &str) -> Option<&str> {
+        self.fields().find(|(known, raw)| *known == name && *raw != "null").map(|(_, raw)| raw)
+    }
+
+    /// The field by which it goes on with words that stand at the upstream and not in it; `None`: it is whole.
+    pub fn goes_on_with(&self) -> Option<&'static str> {
+        let names = ["previous_response_id", "conversation"].into_iter().filter(|_| self.call == Call::Responses);
+        names.into_iter().find(|name| self.field(name).is_some())
     }
 
     /// How many model tokens it has, about: those of every text in it.
@@ -198,7 +158,7 @@ impl Body {
                 tokens = tokens.saturating_add(if is_data(text) { DATA_TOKENS } else { tokens::estimate(text) });
             });
             // Texts may be given as numbers of tokens.
-            if name == "input" && !raw.contains('"') {
+            if self.call == Call::Embeddings && name == "input" && !raw.contains('"') {
                 tokens = tokens.saturating_add(raw.bytes().filter(|byte| *byte == b',').count() + 1);
             }
         }
@@ -208,12 +168,32 @@ impl Body {
 
     /// Whether it shows pictures.
     pub fn has_pictures(&self) -> bool {
-        self.call == Call::Chat && self.json.contains("\"image_url\"")
+        self.call.is_words() && ["image_url", "input_image"].iter().any(|word| self.says(word))
+    }
+
+    /// Whether one of its strings is this word, however its letters are written.
+    pub fn says(&self, word: &str) -> bool {
+        if self.json.contains(&format!("\"{word}\"")) {
+            return true;
+        }
+        let mut found = false;
+        if self.json.contains("\\u") {
+            each_written(&self.json, |text| {
+                let may_be = text.len() <= 6 * word.len() && text.contains("\\u");
+                found |=
+                    may_be && serde_json::from_str::<String>(&format!("\"{text}\"")).is_ok_and(|read| read == word);
+            });
+        }
+        found
     }
 
     /// Pictures that the upstream is to fetch.
     fn pictures_elsewhere(&self) -> usize {
-        self.json.matches("\"image_url\"").count() / 2
+        let named = |word: &str| self.json.matches(word).count();
+        match self.call {
+            Call::Responses => named("\"input_image\""),
+            _ => named("\"image_url\"") / 2,
+        }
     }
 
     /// Texts of the newest messages: an upstream that complains may quote them.
@@ -232,84 +212,6 @@ impl Body {
             });
         }
         texts
-    }
-}
-
-/// Refuses what upstreams may read differently: a name twice, also in other letters, and what is nearly a known one.
-fn check_names(fields: &[(String, Range<usize>)]) -> Result<(), InvalidBody> {
-    // As languages fold that compare names without case: the long s and the Kelvin sign are letters too.
-    let fold = |name: &str| -> String {
-        let fold = |c: char| match c {
-            '\u{17f}' => 's',
-            '\u{212a}' => 'k',
-            c => c.to_ascii_lowercase(),
-        };
-        name.chars().map(fold).collect()
-    };
-    let mut folded: Vec<(String, &str)> = fields.iter().map(|(name, _)| (fold(name), name.as_str())).collect();
-    if let Some((known, _)) = folded.iter().find(|(folded, name)| folded != name && KNOWN.contains(&folded.as_str())) {
-        return Err(InvalidBody { field: None, message: format!("'{known}' must be written so, in small letters") });
-    }
-    folded.sort_unstable();
-    match folded.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-        true => Err(InvalidBody { field: None, message: "a field is there twice".to_owned() }),
-        false => Ok(()),
-    }
-}
-
-/// An object, with its values as they are written.
-struct Fields<'j>(Vec<(String, &'j RawValue)>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry::<String, &'de RawValue>()? {
-                    if fields.len() == MOST_FIELDS {
-                        return Err(A::Error::custom(format!("more than {MOST_FIELDS} fields")));
-                    }
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-/// A list, with its items as they are written.
-struct Items<'j>(Vec<&'j RawValue>);
-
-impl<'de> Deserialize<'de> for Items<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Items<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<'de>, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element::<&'de RawValue>()? {
-                    if items.len() == MOST_ITEMS {
-                        return Err(A::Error::custom("too many"));
-                    }
-                    items.push(item);
-                }
-                if items.is_empty() { Err(A::Error::custom("none")) } else { Ok(Items(items)) }
-            }
-        }
-        deserializer.deserialize_seq(Reader)
     }
 }
 
@@ -364,6 +266,18 @@ mod tests {
         }
         let many = format!(r#"{{"model":"a","messages":[{}{{}}]}}"#, "{},".repeat(MOST_ITEMS));
         assert!(chat(&many).is_err());
+    }
+
+    #[test]
+    fn a_word_is_known_however_its_letters_are_written() {
+        for (part, pictures) in [
+            (r#"{"type":"image_url"}"#, true),
+            (r#"{"\u0069mage_ur\u006c":{}}"#, true),
+            (r#"{"text":"an image_url, \u0069mage"}"#, false),
+        ] {
+            let body = chat(&format!(r#"{{"model":"a","messages":[{{"content":[{part}]}}]}}"#)).expect("a request");
+            assert_eq!(body.has_pictures(), pictures, "{part}");
+        }
     }
 
     #[test]

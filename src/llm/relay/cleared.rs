@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Asker,
-    body::Body,
+    body::{Body, Call},
     strings::{self, NoText, is_data},
 };
 use crate::safety::guard::{ABOUT_PLACEHOLDERS, Cleared, Clearing, Findings, Guard, Origin, Withheld};
@@ -43,6 +43,8 @@ pub struct ClearedBody<'r> {
     asker: &'r Asker,
     /// Fields that are sent in another form, by their place.
     changed: Vec<(usize, String)>,
+    /// A field that is sent beside.
+    added: Option<(&'static str, String)>,
 }
 
 /// Words of the protocol, which nobody needs to look at.
@@ -74,13 +76,15 @@ impl<'r> ClearedBody<'r> {
         let mut clearing = guard.begin();
         let mut changed = Vec::new();
         if guard.is_idle() {
-            return Ok((Self { body, asker, changed }, clearing.finish()));
+            return Ok((Self { body, asker, changed, added: None }, clearing.finish()));
         }
         let mut messages = None;
         for (index, (name, raw)) in body.fields().enumerate() {
             match name {
                 "model" => {}
-                "messages" => messages = Some((index, clear_messages(&mut clearing, body)?)),
+                _ if body.call.has_items() && name == body.call.content() && raw.starts_with('[') => {
+                    messages = Some((index, clear_messages(&mut clearing, body)?));
+                }
                 _ => {
                     if let Cow::Owned(text) = clear(&mut clearing, raw, Origin::New)? {
                         changed.push((index, text));
@@ -89,15 +93,19 @@ impl<'r> ClearedBody<'r> {
             }
         }
         let findings = clearing.finish();
+        let mut added = None;
+        if body.call == Call::Responses && !findings.masks.is_empty() {
+            added = instruct(body, &mut changed);
+        }
         if let Some((index, mut messages)) = messages {
-            if !findings.masks.is_empty() {
+            if body.call == Call::Chat && !findings.masks.is_empty() {
                 explain(&mut messages);
             }
             if messages.iter().any(|message| matches!(message, Cow::Owned(_))) {
                 changed.push((index, format!("[{}]", messages.join(","))));
             }
         }
-        Ok((Self { body, asker, changed }, findings))
+        Ok((Self { body, asker, changed, added }, findings))
     }
 
     /// The request.
@@ -108,6 +116,11 @@ impl<'r> ClearedBody<'r> {
     /// In whose name it is asked.
     pub(in crate::llm) const fn asker(&self) -> &'r Asker {
         self.asker
+    }
+
+    /// The field that is sent beside those that are there.
+    pub(in crate::llm) fn added(&self) -> Option<(&'static str, &str)> {
+        self.added.as_ref().map(|(name, raw)| (*name, raw.as_str()))
     }
 
     /// What is sent for the field at this place; `None`: what stands there.
@@ -169,16 +182,26 @@ fn explain(messages: &mut Vec<Cow<'_, str>>) {
     messages.insert(0, Cow::Owned(told.to_string()));
 }
 
+/// The same for a response, behind the instructions that there are; gives the field where there is none.
+fn instruct(body: &Body, changed: &mut Vec<(usize, String)>) -> Option<(&'static str, String)> {
+    const NAME: &str = "instructions";
+    let Some((index, (_, raw))) = body.fields().enumerate().find(|(_, (name, _))| *name == NAME) else {
+        return Some((NAME, Value::from(ABOUT_PLACEHOLDERS).to_string()));
+    };
+    let cleared = changed.iter().position(|(place, _)| *place == index).map(|at| changed.swap_remove(at).1);
+    let text = serde_json::from_str::<String>(cleared.as_deref().unwrap_or(raw)).unwrap_or_default();
+    let told = if text.is_empty() { ABOUT_PLACEHOLDERS.to_owned() } else { format!("{text}\n\n{ABOUT_PLACEHOLDERS}") };
+    changed.push((index, Value::from(told).to_string()));
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::{
-        llm::{
-            dialect::Dialect,
-            relay::{body::Call, send::Manner},
-        },
+        llm::{dialect::Dialect, relay::send::Manner},
         safety::{personal::Kind, rules::Rules},
     };
 

@@ -6,8 +6,11 @@
 //! a request, do it in `body`; of an answer, in `watch`.
 
 pub mod body;
+mod call;
 pub mod cleared;
 mod events;
+mod fields;
+mod responses;
 mod send;
 pub mod strings;
 mod watch;

@@ -54,7 +54,7 @@ impl ClearedBody<'_> {
             written.push(b':');
             written.extend_from_slice(raw.as_bytes());
         };
-        let asks_usage = body.streams && manner.dialect.stream_options;
+        let asks_usage = body.call == Call::Chat && body.streams && manner.dialect.stream_options;
         let mut limit = manner.most_output.map(|most| (most, false));
         let mut has_options = false;
         for (index, (name, raw)) in body.fields().enumerate() {
@@ -67,20 +67,26 @@ impl ClearedBody<'_> {
                     has_options = true;
                     put(name, &with_usage(raw));
                 }
-                "max_tokens" | "max_completion_tokens" if limit.is_some() && raw != "null" => {
+                _ if limit.is_some() && raw != "null" && body.call.limits().contains(&name) => {
                     let most = limit.map_or(u64::MAX, |(most, _)| most);
                     limit = Some((most, true));
                     put(name, &raw.parse::<u64>().map_or(most, |wished| wished.min(most)).to_string());
                 }
-                "max_tokens" | "max_completion_tokens" if limit.is_some() => {}
+                _ if limit.is_some() && body.call.limits().contains(&name) => {}
                 _ => put(name, self.field(index).unwrap_or(raw)),
             }
         }
         if asks_usage && !has_options && !manner.extra.contains_key("stream_options") {
             put("stream_options", &with_usage("null"));
         }
-        if let Some((most, false)) = limit.filter(|_| body.call == Call::Chat) {
-            let name = limit_name(manner.dialect.limit, manner.model);
+        if let Some((name, raw)) = self.added().filter(|(name, _)| !manner.extra.contains_key(*name)) {
+            put(name, raw);
+        }
+        if let Some((most, false)) = limit.filter(|_| body.call.is_words()) {
+            let name = match body.call {
+                Call::Chat => limit_name(manner.dialect.limit, manner.model),
+                _ => body.call.limits()[0],
+            };
             if !manner.extra.contains_key(name) {
                 put(name, &most.to_string());
             }
@@ -108,6 +114,17 @@ fn with_usage(options: &str) -> String {
     let mut options = serde_json::from_str::<Map<String, Value>>(options).unwrap_or_default();
     options.insert("include_usage".to_owned(), Value::Bool(true));
     Value::Object(options).to_string()
+}
+
+/// Few upstreams know this address: one that does not is well for everything else, and the program hears what it says.
+fn about_the_address(call: Call, error: Error) -> Error {
+    match error {
+        Error::ModelNotFound { message } if call == Call::Responses => Error::Rejected { status: 404, message },
+        Error::Upstream { status: status @ 501, message, .. } if call == Call::Responses => {
+            Error::Rejected { status, message }
+        }
+        other => other,
+    }
 }
 
 fn limit_name(name: LimitName, model: &str) -> &'static str {
@@ -139,12 +156,13 @@ impl Client {
             // Nothing is heard of an answer in one piece until it is written.
             timers = timers.patient();
         }
-        let response = self.sent(body.call.path(), bytes.into(), &mut timers, &redactor).await?;
+        let sent = self.sent(body.call.path(), bytes.into(), &mut timers, &redactor).await;
+        let response = sent.map_err(|error| about_the_address(body.call, error))?;
         let stream = RelayStream {
             response: Some(response),
             timers,
             splitter: Splitter::default(),
-            watch: Watch::default(),
+            watch: Watch::of(body.call),
             ready: VecDeque::new(),
             redactor,
         };
@@ -185,11 +203,14 @@ impl RelayStream {
             }
             match self.read().await {
                 Ok(true) => {}
-                Ok(false) if self.ready.is_empty() => return None,
+                Ok(false) if self.ready.is_empty() => {
+                    return (!self.watch.may_end()).then_some(Err(Error::Cut { source: None }));
+                }
                 Ok(false) => {}
                 Err(error) => {
                     self.response = None;
-                    return Some(Err(error));
+                    // All was said; what breaks now is a connection that nobody needs.
+                    return (!self.watch.has_ended()).then_some(Err(error));
                 }
             }
         }
@@ -271,7 +292,7 @@ impl RelayStream {
         let read = self.timers.wait(response.chunk()).await?;
         let bytes = read.map_err(|broken| Error::Cut { source: Some(broken.without_url()) })?;
         if bytes.is_some() {
-            self.timers.delta_came(false);
+            self.timers.delta_came(self.watch.has_ended());
         } else {
             self.response = None;
         }

@@ -3,7 +3,12 @@
 
 use serde_json::Value;
 
-use super::{Event, Kind, Whole, events::Raw};
+use super::{
+    Event, Kind, Whole,
+    call::Call,
+    events::Raw,
+    responses::{self, Piece},
+};
 use crate::{
     llm::{
         error::Error,
@@ -20,6 +25,9 @@ const COUNTED: usize = 4096;
 /// What was seen of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
+    call: Call,
+    /// The last event of a response came.
+    ended: bool,
     /// What it cost, as the upstream said last.
     pub(super) usage: Option<Usage>,
     written: u64,
@@ -27,6 +35,21 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Of an answer to this.
+    pub(super) fn of(call: Call) -> Self {
+        Self { call, ..Self::default() }
+    }
+
+    /// Whether the answer has ended, by its own word.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the stream may end here: that of a response says when.
+    pub(super) fn may_end(&self) -> bool {
+        self.ended || self.call != Call::Responses
+    }
+
     /// Looks at an event.
     ///
     /// # Errors
@@ -36,6 +59,7 @@ impl Watch {
         let kind = match data.trim_ascii() {
             b"" => Kind::Other,
             b"[DONE]" => Kind::Done,
+            json if self.call == Call::Responses => return self.response(raw, json, redactor),
             json => match serde_json::from_slice::<Chunk>(json) {
                 Ok(chunk) => self.chunk(chunk, json, redactor)?,
                 // What nobody here knows is passed on, as long as it is JSON.
@@ -51,6 +75,10 @@ impl Watch {
     /// # Errors
     /// It is a complaint, or not JSON.
     pub(super) fn whole(mut self, body: bytes::Bytes, redactor: &Redactor) -> Result<Whole, Error> {
+        if self.call == Call::Responses {
+            let (body, usage, written) = responses::whole(body, redactor)?;
+            return Ok(Whole { usage, written, body });
+        }
         match serde_json::from_slice::<Chunk>(&body) {
             Ok(chunk) => {
                 self.chunk(chunk, &[], redactor)?;
@@ -64,6 +92,26 @@ impl Watch {
     /// How many model tokens were written so far, about.
     pub(super) fn written(&self) -> u64 {
         self.written + tokens::estimate(&self.text) as u64
+    }
+
+    fn response(&mut self, raw: bytes::Bytes, json: &[u8], redactor: &Redactor) -> Result<Event, Error> {
+        let (piece, shown) = responses::event(json, redactor)?;
+        match piece {
+            Piece::Words(words) => self.wrote(&words),
+            Piece::End(usage) => (self.ended, self.usage) = (true, usage.or(self.usage)),
+            Piece::Other => {}
+        }
+        let Some(shown) = shown else { return Ok(Event { raw, kind: Kind::Chunk(json.to_vec()) }) };
+        let raw = format!("event: response.failed\ndata: {shown}\n\n").into();
+        Ok(Event { raw, kind: Kind::Chunk(shown.into_bytes()) })
+    }
+
+    fn wrote(&mut self, words: &str) {
+        self.text.push_str(words);
+        if self.text.len() > COUNTED {
+            self.written += tokens::estimate(&self.text) as u64;
+            self.text.clear();
+        }
     }
 
     fn chunk(&mut self, chunk: Chunk, json: &[u8], redactor: &Redactor) -> Result<Kind, Error> {
@@ -82,10 +130,7 @@ impl Watch {
                 self.text.push_str(call.written());
             }
         }
-        if self.text.len() > COUNTED {
-            self.written += tokens::estimate(&self.text) as u64;
-            self.text.clear();
-        }
+        self.wrote("");
         // Some upstreams repeat the usage, growing, in every chunk.
         self.usage = usage.or(self.usage);
         Ok(if only_usage { Kind::OnlyUsage } else { Kind::Chunk(json.to_vec()) })

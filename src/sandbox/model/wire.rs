@@ -1,5 +1,7 @@
 //! The demo model's HTTP: a reply is planned as a list of acts, then played, with or without streaming.
 
+mod forms;
+
 use std::{collections::VecDeque, io, mem, sync::Arc, time::Duration};
 
 use axum::{
@@ -13,9 +15,10 @@ use axum::{
 use futures_util::{future, stream};
 use serde_json::{Value, json};
 
+use self::forms::Form;
 use super::{
     Desk, Gate, ModelReply, ModelRequest, NAME, Transcript,
-    answer::{answer, pace, size_of_prompt},
+    answer::{answer, pace},
     made::{embeddings, images, speech},
 };
 use crate::{
@@ -30,6 +33,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(completions))
+        .route("/v1/responses", post(forms::responses))
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/images/generations", post(images))
         .route("/v1/audio/speech", post(speech))
@@ -74,7 +78,7 @@ async fn completions(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: By
         .detail(format!("POST /v1/chat/completions\n\n{body:#}")),
     );
     let (reply, delay) = desk.take(ModelRequest { body: body.clone(), authorization });
-    let performance = Performance::new(desk, &body, reply, delay);
+    let performance = Performance::new(desk, Form::Chat, &body, (reply, delay));
     performance.play(body["stream"] == true).await
 }
 
@@ -109,6 +113,7 @@ enum Act {
 /// A reply under way. Counts itself out when it is dropped, and as abandoned when that was before its end.
 struct Performance {
     desk: Arc<Desk>,
+    form: Form,
     acts: VecDeque<Act>,
     id: String,
     created: i64,
@@ -117,11 +122,13 @@ struct Performance {
     prompt_size: usize,
     started: Timestamp,
     written: usize,
+    /// What was written, where it is told again at the end.
+    said: String,
     ended: bool,
 }
 
 impl Performance {
-    fn new(desk: Arc<Desk>, request: &Value, reply: ModelReply, delay: Duration) -> Self {
+    fn new(desk: Arc<Desk>, form: Form, request: &Value, (reply, delay): (ModelReply, Duration)) -> Self {
         let started = desk.clock.now();
         let mut number = 0;
         desk.load.send_modify(|load| {
@@ -132,14 +139,16 @@ impl Performance {
         });
         Self {
             acts: plan(reply, request, delay),
-            id: format!("chatcmpl-demo-{number}"),
+            id: form.id(number),
             created: started.as_secs(),
             model: request["model"].as_str().unwrap_or(NAME).to_owned(),
             asked_for_usage: request["stream_options"]["include_usage"] == true,
-            prompt_size: size_of_prompt(&request["messages"]),
+            prompt_size: form.size_of_prompt(request),
             started,
             written: 0,
+            said: String::new(),
             ended: false,
+            form,
             desk,
         }
     }
@@ -166,8 +175,7 @@ impl Performance {
     }
 
     fn streamed(self) -> Response {
-        let opening = self.chunk(json!({"role": "assistant", "content": ""}), Value::Null);
-        let first = stream::once(future::ready(Ok(event(&opening))));
+        let first = stream::once(future::ready(Ok(self.opening())));
         let rest = stream::unfold(self, |mut performance| async move {
             let piece = performance.next_piece().await?;
             Some((piece, performance))
@@ -194,11 +202,11 @@ impl Performance {
         loop {
             match self.acts.pop_front()? {
                 Act::Think(text) => {
-                    return Some(Ok(event(&self.chunk(json!({"reasoning_content": text}), Value::Null))));
+                    return Some(Ok(self.thought(&text)));
                 }
                 Act::Write(text) => {
                     self.count(&text);
-                    return Some(Ok(event(&self.chunk(json!({"content": text}), Value::Null))));
+                    return Some(Ok(self.piece(&text)));
                 }
                 Act::Sleep(delay) => self.desk.clock.sleep(delay).await,
                 Act::WaitFor(gate) => gate.passed().await,
@@ -211,16 +219,9 @@ impl Performance {
                     return Some(Err(io::ErrorKind::ConnectionReset.into()));
                 }
                 Act::End { reason, usage } => {
-                    let mut bytes = event(&self.chunk(json!({}), Value::String(reason))).to_vec();
-                    if usage && self.asked_for_usage {
-                        let mut last = self.chunk(json!({}), Value::Null);
-                        last["choices"] = json!([]);
-                        last["usage"] = self.usage();
-                        bytes.extend_from_slice(&event(&last));
-                    }
-                    bytes.extend_from_slice(b"data: [DONE]\n\n");
+                    let last = self.ending(reason, usage);
                     self.end("模型写完了", "the model finished", false);
-                    return Some(Ok(bytes.into()));
+                    return Some(Ok(last));
                 }
             }
         }
@@ -249,40 +250,13 @@ impl Performance {
                     return Body::from_stream(error).into_response();
                 }
                 Act::End { reason, usage } => {
-                    let mut message = json!({"role": "assistant", "content": text});
-                    if !thoughts.is_empty() {
-                        message["reasoning_content"] = Value::String(mem::take(&mut thoughts));
-                    }
-                    let mut answer = json!({
-                        "id": self.id, "object": "chat.completion", "created": self.created, "model": self.model,
-                        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-                    });
-                    if usage {
-                        answer["usage"] = self.usage();
-                    }
+                    let answer = self.answer(&text, &mem::take(&mut thoughts), &reason, usage);
                     self.end("模型写完了", "the model finished", false);
                     return Json(answer).into_response();
                 }
             }
         }
         refusal("the script ended without an end")
-    }
-
-    fn chunk(&self, delta: Value, finish_reason: Value) -> Value {
-        let mut chunk = json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
-        });
-        if self.asked_for_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
-    }
-
-    /// Invented, but the same for the same request: two characters a token.
-    fn usage(&self) -> Value {
-        let (prompt, completion) = (self.prompt_size.div_ceil(2), self.written.div_ceil(2));
-        json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
     }
 
     fn count(&mut self, text: &str) {
@@ -293,6 +267,7 @@ impl Performance {
                 .record(Entry::new(Kind::ModelStream, "模型写出第一个词", "the model wrote its first word").took(took));
         }
         self.written += text.chars().count();
+        self.said.push_str(text);
     }
 
     fn end(&mut self, zh: &str, en: &str, failed: bool) {
@@ -315,10 +290,6 @@ impl Drop for Performance {
         }
         self.desk.load.send_modify(|load| load.in_flight -= 1);
     }
-}
-
-fn event(chunk: &Value) -> Bytes {
-    format!("data: {chunk}\n\n").into()
 }
 
 fn plan(reply: ModelReply, request: &Value, delay: Duration) -> VecDeque<Act> {

@@ -24,11 +24,11 @@ pub(super) async fn ask(programs: &Programs, caller: &Caller, asked: Asked, requ
     };
     let answered = async {
         let (body, held) = body::read(programs, &parts.headers, body).await?;
-        let asked = programs.api.ask(caller, asked, body, held).await;
-        asked.map_err(|refused| Refusal::of(refused, programs))
+        let answering = programs.api.ask(caller, asked, body, held).await;
+        answering.map_err(|refused| Refusal::of(refused, programs))
     };
     match answered.await {
-        Ok(answering) if answering.is_stream => streamed(answering, place),
+        Ok(answering) if answering.is_stream => streamed(asked, answering, place),
         Ok(answering) => whole(answering).await,
         Err(refusal) => {
             info!(key.id = %caller.key.id, reason = refusal.reason(), "refused a program");
@@ -51,11 +51,11 @@ async fn whole(Answering { mut pieces, .. }: Answering) -> Response {
 }
 
 /// What goes wrong now is an event: the status has left. The call has its `place` to the end.
-fn streamed(Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) -> Response {
-    let pieces = stream::unfold((pieces, place), |(mut pieces, place)| async move {
+fn streamed(asked: Asked, Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) -> Response {
+    let pieces = stream::unfold((pieces, place), move |(mut pieces, place)| async move {
         let piece = match pieces.recv().await? {
             Ok(piece) => piece,
-            Err(fault) => Bytes::from(format!("data: {}\n\n", Refusal::envelope_of(&fault))),
+            Err(fault) => broken(asked, &fault),
         };
         Some((Ok::<_, std::convert::Infallible>(piece), (pieces, place)))
     });
@@ -65,4 +65,18 @@ fn streamed(Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) ->
         (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, Body::from_stream(pieces)).into_response()
+}
+
+/// An event that says why nothing follows. In a stream of a response it stands in its own words, which have no envelope,
+/// and in the envelope, which is what OpenAI's packages look for.
+fn broken(asked: Asked, fault: &Fault) -> Bytes {
+    let mut envelope = Refusal::envelope_of(fault);
+    if asked != Asked::Responses {
+        return format!("data: {envelope}\n\n").into();
+    }
+    for field in ["code", "message", "param"] {
+        envelope[field] = envelope["error"][field].clone();
+    }
+    envelope["type"] = "error".into();
+    format!("event: error\ndata: {envelope}\n\n").into()
 }

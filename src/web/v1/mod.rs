@@ -72,6 +72,7 @@ pub(super) fn router(programs: &Programs) -> Router {
     };
     Router::new()
         .route("/v1/chat/completions", ask(Asked::Chat))
+        .route("/v1/responses", ask(Asked::Responses))
         .route("/v1/embeddings", ask(Asked::Embeddings))
         .route("/v1/models", other_methods(routing::get(models)))
         .route("/v1/models/{*id}", other_methods(routing::get(model)))

@@ -58,8 +58,8 @@ impl Refusal {
     }
 
     pub(super) fn no_such_address() -> Self {
-        let message = "there is no such address; there are POST /v1/chat/completions, POST /v1/embeddings, \
-                       GET /v1/models, GET /v1/models/{id} and GET /v1/me";
+        let message = "there is no such address; there are POST /v1/chat/completions, POST /v1/responses, \
+                       POST /v1/embeddings, GET /v1/models, GET /v1/models/{id} and GET /v1/me";
         Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", message)
     }
 

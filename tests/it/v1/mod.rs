@@ -3,6 +3,7 @@
 mod clients;
 mod doors;
 mod limits;
+mod responses;
 mod safety;
 mod streams;
 mod who;
@@ -131,6 +132,11 @@ impl Scene {
 
     fn post(&self, body: &Value) -> RequestBuilder {
         self.http.post(self.app.url("/v1/chat/completions")).bearer_auth(&self.key).json(body)
+    }
+
+    /// Asks at another address than that of chat completions.
+    async fn ask_at(&self, path: &str, body: &Value) -> Response {
+        within(self.http.post(self.app.url(path)).bearer_auth(&self.key).json(body).send()).await.unwrap()
     }
 
     pub async fn ask(&self, body: &Value) -> Response {
