@@ -205,6 +205,16 @@ impl Answerer {
         self.meter.standing(payer(claim)).await
     }
 
+    /// Whether a model is for the member.
+    pub(super) async fn permit_model(&self, claim: &Inbound, alias: &Arc<str>) -> Result<(), Refusal> {
+        self.meter.permit_model(payer(claim), alias).await
+    }
+
+    /// The models that are for the member.
+    pub(super) async fn models_for(&self, claim: &Inbound) -> Vec<Arc<str>> {
+        self.meter.models_for(payer(claim)).await
+    }
+
     /// Whether the member's plan has this.
     pub(super) async fn permit(&self, claim: &Inbound, right: Right) -> Result<(), Refusal> {
         self.meter.permit(payer(claim), right).await

@@ -32,7 +32,7 @@ impl Models {
         Self(router)
     }
 
-    /// The aliases that members can choose, in the order of the configuration.
+    /// The aliases of all models, in the order of the configuration; not every one is for everybody.
     pub fn aliases(&self) -> Vec<Arc<str>> {
         self.0.aliases()
     }

@@ -7,7 +7,7 @@ use super::{
     allowances::{Allowances, Held, Refusal},
     people::People,
 };
-use crate::model::quota::book::Ask;
+use crate::model::quota::{book::Ask, subject::Subject};
 
 /// Who may ask at all: decided here, so that no client goes around it.
 impl Meter {
@@ -34,6 +34,28 @@ impl Meter {
         admitted.map_err(|why| Refusal::Denied { why, alias: alias.map(Arc::clone) })
     }
 
+    /// Whether a model is for the payer at all, whatever is left of their limits.
+    ///
+    /// # Errors
+    /// [`Refusal::Denied`] or [`Refusal::Model`]: it is not.
+    pub async fn permit_model(&self, payer: Payer<'_>, alias: &Arc<str>) -> Result<(), Refusal> {
+        if self.premium.contains(alias) {
+            self.admit(payer, Purpose::Further, Some(alias)).await?;
+        }
+        self.allowances.permit_model(payer, alias).await
+    }
+
+    /// The aliases of the models that are for the payer, in the order of the configuration.
+    pub async fn models_for(&self, payer: Payer<'_>) -> Vec<Arc<str>> {
+        let mut aliases = Vec::new();
+        for alias in self.router.aliases() {
+            if self.permit_model(payer, &alias).await.is_ok() {
+                aliases.push(alias);
+            }
+        }
+        aliases
+    }
+
     /// What is held, and the model that is to answer.
     pub(super) async fn hold(
         &self,
@@ -47,5 +69,20 @@ impl Meter {
         let Some(instead) = held.instead.take() else { return Ok((held, alias)) };
         Box::pin(self.admit(payer, purpose, Some(&instead))).await?;
         Ok((held, instead))
+    }
+}
+
+impl Allowances {
+    /// Whether the plans of all levels have a model.
+    async fn permit_model(&self, payer: Payer<'_>, alias: &Arc<str>) -> Result<(), Refusal> {
+        let rules = self.rules();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let lacks = |subject: &Subject| rules.plan_of(subject).is_some_and(|plan| !plan.allows(alias));
+        match self.subjects_of(payer).await.into_iter().find(lacks) {
+            Some(subject) => Err(Refusal::Model { subject, alias: Arc::clone(alias) }),
+            None => Ok(()),
+        }
     }
 }

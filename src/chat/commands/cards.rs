@@ -140,6 +140,10 @@ impl Turns {
         if !there {
             return self.reply(claim, Words::GoneFromCard).await;
         }
+        // The card may be older than what the member may use.
+        if subject == Subject::Model && self.is_not_for(claim, &key.into()).await {
+            return;
+        }
         let (choice, name) = match subject {
             Subject::Model => {
                 self.prefer(claim, |chosen| chosen.model = Some(key.into())).await;

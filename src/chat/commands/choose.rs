@@ -12,7 +12,7 @@ use crate::{
         language::Language,
         preferences::{Output, Preferences},
     },
-    store::inbox::Inbound,
+    store::inbox::{Ending, Inbound},
 };
 
 /// What takes a choice back.
@@ -20,19 +20,20 @@ const USUAL: [&str; 5] = ["default", "默认", "none", "无", "0"];
 
 impl Turns {
     pub(super) async fn choose_model(&self, claim: &Inbound, argument: &str) {
-        let aliases = self.models.aliases();
+        let aliases = self.answerer.models_for(claim).await;
         let chosen = self.offered(claim).await;
         let current = chosen.model.clone().unwrap_or_else(|| self.models.usual());
         let found = match argument {
-            "" => {
+            "" if !aliases.is_empty() => {
                 let options: Vec<&str> = aliases.iter().map(|alias| &**alias).collect();
                 if !self.show_card(claim, Subject::Model, &options, &current).await {
                     self.reply(claim, Words::Models { aliases: &aliases, current: &current, unknown: None }).await;
                 }
                 return;
             }
-            argument if is_usual(argument) => None,
-            argument => match find(&aliases, argument) {
+            // Without any that is for the member, it is said why the usual one is not.
+            argument if argument.is_empty() || is_usual(argument) => None,
+            argument => match find(&aliases, argument).or_else(|| named(&self.models.aliases(), argument)) {
                 Some(alias) => Some(alias),
                 None => {
                     let words = Words::Models { aliases: &aliases, current: &current, unknown: Some(argument) };
@@ -41,8 +42,19 @@ impl Turns {
             },
         };
         let name = found.clone().unwrap_or_else(|| self.models.usual());
+        if self.is_not_for(claim, &name).await {
+            return;
+        }
         self.prefer(claim, |chosen| chosen.model = found.clone()).await;
         self.reply(claim, Words::Chosen(Choice::Model(&name))).await;
+    }
+
+    /// Whether a model is not for the member, who has been told why.
+    pub(super) async fn is_not_for(&self, claim: &Inbound, alias: &Arc<str>) -> bool {
+        let Err(refusal) = self.answerer.permit_model(claim, alias).await else { return false };
+        let why = self.not_allowed(claim, &refusal, &*self.preferences(claim).await).await;
+        self.finish(claim, Ending::Says(why)).await;
+        true
     }
 
     pub(super) async fn choose_persona(&self, claim: &Inbound, argument: &str) {
@@ -124,9 +136,13 @@ fn is_usual(argument: &str) -> bool {
 
 /// The one of `names` that is meant: by its place, from 1, or by its name, however it is written.
 fn find(names: &[Arc<str>], argument: &str) -> Option<Arc<str>> {
-    let by_name = names.iter().find(|name| name.to_lowercase() == argument.to_lowercase());
-    let by_place = || argument.parse::<usize>().ok().and_then(|place| names.get(place.checked_sub(1)?));
-    by_name.or_else(by_place).cloned()
+    let by_place = || argument.parse::<usize>().ok().and_then(|place| names.get(place.checked_sub(1)?)).cloned();
+    named(names, argument).or_else(by_place)
+}
+
+/// The one of `names` that is meant by its name.
+fn named(names: &[Arc<str>], argument: &str) -> Option<Arc<str>> {
+    names.iter().find(|name| name.to_lowercase() == argument.to_lowercase()).cloned()
 }
 
 /// On, off, or neither.

@@ -5,6 +5,7 @@ mod choices;
 mod help;
 mod looks;
 mod menu;
+mod models;
 mod operators;
 mod preferences;
 mod retry;
