@@ -11,7 +11,10 @@ use super::cause::chain;
 use crate::{
     clock::Clock,
     meter::allowances::Allowances,
-    model::id::{AppKey, CorpId},
+    model::{
+        directory::Reading,
+        id::{AppKey, CorpId},
+    },
     store::{self, Store},
     wecom::{client::Client, contact::ContactError},
 };
@@ -65,7 +68,11 @@ pub async fn sync(store: &Store, clock: &Clock, range: &Range) -> Result<Synced,
             Ok(Synced { members, departments, is_complete })
         }
         Err(error) => {
-            store.keep_failed_listing(&range.app, &chain(&error), clock.now()).await?;
+            let reading = match &error {
+                ContactError::Refused(refusal) => Reading::Refused(refusal.errcode.0),
+                other => Reading::Failed(chain(other)),
+            };
+            store.keep_failed_listing(&range.app, reading, clock.now()).await?;
             Err(error.into())
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::{
-    Database, Doctor, SendTest, callback,
+    Database, Doctor, SendTest, callback, directory,
     finding::{Check, Outcome, pick},
     local, wecom,
 };
@@ -51,6 +51,9 @@ impl Examined<'_> {
         let (wecom, callback) = tokio::join!(self.ask_wecom(sent_before, send), self.ask_outside(&history));
         outcomes.extend(wecom);
         outcomes.extend(callback);
+        let zone = &self.config.chat.time_zone;
+        let directory = directory::check(database, &self.config.apps.first.key(), zone).await;
+        outcomes.extend(directory.map(|outcome| (Check::Directory, outcome)));
         let of = |outcome| match &self.whose {
             Some(whose) => Outcome::of_app(whose, self.config.apps.first.section(), outcome),
             None => outcome,

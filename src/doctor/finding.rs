@@ -38,6 +38,8 @@ pub enum Check {
     Address,
     /// The application.
     Agent,
+    /// The address book; only where it was read, or tried.
+    Directory,
     /// Whether the model's API can be reached.
     Model,
     /// Its key.
@@ -58,7 +60,7 @@ pub enum Check {
 
 impl Check {
     /// All of them, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Configuration,
         Self::CallbackKey,
         Self::DataDir,
@@ -74,6 +76,7 @@ impl Check {
         Self::Refusals,
         Self::Address,
         Self::Agent,
+        Self::Directory,
         Self::Model,
         Self::ApiKey,
         Self::ModelName,
@@ -102,6 +105,7 @@ impl Check {
             Self::Refusals => "callback.refused",
             Self::Address => "wecom.address",
             Self::Agent => "wecom.agent",
+            Self::Directory => "wecom.directory",
             Self::Model => "model.reach",
             Self::ApiKey => "model.key",
             Self::ModelName => "model.name",
@@ -131,6 +135,7 @@ impl Check {
             Self::Refusals => ("被拒的回调", "Refused"),
             Self::Address => ("企业可信IP", "Trusted address"),
             Self::Agent => ("应用", "App"),
+            Self::Directory => ("通讯录", "Address book"),
             Self::Model => ("连接模型", "Model API"),
             Self::ApiKey => ("API key", "API key"),
             Self::ModelName => ("模型", "Model"),

@@ -10,6 +10,7 @@
 mod app;
 mod callback;
 pub mod cause;
+pub mod directory;
 pub mod finding;
 mod local;
 mod model;
@@ -108,8 +109,8 @@ pub fn misconfigured(faults: &Faults) -> Report {
             }
         })
         .collect();
-    // Servers of tools are spoken of only where there are any, which is not known.
-    let known = |check: &Check| !matches!(check, Check::Configuration | Check::Tools);
+    // Servers of tools are spoken of only where there are any, which is not known; so is the address book.
+    let known = |check: &Check| !matches!(check, Check::Configuration | Check::Directory | Check::Tools);
     let rest = Check::ALL.into_iter().filter(known);
     findings.extend(rest.map(|check| Outcome::After(Check::Configuration).told(check, language)));
     Report { language, findings }

@@ -84,3 +84,16 @@ impl ListedMember {
         Self { member, name: None, departments: None }
     }
 }
+
+/// What came of reading the address book for an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It is everybody.
+    Whole,
+    /// It was read, and the visible range has tags or nobody, so that it is not everybody.
+    Partly,
+    /// WeCom does not let it be read: its errcode.
+    Refused(i64),
+    /// It could not be read to its end: why.
+    Failed(String),
+}

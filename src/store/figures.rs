@@ -3,7 +3,10 @@
 
 use rusqlite::{Connection, Params, params};
 
-use super::{Error, Store};
+use super::{
+    Error, Store,
+    people::directory::{Unread, unread},
+};
 use crate::{clock::Timestamp, model::id::AppKey};
 
 /// What waits in a queue.
@@ -28,6 +31,8 @@ pub struct Figures {
     pub last_accepted: Option<Timestamp>,
     /// What waits, application by application; only those of which something does.
     pub by_app: Vec<OfApp>,
+    /// Address books that could not be read the last time.
+    pub unread: Vec<Unread>,
 }
 
 /// How long an application's queues have waited.
@@ -103,6 +108,7 @@ impl Store {
                     dead_letters: count(conn, DEAD_LETTERS)?,
                     last_accepted: time(conn, LAST_ACCEPTED, [])?,
                     by_app: by_app(conn)?,
+                    unread: unread(conn)?,
                 })
             })
             .await

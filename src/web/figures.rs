@@ -14,6 +14,7 @@ use crate::{
     store::{
         Store,
         figures::{Figures as Stored, OfApp, Queued},
+        people::directory::Unread,
     },
 };
 
@@ -41,6 +42,8 @@ pub(super) struct Asked {
     pub(super) last_accepted: Option<Timestamp>,
     /// What waits, application by application; `None` when that cannot be found out.
     pub(super) by_app: Option<Vec<OfApp>>,
+    /// Address books that could not be read the last time, as far as that can be found out.
+    pub(super) unread: Vec<Unread>,
 }
 
 impl Figures {
@@ -65,7 +68,7 @@ impl Figures {
         // Not on our clock: this is about the machine under us.
         let (stored, disk) =
             tokio::join!(tokio::time::timeout(PATIENCE, self.store.figures()), tokio::time::timeout(PATIENCE, disk),);
-        let stored = match stored {
+        let mut stored = match stored {
             Ok(Ok(stored)) => Some(stored),
             Ok(Err(error)) => {
                 debug!(%error, "could not look how much waits");
@@ -87,7 +90,8 @@ impl Figures {
             dead_letters: stored.as_ref().map(|stored| stored.dead_letters),
             disk_free: disk.ok().and_then(Result::ok).flatten(),
         };
+        let unread = stored.as_mut().map(|stored| std::mem::take(&mut stored.unread)).unwrap_or_default();
         let (last_accepted, by_app) = stored.map(|stored| (stored.last_accepted, stored.by_app)).unzip();
-        Asked { at: now, sample, last_accepted: last_accepted.flatten(), by_app }
+        Asked { at: now, sample, last_accepted: last_accepted.flatten(), by_app, unread }
     }
 }

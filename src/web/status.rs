@@ -19,8 +19,8 @@ use crate::{
     },
     clock::{Clock, Timestamp},
     metrics::{Depth, Metrics, machine},
-    model::id::AppKey,
-    store::figures::OfApp as Waits,
+    model::{directory::Reading, id::AppKey},
+    store::{figures::OfApp as Waits, people::directory::Unread},
 };
 
 /// Everything at a glance. Ages and waits are in seconds; a field that is `null` is not known, or never happened.
@@ -52,6 +52,9 @@ pub struct Status {
     /// What waits of applications that are not configured any more: nobody works on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_alone: Vec<Left>,
+    /// Address books that could not be read the last time; nobody's access changed by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_directories: Vec<UnreadDirectory>,
     /// The model.
     pub model: Model,
     /// Bytes that are free on the disk with the database.
@@ -139,6 +142,19 @@ pub struct Left {
     pub inbox: u64,
     /// Members for whom something waits to be sent.
     pub outbox: u64,
+}
+
+/// An address book that could not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnreadDirectory {
+    /// For which application.
+    pub app: String,
+    /// How long ago that was.
+    pub seconds_ago: f64,
+    /// WeCom's, where it refused.
+    pub errcode: Option<i64>,
+    /// Why, where it did not.
+    pub message: Option<String>,
 }
 
 /// Nothing can be sent.
@@ -261,6 +277,15 @@ impl Overview {
         };
         let is_left = |one: &&Waits| self.apps.iter().all(|served| served.app != one.app);
         let left = |one: &Waits| Left { app: one.app.to_string(), inbox: one.inbox, outbox: one.outbox };
+        let unread = |one: &Unread| {
+            let served = self.apps.iter().find(|served| served.app == one.app)?;
+            let (errcode, message) = match &one.reading {
+                Reading::Refused(errcode) => (Some(*errcode), None),
+                Reading::Failed(why) => (None, Some(why.clone())),
+                Reading::Whole | Reading::Partly => return None,
+            };
+            Some(UnreadDirectory { app: served.name.clone(), seconds_ago: ago(one.at), errcode, message })
+        };
         let failed =
             |ModelError { at, kind, message }| LastError { seconds_ago: ago(at), kind: kind.to_owned(), message };
         Status {
@@ -285,6 +310,7 @@ impl Overview {
             wecom: self.apps.first().map(wecom).unwrap_or_default(),
             apps: if self.apps.len() > 1 { self.apps.iter().map(several).collect() } else { Vec::new() },
             left_alone: asked.by_app.iter().flatten().filter(is_left).map(left).collect(),
+            unread_directories: asked.unread.iter().filter_map(unread).collect(),
             model: Model {
                 last_answer_seconds_ago: last_answer.map(ago),
                 last_error: last_model_error.map(failed),

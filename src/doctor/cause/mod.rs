@@ -112,6 +112,7 @@ impl Cause {
         matches!(
             self,
             Self::Setup(Setup::ClockOff | Setup::AppGone)
+                | Self::Wecom(Wecom::DirectoryRefused | Wecom::DirectoryUnread)
                 | Self::Callback(Callback::PlatformDomain | Callback::Strangers | Callback::Unlucky)
         )
     }

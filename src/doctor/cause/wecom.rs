@@ -47,6 +47,10 @@ causes! {
         NoRecipient,
         /// A message may have arrived.
         Unsure,
+        /// The address book may not be read: 60011, 48002 and others.
+        DirectoryRefused,
+        /// The address book was not read to its end.
+        DirectoryUnread,
     }
 }
 
@@ -324,6 +328,35 @@ impl Wecom {
                     "it may have arrived ({about})",
                     "the message left, and WeCom's answer did not come",
                     "look at the phone, and try again",
+                    "",
+                ],
+            ),
+            Self::DirectoryRefused => Texts::new(
+                [
+                    "企业微信不让应用读通讯录（{about}）",
+                    "应用没有读取成员和部门的权限（60011、48002），或出口 IP 不可信（60020）；员工只能通过消息被认识",
+                    "在应用的可见范围和权限里放开通讯录读取后运行 qimate member sync；不需要时把 team.sync_hours 设为 0",
+                    "应用管理 → 自建 → 您的应用 → 可见范围",
+                ],
+                [
+                    "WeCom does not let the address book be read ({about})",
+                    "the application may not read members and departments (60011, 48002), or its address is not \
+                     trusted (60020); members are known by their messages alone",
+                    "let it read them, then run qimate member sync; where that is not wanted, team.sync_hours = 0",
+                    "应用管理 → 自建 → the app → 可见范围",
+                ],
+            ),
+            Self::DirectoryUnread => Texts::new(
+                [
+                    "通讯录没有读完（{about}）",
+                    "读到一半时连不上企业微信，或应答不完整；谁能使用没有因此改变",
+                    "十分钟后会自动再试；要立即再试，运行 qimate member sync",
+                    "",
+                ],
+                [
+                    "the address book was not read to its end ({about})",
+                    "WeCom was not reached, or did not answer in full; nobody's access changed by that",
+                    "it is tried again ten minutes later; qimate member sync tries it now",
                     "",
                 ],
             ),

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     config::chat::Language,
-    web::status::{FirstPart, LastError, Left, OfApp, Paused, SetAside, Status, Waiting, Wecom},
+    doctor,
+    web::status::{FirstPart, LastError, Left, OfApp, Paused, SetAside, Status, UnreadDirectory, Waiting, Wecom},
 };
 
 /// The last second that has a date of four digits for its year: what is said elsewhere is not believed beyond that.
@@ -73,7 +74,8 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
         several => several.iter().map(|app| line("应用", "app", of_app(app, words))).collect(),
     };
     let left = status.left_alone.iter().map(|left| line("未配置的应用", "left alone", left_alone(left, words)));
-    lines.splice(1..1, ways.into_iter().chain(left));
+    let unread = status.unread_directories.iter().map(|one| line("通讯录", "address book", unread(one, words)));
+    lines.splice(1..1, ways.into_iter().chain(left).chain(unread));
     lines
 }
 
@@ -94,6 +96,17 @@ fn left_alone(left: &Left, words: Words) -> String {
     words.either(
         || format!("{app}：{inbox} 条消息和 {outbox} 人的回答在等待；重新配置该应用后继续"),
         || format!("{app}: {inbox} messages and {outbox} members wait; they go on when it is configured again"),
+    )
+}
+
+/// An address book that could not be read: when, why, and what to do.
+fn unread(one: &UnreadDirectory, words: Words) -> String {
+    let UnreadDirectory { app, seconds_ago, errcode, message } = one;
+    let why = errcode.map_or_else(|| message.clone().unwrap_or_default(), |errcode| format!("errcode {errcode}"));
+    let (ago, remedy) = (words.ago(*seconds_ago), doctor::directory::remedy(errcode.is_some(), words.0));
+    words.either(
+        || format!("{app}：{ago}没有读到（{why}），谁能使用没有因此改变；{remedy}"),
+        || format!("{app}: NOT READ {ago} ({why}), which changed nobody's access; {remedy}"),
     )
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Only two things take somebody's access away: an event that says that they left, and a complete list without them.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::change::{appears, set_departments};
 use crate::{
     clock::Timestamp,
     model::{
-        directory::{ContactChange, ListedMember, Listing},
+        directory::{ContactChange, ListedMember, Listing, Reading},
         event::{Event, EventKind},
         id::{AppKey, CorpId, MemberId},
     },
@@ -23,10 +25,55 @@ const BATCH: usize = 200;
 pub struct LastSync {
     /// When.
     pub at: Timestamp,
-    /// Why it was not read to its end, or that the list is not everybody; `None`: it is.
-    pub failure: Option<String>,
+    /// What came of it.
+    pub reading: Reading,
     /// Members in it.
     pub listed: u64,
+}
+
+/// An address book that could not be read the last time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// For which application.
+    pub app: AppKey,
+    /// When it was tried.
+    pub at: Timestamp,
+    /// What came of it: [`Reading::Refused`] or [`Reading::Failed`].
+    pub reading: Reading,
+}
+
+/// How the table has a list that is not everybody, and one that WeCom refuses, before its errcode.
+const NOT_EVERYBODY: &str = "the list is not everybody: the visible range has tags, or nobody";
+const REFUSED: &str = "WeCom refused: errcode ";
+/// Those of which nothing was read.
+const UNREAD: &str = "SELECT app, at, failure FROM directory WHERE failure IS NOT NULL ORDER BY app";
+
+fn stored(reading: &Reading) -> Option<Cow<'_, str>> {
+    match reading {
+        Reading::Whole => None,
+        Reading::Partly => Some(NOT_EVERYBODY.into()),
+        Reading::Refused(errcode) => Some(format!("{REFUSED}{errcode}").into()),
+        Reading::Failed(why) => Some(why.into()),
+    }
+}
+
+fn from_stored(failure: Option<String>) -> Reading {
+    let Some(failure) = failure else { return Reading::Whole };
+    match failure.strip_prefix(REFUSED).map(str::parse) {
+        Some(Ok(errcode)) => Reading::Refused(errcode),
+        _ if failure == NOT_EVERYBODY => Reading::Partly,
+        _ => Reading::Failed(failure),
+    }
+}
+
+/// The address books that could not be read the last time.
+pub(in crate::store) fn unread(conn: &Connection) -> Result<Vec<Unread>, rusqlite::Error> {
+    let row = |row: &rusqlite::Row<'_>| {
+        let app = AppKey::from_stored(row.get_ref(0)?.as_str()?);
+        Ok(Unread { app, at: Timestamp::from_millis(row.get(1)?), reading: from_stored(row.get(2)?) })
+    };
+    let all: Vec<_> = conn.prepare_cached(UNREAD)?.query_map([], row)?.collect::<Result<_, _>>()?;
+    Ok(all.into_iter().filter(|one| one.reading != Reading::Partly).collect())
 }
 
 impl Store {
@@ -64,13 +111,13 @@ impl Store {
         self.db.write(move |conn| end_listing(conn, &app, &corp, &keys, is_complete, began)).await
     }
 
-    /// Keeps that the address book could not be read, and why. Nobody's access changes.
+    /// Keeps that the address book could not be read: what came of it instead. Nobody's access changes.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn keep_failed_listing(&self, app: &AppKey, why: &str, now: Timestamp) -> Result<(), Error> {
-        let (app, why) = (app.as_str().to_owned(), why.to_owned());
-        self.db.write(move |conn| remember(conn, &app, Some(&why), 0, now)).await
+    pub async fn keep_failed_listing(&self, app: &AppKey, reading: Reading, now: Timestamp) -> Result<(), Error> {
+        let app = app.as_str().to_owned();
+        self.db.write(move |conn| remember(conn, &app, &reading, 0, now)).await
     }
 
     /// When the address book was last read for an application; `None`: never.
@@ -84,7 +131,7 @@ impl Store {
                 conn.prepare_cached("SELECT at, failure, listed FROM directory WHERE app = ?1")?
                     .query_row([app], |row| {
                         let at = Timestamp::from_millis(row.get(0)?);
-                        Ok(LastSync { at, failure: row.get(1)?, listed: row.get(2)? })
+                        Ok(LastSync { at, reading: from_stored(row.get(1)?), listed: row.get(2)? })
                     })
                     .optional()
             })
@@ -134,14 +181,14 @@ fn end_listing(
         )?
         .execute(params![app, corp, keys, began.as_millis()])?;
     }
-    let why = (!is_complete).then_some("the list is not everybody: the visible range has tags, or nobody");
-    remember(conn, app, why, keys.len(), began)
+    let reading = if is_complete { Reading::Whole } else { Reading::Partly };
+    remember(conn, app, &reading, keys.len(), began)
 }
 
 fn remember(
     conn: &Connection,
     app: &str,
-    why: Option<&str>,
+    reading: &Reading,
     listed: usize,
     now: Timestamp,
 ) -> Result<(), rusqlite::Error> {
@@ -150,7 +197,7 @@ fn remember(
          ON CONFLICT (app) DO UPDATE SET at = excluded.at, failure = excluded.failure,
              listed = CASE WHEN excluded.failure IS NULL OR excluded.listed > 0 THEN excluded.listed ELSE listed END",
     )?
-    .execute(params![app, now.as_millis(), why, listed])?;
+    .execute(params![app, now.as_millis(), stored(reading), listed])?;
     Ok(())
 }
 

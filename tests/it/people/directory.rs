@@ -204,3 +204,45 @@ async fn a_sync_by_command_is_felt_by_the_daemon_and_says_what_came_of_it() {
     assert!(!output.status.success() && said.contains("WeCom refuses 60020: enter this machine's address"), "{said}");
     assert!(said.contains("nobody's access changed"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_is_told_by_status_and_doctor_until_one_succeeds() {
+    let port = crate::harness::free_port();
+    let mut company = Company::open(&[
+        ("QIMATE_SERVER__OPERATIONS_LISTEN", &format!("127.0.0.1:{port}")),
+        ("QIMATE_CHAT__LANGUAGE", "en"),
+    ])
+    .await;
+    company.start().await;
+    company.wecom.set_book(book());
+    // The daemon looks into its store once a second.
+    let told = async |company: &Company, is_unread: bool| {
+        let find = |text: Vec<u8>| -> Option<String> {
+            let text = String::from_utf8(text).unwrap();
+            text.lines().find(|line| line.contains("ddress book")).map(str::to_owned)
+        };
+        loop {
+            let json = company.run(&["status", "--json"]).await;
+            let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+            let unread = json["unread_directories"].clone();
+            if unread.is_array() == is_unread {
+                let (status, doctor) = (company.run(&["status"]).await, company.run(&["doctor"]).await);
+                return (find(status.stdout), find(doctor.stdout), unread);
+            }
+        }
+    };
+    assert_eq!(within(told(&company, false)).await, (None, None, serde_json::Value::Null), "nobody tried yet");
+    company.wecom.refuse_contacts(Some(60011));
+    assert!(!company.run(&["member", "sync"]).await.status.success());
+    let (status, doctor, json) = within(told(&company, true)).await;
+    let (status, doctor) = (status.unwrap(), doctor.unwrap());
+    assert!(status.contains("NOT READ") && status.contains("(errcode 60011)") && status.contains(" ago "), "{status}");
+    assert!(status.contains("run qimate member sync"), "{status}");
+    assert!(doctor.contains("! Address book") && doctor.contains("(errcode 60011, 20"), "{doctor}");
+    assert_eq!(json[0]["errcode"], 60011);
+    company.wecom.refuse_contacts(None);
+    assert!(company.run(&["member", "sync"]).await.status.success());
+    let (status, doctor, json) = within(told(&company, false)).await;
+    assert_eq!((status, json), (None, serde_json::Value::Null));
+    assert!(doctor.unwrap().contains("✓ Address book"));
+}
