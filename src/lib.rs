@@ -4,8 +4,8 @@
 //!
 //! 1. `server`: where things are wired, started and stopped
 //! 2. `web`: what the network sees; `sandbox`: WeCom on your desk
-//! 3. `chat`: what the bot does; `api`: what programs ask by keys; `doctor`: what is wrong with the set-up, and how to
-//!    mend it
+//! 3. `chat`: what the bot does; `api`: what programs ask by keys; `admin`: who administers over HTTP; `doctor`: what is
+//!    wrong with the set-up, and how to mend it
 //! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model; `alert`: who is told when something is wrong
 //! 5. `store`: what is durable; `llm`: the model's protocol; `mcp`: that of servers of tools
 //! 6. `config`: what an administrator sets
@@ -13,6 +13,7 @@
 //! 8. `clock`, `media`, `metrics`, `net`, `secret`: time, pictures and voice, figures, outgoing HTTP and secrets
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod alert;
 pub mod api;
 pub mod chat;

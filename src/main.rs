@@ -3,6 +3,8 @@
 
 #[path = "main/init.rs"]
 mod first;
+#[path = "main/operators.rs"]
+mod operators;
 #[path = "main/people.rs"]
 mod people;
 #[path = "main/team.rs"]
@@ -93,6 +95,12 @@ enum Command {
     Key {
         #[command(subcommand)]
         action: Option<team::Key>,
+    },
+    /// Who administers by HTTP at /admin/api: accounts, and tokens for programs. A running daemon feels a change within a
+    /// second.
+    Operator {
+        #[command(subcommand)]
+        action: Option<operators::Operator>,
     },
     /// Let somebody use more than their plan for some days.
     Grant {
@@ -254,6 +262,9 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
         Command::Department { action } => action.unwrap_or(people::Department::List { json: false }).run(&config).await,
         Command::Plan { action } => action.unwrap_or(team::Plan::List { json: false }).run(&config).await,
         Command::Key { action } => action.unwrap_or(team::Key::List { json: false }).run(&config).await,
+        Command::Operator { action } => {
+            Box::pin(action.unwrap_or(operators::Operator::List { json: false }).run(&config)).await
+        }
         Command::Grant { action } => action.run(&config).await,
         Command::Usage(usage) => usage.run(&config).await,
         Command::Migrate { .. } => commands::backup::migrate(&config),

@@ -84,8 +84,8 @@ pub(super) fn path(text: &str) -> Result<String, Wrong> {
         ));
     }
     let path = format!("/{segments}");
-    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") || path == "/v1" || path.starts_with("/v1/")
-    {
+    let is_below = |room: &str| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") || is_below("/v1") || is_below("/admin") {
         return Err(Wrong::new(["已被企伴自己使用", "is taken by Qimate itself"], RIGHT));
     }
     Ok(path)
@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn a_callback_path_is_plain_and_free() {
-        for (text, taken) in [("/wxcomapp", "/wxcomapp"), ("/wxcomapp/", "/wxcomapp"), ("/a/b-1.c", "/a/b-1.c")] {
+        for (text, taken) in
+            [("/wxcomapp", "/wxcomapp"), ("/wxcomapp/", "/wxcomapp"), ("/a/b-1.c", "/a/b-1.c"), ("/v12", "/v12")]
+        {
             assert_eq!(path(text).ok().as_deref(), Some(taken));
         }
         for bad in [
@@ -147,6 +149,9 @@ mod tests {
             "/healthz",
             "/readyz/",
             "/WW_verify_a.txt",
+            "/v1/wecom",
+            "/admin",
+            "/admin/api/wecom",
         ] {
             assert!(path(bad).is_err(), "{bad}");
         }

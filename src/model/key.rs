@@ -5,7 +5,7 @@
 //! anybody being asked. Of the secret only a hash is kept: it is as long as the hash, so a plain SHA-256 gives nothing
 //! away, and there is nothing to be found by trying.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr};
+use std::{collections::BTreeSet, fmt, marker::PhantomData, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,8 +17,20 @@ use super::{
 };
 use crate::{clock::Timestamp, secret::Secret};
 
-/// What every key begins with.
-pub const PREFIX: &str = "qm_";
+/// What secrets of this form are for, told by how they begin.
+pub trait Purpose {
+    /// What each begins with.
+    const PREFIX: &'static str;
+}
+
+/// Programs that ask at `/v1`.
+#[derive(Clone, Copy, Debug)]
+pub enum Programs {}
+
+impl Purpose for Programs {
+    const PREFIX: &'static str = "qm_";
+}
+
 /// Bytes of a public id; written in hexadecimal digits.
 pub const ID_BYTES: usize = 6;
 /// Bytes of a secret.
@@ -28,7 +40,7 @@ const CHECKSUM: usize = 8;
 
 /// A text that is no key of ours. Says nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a key as `qimate key create` shows it")]
+#[error("not a secret as Qimate shows it when it is made")]
 pub struct Malformed;
 
 /// The public part of a key: it names the key and opens nothing.
@@ -82,37 +94,41 @@ impl KeyHash {
     }
 }
 
-/// A whole key, as a program brings it. Shows its id and never its secret.
+/// A whole key, as a program brings it.
+pub type KeyText = SecretText<Programs>;
+
+/// A prefix, a public id, a secret and a checksum. Shows its id and never its secret.
 #[derive(Clone, Debug)]
-pub struct KeyText {
+pub struct SecretText<P> {
     /// Its public part.
     pub id: KeyId,
     secret: Secret<String>,
+    purpose: PhantomData<P>,
 }
 
-impl KeyText {
+impl<P: Purpose> SecretText<P> {
     /// From bytes that were drawn.
     pub fn of(id: KeyId, secret: [u8; SECRET_BYTES]) -> Self {
-        Self { id, secret: Secret::new(hex::encode(secret)) }
+        Self { id, secret: Secret::new(hex::encode(secret)), purpose: PhantomData }
     }
 
-    /// Reads what [`KeyText::text`] writes.
+    /// Reads what [`SecretText::text`] writes.
     ///
     /// # Errors
     /// [`Malformed`] for anything else: nobody needs to be asked about it.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let (id, rest) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(Malformed)?;
+        let (id, rest) = text.strip_prefix(P::PREFIX).and_then(|rest| rest.split_once('_')).ok_or(Malformed)?;
         if rest.len() != 2 * SECRET_BYTES + CHECKSUM || !is_hex(rest) {
             return Err(Malformed);
         }
         let (secret, checksum) = rest.split_at(2 * SECRET_BYTES);
-        let key = Self { id: KeyId::parse(id)?, secret: Secret::new(secret.to_owned()) };
+        let key = Self { id: KeyId::parse(id)?, secret: Secret::new(secret.to_owned()), purpose: PhantomData };
         if key.checksum() == checksum { Ok(key) } else { Err(Malformed) }
     }
 
     /// All of it, for the one moment in which it is shown.
     pub fn text(&self) -> Secret<String> {
-        Secret::new(format!("{PREFIX}{}_{}{}", self.id, self.secret.expose(), self.checksum()))
+        Secret::new(format!("{}{}_{}{}", P::PREFIX, self.id, self.secret.expose(), self.checksum()))
     }
 
     /// What is kept of its secret.
@@ -120,8 +136,13 @@ impl KeyText {
         KeyHash(Sha256::digest(self.secret.expose()).into())
     }
 
+    /// A hash for another use, from which neither the secret nor [`SecretText::hash`] can be told.
+    pub fn hash_for(&self, usage: &str) -> KeyHash {
+        KeyHash(Sha256::digest(format!("{usage}:{}", self.secret.expose())).into())
+    }
+
     fn checksum(&self) -> String {
-        format!("{:08x}", crc32(format!("{PREFIX}{}_{}", self.id, self.secret.expose()).as_bytes()))
+        format!("{:08x}", crc32(format!("{}{}_{}", P::PREFIX, self.id, self.secret.expose()).as_bytes()))
     }
 }
 

@@ -16,6 +16,7 @@ pub mod key;
 pub mod language;
 pub mod media;
 pub mod network;
+pub mod operator;
 pub mod outbound;
 pub mod pace;
 pub mod person;

@@ -8,6 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Server, listen};
 use crate::{
+    admin::Admin,
     api::Api,
     chat::announcer::Announcer,
     clock::Clock,
@@ -117,6 +118,7 @@ impl Server {
             allowances,
             directory,
             api,
+            admin,
             ledger,
         } = self;
         // Whatever is still in here when this function returns is dropped with it.
@@ -146,7 +148,8 @@ impl Server {
         if let Some(api) = api.clone() {
             parts.spawn(api.run(stop.soft.clone(), config.server.stop_timeout));
         }
-        parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, api, stop.soft.clone()));
+        parts.spawn(admin.clone().run(stop.soft.clone()));
+        parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, api, admin, stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         let keep = Keep { calls: config.team.keep_calls, totals: config.team.keep_totals };
         parts.spawn(prune_usage(ledger.clone(), clock.clone(), keep, stop.soft.clone()));
@@ -200,6 +203,7 @@ async fn watch_commands(
     clock: Clock,
     allowances: Arc<Allowances>,
     api: Option<Api>,
+    admin: Admin,
     stop: CancellationToken,
 ) {
     let mut seen = 0;
@@ -215,6 +219,9 @@ async fn watch_commands(
                 if let Some(api) = &api {
                     api.reload().await?;
                 }
+            }
+            if version != seen || admin.is_stale() {
+                admin.reload().await?;
             }
             Ok::<_, store::Error>(version)
         };

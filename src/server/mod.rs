@@ -26,6 +26,7 @@ use self::{
     watch::Watch,
 };
 use crate::{
+    admin::Admin,
     alert::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
@@ -50,7 +51,7 @@ use crate::{
     },
     safety::guard::Guard,
     store::{Store, alerts::Operators, ledger::Ledger},
-    web::{self, Figures, Overview, Readiness, Web, status::Served},
+    web::{self, Figures, Overview, Readiness, Web, admin::Administration, status::Served},
 };
 
 /// How long the webhook for alerts may take to be connected to.
@@ -76,6 +77,7 @@ pub struct Server {
     directory: Directory,
     /// What answers programs; `None` where none are served.
     api: Option<Api>,
+    admin: Admin,
     ledger: Ledger,
 }
 
@@ -161,7 +163,14 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     };
     let callbacks = apps.iter().map(|app| (app.path.as_str(), Arc::clone(&app.callback)));
     let programs = programs::wire(&config, &shared).await?;
-    let router = web::router(web, callbacks, &config.server.domain_files, programs.as_ref());
+    let admin = Admin::open(store.clone(), clock.clone()).await.context("cannot read the operators")?;
+    let administration = Administration {
+        admin: admin.clone(),
+        clock: clock.clone(),
+        public_url: config.server.public_url.clone(),
+        proxies: config.v1.trusted_proxies.clone(),
+    };
+    let router = web::router(web, callbacks, &config.server.domain_files, programs.as_ref(), &administration);
     let tls = tls::prepare(&config, &clock).await?;
     let watch = watch.with_certificate(tls.as_ref().map(|(_, keeper)| keeper.certified()));
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -183,6 +192,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         allowances,
         directory,
         api: programs.map(|programs| programs.api),
+        admin,
         ledger,
     })
 }

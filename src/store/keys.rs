@@ -10,7 +10,10 @@ use crate::{
     clock::Timestamp,
     model::{
         id::{CorpId, MemberId},
-        key::{ApiKey, Endpoint, ID_BYTES, KeyHash, KeyId, KeyText, Owner, SECRET_BYTES, Scope, Standing},
+        key::{
+            ApiKey, Endpoint, ID_BYTES, KeyHash, KeyId, KeyText, Owner, Purpose, SECRET_BYTES, Scope, SecretText,
+            Standing,
+        },
         network::Network,
         quota::subject::Subject,
     },
@@ -85,7 +88,7 @@ impl Store {
     /// # Errors
     /// [`Error`]: nothing was changed.
     pub async fn make_key(&self, wanted: NewKey, now: Timestamp) -> Result<Made, Error> {
-        let (key, scope) = (draw(None)?, scope_text(&wanted.scope)?);
+        let (key, scope): (KeyText, _) = (draw(None)?, scope_text(&wanted.scope)?);
         let (id, hash, text) = (key.id.clone(), key.hash(), key.text());
         let there = self
             .db
@@ -133,7 +136,7 @@ impl Store {
     /// # Errors
     /// [`Error`]: nothing was changed.
     pub async fn rotate_key(&self, id: &KeyId, grace: Duration, now: Timestamp) -> Result<Rotated, Error> {
-        let key = draw(Some(id.clone()))?;
+        let key: KeyText = draw(Some(id.clone()))?;
         let (id, hash, text) = (id.clone(), key.hash(), key.text());
         let found = self
             .db
@@ -217,13 +220,13 @@ impl Store {
     }
 }
 
-/// A key nobody has, for this id or a new one.
-fn draw(id: Option<KeyId>) -> Result<KeyText, Error> {
+/// A secret nobody has, for this id or a new one.
+pub(super) fn draw<P: Purpose>(id: Option<KeyId>) -> Result<SecretText<P>, Error> {
     let (mut public, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
     for bytes in [&mut public[..], &mut secret[..]] {
         getrandom::fill(bytes).map_err(|_| Error::NoRandomBytes)?;
     }
-    Ok(KeyText::of(id.unwrap_or_else(|| KeyId::of(public)), secret))
+    Ok(SecretText::of(id.unwrap_or_else(|| KeyId::of(public)), secret))
 }
 
 fn find(conn: &Connection, id: &KeyId) -> Result<Option<ApiKey>, rusqlite::Error> {

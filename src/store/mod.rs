@@ -24,6 +24,7 @@ mod lock;
 pub mod media;
 pub mod member;
 pub mod migrate;
+pub mod operators;
 pub mod outbox;
 pub mod people;
 pub mod plans;

@@ -50,9 +50,16 @@ const AGED: [Aged; 3] = [
 ];
 
 /// Tables with a row for each member or conversation: few enough to be looked through.
-const UNORDERED: [&str; 8] = [
+const UNORDERED: [&str; 11] = [
     // Taken back long ago: whoever tries it is told the same as of one that never was.
     "DELETE FROM api_key WHERE number IN (SELECT number FROM api_key WHERE ?1 > 0 AND revoked_at < ?3 LIMIT ?2)",
+    "DELETE FROM operator_token WHERE number IN
+     (SELECT number FROM operator_token WHERE ?1 > 0 AND revoked_at < ?3 LIMIT ?2)",
+    // Over after half a day, and forgotten at the next login.
+    "DELETE FROM operator_session WHERE number IN
+     (SELECT number FROM operator_session WHERE ?1 > 0 AND used_at < ?3 LIMIT ?2)",
+    "DELETE FROM operator_place WHERE (operator, address) IN
+     (SELECT operator, address FROM operator_place WHERE ?1 > 0 AND last_at < ?3 LIMIT ?2)",
     "DELETE FROM quota_request WHERE id IN (SELECT id FROM quota_request WHERE id < ?1 AND asked_at < ?3 LIMIT ?2)",
     "DELETE FROM announcement WHERE id IN
      (SELECT id FROM announcement WHERE id < ?1 AND state <> 'sending' AND shown_at < ?3 LIMIT ?2)",

@@ -2,6 +2,7 @@
 //!
 //! To add an endpoint, give it a file with its handler, and a line in [`router`].
 
+pub mod admin;
 mod callback;
 mod domain_files;
 mod error;
@@ -43,12 +44,14 @@ pub struct Web {
 }
 
 /// The main address. Each of the `callbacks` answers on its path, with and without a trailing slash; `domain_files`
-/// (names and contents) are answered at the root, and `programs`, where there are any, below `/v1`.
+/// (names and contents) are answered at the root, `programs`, where there are any, below `/v1`, and operators below
+/// `/admin/api`.
 pub fn router<'a>(
     web: Web,
     callbacks: impl IntoIterator<Item = (&'a str, Arc<Callback>)>,
     domain_files: &BTreeMap<String, String>,
     programs: Option<&v1::Programs>,
+    administration: &admin::Administration,
 ) -> Router {
     let mut router = health(routing::get(health::readyz));
     for (path, callback) in callbacks {
@@ -62,7 +65,7 @@ pub fn router<'a>(
     }
     let guarded = operations().layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
     let files = domain_files::routes(domain_files);
-    let router = router.merge(guarded).merge(files).with_state(web);
+    let router = router.merge(guarded).merge(files).with_state(web).merge(admin::router(administration));
     match programs {
         Some(programs) => router.merge(v1::router(programs)),
         None => router,

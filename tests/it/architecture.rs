@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["main"],
     &["server"],
     &["web", "sandbox"],
-    &["chat", "doctor", "api"],
+    &["chat", "doctor", "api", "admin"],
     &["wecom", "meter", "alert"],
     &["store", "llm", "mcp"],
     &["config"],
@@ -23,12 +23,13 @@ const FLOORS: &[&[&str]] = &[
 /// Arrows that the floors would allow and the house does not: who, and what of the crate it must not use.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // It plays WeCom from outside: of the protocol it may use the cryptography, of us nothing else.
-    ("sandbox", &["chat", "doctor", "api", "store", "meter", "alert", "llm", "mcp", "config"]),
+    ("sandbox", &["chat", "doctor", "api", "admin", "store", "meter", "alert", "llm", "mcp", "config"]),
     ("wecom", &["store", "llm", "mcp"]),
     ("meter", &["mcp"]),
     ("alert", &["llm", "mcp"]),
     ("doctor", &["meter", "alert"]),
     ("api", &["wecom", "alert", "mcp"]),
+    ("admin", &["wecom", "alert", "meter", "llm", "mcp"]),
     ("store", &["llm"]),
     ("web", &["llm", "meter", "mcp"]),
 ];
@@ -43,6 +44,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rcgen", &["server"]),
     ("quick_xml", &["wecom"]),
     ("rusqlite", &["store"]),
+    ("argon2", &["admin"]),
     ("prometheus_client", &["metrics"]),
     ("jiff", &["clock"]),
     // The demo model says how large the pictures are that it was given.

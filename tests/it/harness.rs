@@ -202,6 +202,16 @@ impl App {
         self.database().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// Lets the second pass within which a running daemon feels a command.
+    pub async fn felt(&self) {
+        let range = Duration::from_millis(1)..=Duration::from_secs(1);
+        for _ in 0..2 {
+            within(self.clock.sleeper_within(range.clone())).await;
+            self.clock.advance(Duration::from_secs(1));
+        }
+        within(self.clock.sleeper_within(range)).await;
+    }
+
     /// Moves the time to the end of a wait that lies within these seconds, once somebody waits so.
     pub async fn advance_to_sleeper(&self, seconds: std::ops::RangeInclusive<f64>) -> Duration {
         let range = Duration::from_secs_f64(*seconds.start())..=Duration::from_secs_f64(*seconds.end());

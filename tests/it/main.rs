@@ -5,6 +5,7 @@
 
 #[cfg(feature = "acme")]
 mod acme;
+mod administration;
 mod alerts;
 mod apps;
 mod architecture;

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod import_cow;
 pub mod key;
 pub mod member;
+pub mod operator;
 pub mod people;
 pub mod plan;
 pub mod usage;

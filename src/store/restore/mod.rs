@@ -86,6 +86,7 @@ pub fn restore(
     conn.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
     let since = made_at(&conn)?.or(contents.last_at).unwrap_or(now).min(now);
     forget_the_run(&conn)?;
+    end_sessions(&conn)?;
     let newer = if present.exists() { compare(&conn, &present).ok() } else { None };
     let known_to_be_done = newer.map_or(0, |(_, done)| done);
     let held = open::settle(&conn, what_is_open, since, now)?;
@@ -109,6 +110,17 @@ fn made_at(conn: &Connection) -> Result<Option<Timestamp>, Error> {
     }
     let at = conn.query_row("DELETE FROM moment WHERE name = ?1 RETURNING at", [BACKED_UP], |row| row.get(0));
     Ok(at.optional()?.map(Timestamp::from_millis))
+}
+
+/// What operators had open when the backup was made may have been ended since.
+fn end_sessions(conn: &Connection) -> Result<(), Error> {
+    if conn.table_exists(None, "operator_session")? {
+        conn.execute_batch(
+            "DELETE FROM operator_session;
+             UPDATE operator SET invitation_id = NULL, invitation_hash = NULL, invitation_until = NULL;",
+        )?;
+    }
+    Ok(())
 }
 
 /// A backup that was made beside a daemon says that it runs. It does not any more, and the next start must not take that

@@ -12,7 +12,7 @@ pub struct Peer(pub IpAddr);
 
 /// The address from which the request comes: that of the connection or, where it is a proxy of ours, what the proxy says.
 /// Nobody else is believed. Where it is not known, it is one that no network of a key holds.
-pub(super) fn address(parts: &Parts, proxies: &[Network]) -> IpAddr {
+pub(in crate::web) fn address(parts: &Parts, proxies: &[Network]) -> IpAddr {
     let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.to_canonical());
     behind(peer, &parts.headers, proxies)
 }

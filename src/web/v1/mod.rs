@@ -5,7 +5,7 @@
 
 mod answer;
 mod body;
-mod from;
+pub(super) mod from;
 mod refusal;
 
 use std::sync::Arc;

@@ -9,8 +9,6 @@ mod streams;
 mod who;
 mod whole;
 
-use std::time::Duration;
-
 use qimate::{
     clock::Clock,
     config::Config,
@@ -104,11 +102,7 @@ impl Scene {
 
     /// Lets the second pass within which a running daemon feels a command.
     async fn felt(&self) {
-        for _ in 0..2 {
-            within(self.app.clock.sleeper_within(Duration::from_millis(1)..=Duration::from_secs(1))).await;
-            self.app.clock.advance(Duration::from_secs(1));
-        }
-        within(self.app.clock.sleeper_within(Duration::from_millis(1)..=Duration::from_secs(1))).await;
+        self.app.felt().await;
     }
 
     pub async fn attach(&self, holder: &Holder, name: &str, plan: &Plan) {

@@ -1,0 +1,151 @@
+//! Why an operator is not answered, as RFC 9457 has it: the one place that turns this into status codes.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+use tracing::error;
+
+use crate::{admin::Refused, store};
+
+/// What is answered instead. Each has a `type` that never changes, which programs go by, and a `detail` for people that
+/// says what would be right.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// Which part of the body is meant, as a JSON pointer.
+    pointer: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// Of this status; `code` is the end of its `type`.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), pointer: None, retry_after: None }
+    }
+
+    /// A word that never changes, for the log.
+    pub(super) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The body, or this part of it (as a JSON pointer such as `/role`), is not what is taken.
+    pub(super) fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+        let pointer = Some(pointer.to_owned()).filter(|pointer| !pointer.is_empty());
+        Self { pointer, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_there(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    pub(super) fn no_such_address() -> Self {
+        Self::not_there("there is no such address; docs/administration.md lists those that there are")
+    }
+
+    pub(super) fn method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes another method")
+    }
+
+    pub(super) fn nobody() -> Self {
+        let detail = "log in, or send a token as 'Authorization: Bearer qmo_...'";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    pub(super) fn secret_in_url() -> Self {
+        let detail = "a secret does not belong into the address, which every proxy on the way writes down; send it in a \
+                      header, and revoke this one";
+        Self::new(StatusCode::UNAUTHORIZED, "secret-in-address", detail)
+    }
+
+    pub(super) fn other_origin() -> Self {
+        let detail =
+            "the request comes from a page of another origin than this service (its Host, or server.public_url)";
+        Self::new(StatusCode::FORBIDDEN, "other-origin", detail)
+    }
+
+    pub(super) fn no_csrf() -> Self {
+        let detail = "a request that changes something with a session brings its csrf_token (GET /admin/api/me) in the \
+                      header X-CSRF-Token";
+        Self::new(StatusCode::FORBIDDEN, "csrf", detail)
+    }
+
+    pub(super) fn busy() -> Self {
+        let detail = "too much at once; try again";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
+    }
+
+    fn too_often(wait: Duration) -> Self {
+        let detail = "too many failed; wait as long as Retry-After says and try again";
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", detail) }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self::nobody(),
+            Refused::Expired => {
+                Self::new(StatusCode::UNAUTHORIZED, "expired", "the token's time is over; ask for a new one")
+            }
+            Refused::Scope(scope) => {
+                let detail = format!("this needs the scope '{}'", scope.as_str());
+                Self::new(StatusCode::FORBIDDEN, "missing-scope", detail)
+            }
+            Refused::SessionOnly => {
+                Self::new(StatusCode::FORBIDDEN, "session-only", "only who logged in may do this, not a token")
+            }
+            Refused::Login => Self::new(StatusCode::UNAUTHORIZED, "login-failed", "the name or the password is wrong"),
+            Refused::Code => {
+                let detail =
+                    "the code is not good, was used, or its 30 minutes are over; `qimate operator reset` gives another";
+                Self::new(StatusCode::FORBIDDEN, "code-refused", detail)
+            }
+            Refused::Weak(weak) => Self::invalid("/password", weak.to_string()),
+            Refused::TooOften(wait) => Self::too_often(wait),
+            Refused::Busy => Self::busy(),
+            Refused::NotThere => Self::not_there("there is no such session"),
+            Refused::Store(error) => Self::from(error),
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(cause: store::Error) -> Self {
+        error!(%cause, "an operator could not be answered");
+        let detail = "the database cannot be used at the moment; the log says why";
+        let retry_after = Some(Duration::from_secs(2));
+        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = Map::new();
+        body.insert("type".to_owned(), format!("urn:qimate:problem:{}", self.code).into());
+        body.insert("title".to_owned(), self.status.canonical_reason().unwrap_or_default().into());
+        body.insert("status".to_owned(), self.status.as_u16().into());
+        body.insert("detail".to_owned(), self.detail.into());
+        if let Some(pointer) = self.pointer {
+            body.insert("errors".to_owned(), json!([{ "pointer": pointer }]));
+        }
+        let mut response = (self.status, Json(Value::Object(body))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        response
+    }
+}

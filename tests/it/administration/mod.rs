@@ -1,0 +1,159 @@
+//! Operators and `/admin/api`, at the socket: who is let in, for how long, and how often it may be tried.
+
+mod commands;
+mod doors;
+mod logins;
+mod sessions;
+
+use qimate::{
+    clock::{Clock, Timestamp},
+    config::Config,
+    model::{
+        network::Network,
+        operator::{OperatorName, Role, Scope},
+    },
+    secret::Secret,
+    store::{
+        Store,
+        operators::{
+            Created, Reset,
+            tokens::{MadeToken, NewToken},
+        },
+    },
+};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+
+use crate::harness::{App, within};
+
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A daemon that is administered.
+pub struct Scene {
+    pub app: App,
+    http: reqwest::Client,
+}
+
+/// What a browser has after a login.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    pub cookie: String,
+    pub csrf: String,
+}
+
+pub fn name(text: &str) -> OperatorName {
+    OperatorName::parse(text).unwrap()
+}
+
+impl Scene {
+    pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self { app: App::start_with(change).await, http: reqwest::Client::new() }
+    }
+
+    /// Behind a proxy, so that a story can ask from anywhere.
+    pub async fn behind_a_proxy() -> Self {
+        Self::open_with(|config| config.v1.trusted_proxies = vec![Network::parse("127.0.0.1").unwrap()]).await
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Clock::Manual(self.app.clock.clone()).now()
+    }
+
+    /// The database, as a command beside the daemon has it.
+    pub fn beside(&self) -> Store {
+        Store::open_beside(&self.app.config.storage).unwrap()
+    }
+
+    /// Makes an operator as a command does, felt by the daemon. Gives the code.
+    pub async fn invite(&self, operator: &str, role: Role) -> String {
+        let created = self.beside().create_operator(&name(operator), role, self.now()).await.unwrap();
+        let Created::New(_, code) = created else { panic!("there is one") };
+        self.app.felt().await;
+        code.expose().clone()
+    }
+
+    pub async fn reset(&self, operator: &str) -> String {
+        let Reset::Yes(_, code) = self.beside().reset_operator(&name(operator), self.now()).await.unwrap() else {
+            panic!("not reset")
+        };
+        self.app.felt().await;
+        code.expose().clone()
+    }
+
+    /// An operator who has set their password.
+    pub async fn operator(&self, operator: &str, role: Role) {
+        let code = self.invite(operator, role).await;
+        assert_eq!(self.accept(&code, PASSWORD).await.status(), 204);
+    }
+
+    pub async fn token(&self, operator: &str, scopes: &[Scope], expires_at: Option<Timestamp>) -> Secret<String> {
+        let scopes = scopes.iter().copied().collect();
+        let new = NewToken { operator: name(operator), label: "test".to_owned(), scopes, expires_at };
+        let MadeToken::New(_, text) = self.beside().make_token(new, self.now()).await.unwrap() else {
+            panic!("not made")
+        };
+        self.app.felt().await;
+        text
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.app.url(&format!("/admin/api{path}")))
+    }
+
+    pub async fn accept(&self, code: &str, password: &str) -> Response {
+        let body = json!({"code": code, "password": password});
+        within(self.request(Method::POST, "/invitation").json(&body).send()).await.unwrap()
+    }
+
+    pub fn login(&self, name: &str, password: &str) -> RequestBuilder {
+        self.request(Method::POST, "/session").json(&json!({"name": name, "password": password}))
+    }
+
+    /// A login from this address, behind a proxy of ours: the status, and how long to wait.
+    pub async fn login_from(&self, address: &str, name: &str, password: &str) -> (u16, Option<u64>) {
+        let answer = within(self.login(name, password).header("x-forwarded-for", address).send()).await.unwrap();
+        let wait = answer.headers().get("retry-after").map(|wait| wait.to_str().unwrap().parse().unwrap());
+        (answer.status().as_u16(), wait)
+    }
+
+    pub async fn browser(&self, name: &str) -> Browser {
+        let answer = within(self.login(name, PASSWORD).send()).await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let me: Value = within(answer.json()).await.unwrap();
+        Browser { cookie, csrf: me["by"]["csrf_token"].as_str().unwrap().to_owned() }
+    }
+
+    /// A request as a page of the daemon makes it.
+    pub fn of_page(&self, method: Method, path: &str, browser: &Browser) -> RequestBuilder {
+        let request = self.request(method, path).header("cookie", &browser.cookie);
+        request.header("origin", format!("http://{}", self.app.address())).header("x-csrf-token", &browser.csrf)
+    }
+
+    pub async fn me(&self, browser: &Browser) -> u16 {
+        let request = self.request(Method::GET, "/me").header("cookie", &browser.cookie);
+        within(request.send()).await.unwrap().status().as_u16()
+    }
+}
+
+/// The status and the end of the type of a problem, which is as RFC 9457 has it.
+pub async fn problem(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    assert_eq!(headers["content-type"], "application/problem+json");
+    assert_eq!(
+        (&headers["cache-control"], &headers["x-content-type-options"]),
+        (&"no-store".parse().unwrap(), &"nosniff".parse().unwrap())
+    );
+    assert!(headers["x-request-id"].to_str().unwrap().starts_with("req_"));
+    assert!(headers.keys().all(|name| !name.as_str().starts_with("access-control")));
+    let body: Value = within(response.json()).await.unwrap();
+    assert_eq!(body["status"], status);
+    assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+    let kind = body["type"].as_str().unwrap().strip_prefix("urn:qimate:problem:").unwrap();
+    (status, kind.to_owned())
+}
