@@ -34,25 +34,65 @@ pub enum Asked {
     Responses,
     /// Embeddings.
     Embeddings,
+    /// Pictures.
+    Images,
+    /// Speech.
+    Speech,
+    /// What is said in a recording.
+    Transcription,
+}
+
+impl Asked {
+    const fn call(self) -> (Endpoint, Call) {
+        match self {
+            Self::Chat => (Endpoint::Chat, Call::Chat),
+            Self::Responses => (Endpoint::Responses, Call::Responses),
+            Self::Embeddings => (Endpoint::Embeddings, Call::Embeddings),
+            Self::Images => (Endpoint::Images, Call::Images),
+            Self::Speech => (Endpoint::Speech, Call::Speech),
+            Self::Transcription => (Endpoint::Transcriptions, Call::Transcription),
+        }
+    }
+
+    /// The setting that names the model for it.
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Responses | Self::Embeddings => "llm.model",
+            Self::Images => "images.model",
+            Self::Speech => "voice.speech_model",
+            Self::Transcription => "voice.transcription_model",
+        }
+    }
 }
 
 /// An answer on its way.
 #[derive(Debug)]
 pub struct Answering {
-    /// Whether it comes in events.
-    pub is_stream: bool,
+    /// What it comes as.
+    pub form: Form,
     /// Its pieces; after an error nothing follows.
     pub pieces: mpsc::Receiver<Result<Bytes, Fault>>,
 }
 
+/// What an answer comes as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JSON in one piece.
+    Whole,
+    /// Events.
+    Events,
+    /// Bytes of this type, as they come.
+    Bytes(String),
+}
+
 /// Where the answer goes.
 struct Out {
-    head: Option<oneshot::Sender<Result<bool, Refused>>>,
+    head: Option<oneshot::Sender<Result<Form, Refused>>>,
     pieces: mpsc::Sender<Result<Bytes, Fault>>,
 }
 
 impl Api {
-    /// Asks a model. `held` is what keeps the body within bounds, and is dropped when the body is.
+    /// Asks a model. The body comes with what it is said to be; `held` is what keeps the body within bounds, and is dropped when the body is.
     ///
     /// # Errors
     /// [`Refused`]: nothing of an answer has come.
@@ -60,17 +100,25 @@ impl Api {
         &self,
         caller: &Caller,
         asked: Asked,
-        body: Vec<u8>,
+        (content_type, body): (&str, Vec<u8>),
         held: H,
     ) -> Result<Answering, Refused> {
-        let (endpoint, call) = match asked {
-            Asked::Chat => (Endpoint::Chat, Call::Chat),
-            Asked::Responses => (Endpoint::Responses, Call::Responses),
-            Asked::Embeddings => (Endpoint::Embeddings, Call::Embeddings),
-        };
+        let (endpoint, call) = asked.call();
         allowed(caller, endpoint)?;
-        let body = Body::parse(call, body).map_err(Refused::Body)?;
-        if !self.0.meter.models_of(&caller.key).await.iter().any(|alias| **alias == *body.model) {
+        let maker = self.0.meter.maker_of(call);
+        if call.is_made() && maker.is_none() {
+            return Err(Refused::NotSet(asked.setting()));
+        }
+        let body = match call {
+            Call::Transcription => Body::recording(content_type, body),
+            call => Body::parse(call, body),
+        };
+        let body = body.map_err(Refused::Body)?;
+        let has_model = match maker {
+            Some(maker) => *maker == *body.model && caller.key.scope.has_model(maker),
+            None => self.0.meter.models_of(&caller.key).await.iter().any(|alias| **alias == *body.model),
+        };
+        if !has_model {
             return Err(Refused::Model(body.model));
         }
         let (head, begun) = oneshot::channel();
@@ -78,7 +126,7 @@ impl Api {
         let (api, caller) = (self.clone(), caller.clone());
         self.0.tasks.spawn(async move { api.call(&caller, (body, held), Out { head: Some(head), pieces }).await });
         match begun.await {
-            Ok(begun) => begun.map(|is_stream| Answering { is_stream, pieces: taken }),
+            Ok(begun) => begun.map(|form| Answering { form, pieces: taken }),
             // The task broke; the log says where.
             Err(_) => Err(Refused::Unavailable),
         }
@@ -140,7 +188,11 @@ impl Api {
     /// Passes pieces on until the end. What is under way when nobody wants it any more is read for a while, because the
     /// usage stands at its end.
     async fn pass_on(&self, caller: &Caller, relaying: &mut Relaying<'_>, out: &mut Out) -> Result<(), Option<Fault>> {
-        out.begin(relaying.is_stream());
+        out.begin(match relaying.content_type() {
+            Some(content_type) => Form::Bytes(content_type.to_owned()),
+            None if relaying.is_stream() => Form::Events,
+            None => Form::Whole,
+        });
         loop {
             let next = tokio::select! {
                 next = relaying.next() => next,
@@ -223,9 +275,9 @@ impl Out {
         }
     }
 
-    fn begin(&mut self, is_stream: bool) {
+    fn begin(&mut self, form: Form) {
         if let Some(head) = self.head.take() {
-            let _ = head.send(Ok(is_stream));
+            let _ = head.send(Ok(form));
         }
     }
 

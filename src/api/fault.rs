@@ -29,6 +29,8 @@ pub enum Refused {
     Endpoint(Endpoint),
     /// There is no such model, or none that this key may ask.
     Model(String),
+    /// No model is set for it, by this setting.
+    NotSet(&'static str),
     /// The body is no request.
     Body(InvalidBody),
     /// A limit has no room for it.
@@ -91,6 +93,7 @@ impl Refused {
             Self::Owner => "owner",
             Self::Endpoint(_) => "endpoint",
             Self::Model(_) => "model",
+            Self::NotSet(_) => "not_set",
             Self::Body(_) => "body",
             Self::Limit(_) => "limit",
             Self::Busy { .. } => "busy",

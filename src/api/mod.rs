@@ -14,12 +14,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 pub use self::{
-    calls::{Answering, Asked},
+    calls::{Answering, Asked, Form},
     fault::{Fault, Refused},
     keys::Keys,
 };
 use crate::{
     clock::Clock,
+    llm::relay::body::Call,
     meter::{Meter, allowances::Allowances},
     model::{
         key::{ApiKey, Endpoint, KeyHash, KeyText, Standing},
@@ -104,14 +105,32 @@ impl Api {
     /// [`Refused::Endpoint`].
     pub async fn models(&self, caller: &Caller) -> Result<Vec<Arc<str>>, Refused> {
         allowed(caller, Endpoint::Models)?;
-        Ok(self.0.meter.models_of(&caller.key).await)
+        Ok(self.models_of(&caller.key).await)
+    }
+
+    /// Those of words, and behind them those that make something else.
+    async fn models_of(&self, key: &ApiKey) -> Vec<Arc<str>> {
+        let meter = &self.0.meter;
+        let mut models = meter.models_of(key).await;
+        let makers = [
+            (Endpoint::Images, Call::Images),
+            (Endpoint::Speech, Call::Speech),
+            (Endpoint::Transcriptions, Call::Transcription),
+        ];
+        for maker in makers.into_iter().filter(|(endpoint, _)| key.scope.has_endpoint(*endpoint)) {
+            let maker = meter.maker_of(maker.1).filter(|maker| key.scope.has_model(maker));
+            if let Some(maker) = maker.filter(|maker| models.iter().all(|model| **model != **maker)) {
+                models.push(maker.into());
+            }
+        }
+        models
     }
 
     /// What a key may use, and has used.
     pub async fn me(&self, caller: &Caller) -> Me {
         let key = Arc::clone(&caller.key);
         let limits = self.0.allowances.standings_of(&key).await;
-        Me { models: self.0.meter.models_of(&key).await, limits, key }
+        Me { models: self.models_of(&key).await, limits, key }
     }
 
     /// Reads the keys again, because somebody may have changed them. What is under way by one that is no longer good is

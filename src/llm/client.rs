@@ -178,11 +178,14 @@ impl Client {
     pub(super) async fn sent(
         &self,
         path: &str,
-        body: Bytes,
+        (content_type, body): (&str, Bytes),
         timers: &mut Timers,
         redactor: &Redactor,
     ) -> Result<Response, Error> {
-        let headers = self.headers()?;
+        let mut headers = self.headers()?;
+        if let Ok(content_type) = HeaderValue::try_from(content_type) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
         self.metrics.model_called();
         let answered = self.answered(path, headers, body, timers, redactor).await;
         answered.inspect_err(|error| self.metrics.model_failed(error.kind()))

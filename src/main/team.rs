@@ -112,7 +112,7 @@ pub(crate) enum Key {
         /// The models that may be asked; all without it.
         #[arg(long, value_name = "ALIAS,...", value_delimiter = ',')]
         models: Vec<String>,
-        /// What may be asked: chat, responses, embeddings, models; all without it.
+        /// What may be asked: chat, responses, embeddings, images, speech, transcriptions, models; all without it.
         #[arg(long, value_name = "WORD,...", value_delimiter = ',')]
         endpoints: Vec<String>,
         /// From where it may be used, such as 10.0.0.0/8; from everywhere without it.

@@ -1,5 +1,7 @@
 //! WAV files as speech models write them: uncompressed samples of 16 bits, one channel or more.
 
+use std::time::Duration;
+
 use super::voice::{Recording, Unusable};
 
 /// Rates that are read: from a telephone's to a studio's.
@@ -42,6 +44,28 @@ pub fn read(wav: &[u8]) -> Result<Recording, Unusable> {
         // Chunks begin at even places.
         rest = body.get(length.saturating_add(length % 2)..).ok_or(Unusable::Broken)?;
     }
+}
+
+/// How long a WAV file is that [`read`] reads, or would if it were shorter; `None`: it is none.
+pub fn length(wav: &[u8]) -> Option<Duration> {
+    let riff = wav.strip_prefix(b"RIFF")?.get(4..)?;
+    let (mut rest, mut head) = (riff.strip_prefix(b"WAVE")?, None);
+    while let [a, b, c, d, e, f, g, h, body @ ..] = rest {
+        let length = u32::from_le_bytes([*e, *f, *g, *h]) as usize;
+        let chunk = &body[..length.min(body.len())];
+        match &[*a, *b, *c, *d] {
+            b"fmt " => head = Some(read_head(chunk).ok()?),
+            b"data" => {
+                let Head { channels, sample_rate } = head?;
+                let fits = (1..=8).contains(&channels) && RATES.contains(&sample_rate);
+                let second = u64::from(sample_rate) * u64::from(channels) * 2;
+                return fits.then(|| Duration::from_millis((chunk.len() as u64 * 1000).div_ceil(second)));
+            }
+            _ => {}
+        }
+        rest = body.get(length.saturating_add(length % 2)..)?;
+    }
+    None
 }
 
 /// Bare samples of 16 bits, one channel, at this rate.

@@ -229,7 +229,7 @@ impl Allowances {
         Ok(held)
     }
 
-    async fn reserve_under(
+    pub(super) async fn reserve_under(
         self: &Arc<Self>,
         subjects: &[Subject],
         plans: &[Option<&Plan>],
@@ -336,6 +336,13 @@ impl Held {
     pub fn most_output(&self) -> Option<u32> {
         let hold = self.hold.as_ref().filter(|hold| hold.is_bound())?;
         Some(u32::try_from(hold.output()).unwrap_or(u32::MAX))
+    }
+
+    /// The same, where what is not words cost so much in the end.
+    pub(super) fn costs_beside(self, beside: u64) -> Self {
+        let mut held = self;
+        held.beside = beside;
+        held
     }
 
     /// Counts what the call took, at `rate`. Returns what is to be stored, and of which of the member's

@@ -37,6 +37,22 @@ impl Allowances {
         self.reserve_at(self.subjects_of_key(key).await, |alias| key.scope.has_model(alias), alias, ask, prices).await
     }
 
+    /// As [`Allowances::reserve_media`], for a program.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the call must not be made.
+    pub(super) async fn reserve_media_by(
+        self: &Arc<Self>,
+        key: &ApiKey,
+        right: Right,
+        ask: Ask,
+    ) -> Result<Held, Refusal> {
+        self.permit_by(key, right).await?;
+        let (rules, subjects) = (self.rules(), self.subjects_of_key(key).await);
+        let plans: Vec<_> = subjects.iter().map(|subject| rules.plan_of(subject)).collect();
+        self.reserve_under(&subjects, &plans, &rules, None, ask).await
+    }
+
     /// As [`Allowances::permit`], for a program.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod affinity;
 mod by_key;
 mod charge;
 mod filter;
+mod house;
 mod identifiers;
 mod other;
 pub mod people;
@@ -21,16 +22,14 @@ pub mod tally;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tracing::{debug, info};
-
 use self::{
     allowances::{Allowances, Held, Refusal},
     filter::Filter,
     record::Record,
-    tally::Tally,
 };
 pub use self::{
     charge::{Charge, Units},
+    house::House,
     identifiers::Identifiers,
     other::{MediaReservation, Medium},
     record::Recorder,
@@ -43,8 +42,7 @@ use crate::{
         cleared::ClearedRequest,
         client::ChatRequest,
         images::Painter,
-        moderation::{Moderator, Verdict},
-        relay::Asker,
+        relay::{Asker, place::Places},
         router::{Answer, Router, Wish},
         speech::Speaker,
         stream::Delta,
@@ -63,10 +61,7 @@ use crate::{
             prices::Prices,
         },
     },
-    safety::{
-        guard::{Cleared, Findings, Guard, Hit, Hits, Withheld},
-        rules::Action,
-    },
+    safety::guard::{Findings, Withheld},
 };
 
 /// To the model, and from it, in what is counted.
@@ -109,6 +104,8 @@ pub struct Meter {
     speaker: Option<Speaker>,
     transcriber: Option<Transcriber>,
     media_prices: MediaPrices,
+    /// Where programs have made what is not words.
+    places: Places,
     allowances: Arc<Allowances>,
     recorder: Option<Recorder>,
     /// The aliases of the premium models.
@@ -118,17 +115,6 @@ pub struct Meter {
     /// The alias that answers where none is wished for.
     usual: Arc<str>,
     most_output: u64,
-}
-
-/// The rules that hold for everything that is sent to a model or comes from it.
-#[derive(Clone)]
-pub struct House {
-    /// What texts go through.
-    pub guard: Arc<Guard>,
-    /// Who is asked beside; `None`: nobody.
-    pub moderator: Option<Moderator>,
-    /// What operators are told of.
-    pub tally: Arc<Tally>,
 }
 
 impl Meter {
@@ -153,6 +139,7 @@ impl Meter {
             speaker: None,
             transcriber: None,
             media_prices: MediaPrices::default(),
+            places: Places::default(),
             allowances,
             recorder: None,
             identifiers: None,
@@ -160,63 +147,6 @@ impl Meter {
             premium: settings.premium(),
             usual,
             most_output,
-        }
-    }
-
-    /// What else is sent to a model goes through this first: what a picture should show, what should be spoken.
-    ///
-    /// # Errors
-    /// [`llm::error::Error::Withheld`]: it must not be sent. Others where it must be moderated and could not be.
-    pub async fn clear<'t>(&self, text: &'t str) -> Result<Cleared<'t>, llm::error::Error> {
-        let (cleared, hits) = self.house.guard.clear(text).map_err(|Withheld(hits)| self.refuse(&hits))?;
-        self.count(&hits, IN);
-        self.moderate(&cleared, IN).await?;
-        Ok(cleared)
-    }
-
-    /// Whether a piece of an answer may be shown, in a moderator's eyes; without one everything may.
-    ///
-    /// # Errors
-    /// As [`Meter::clear`].
-    pub async fn may_show(&self, piece: &str) -> Result<(), llm::error::Error> {
-        match self.house.moderator {
-            // What was put back into it does not leave again.
-            Some(_) => {
-                let cleared = self.house.guard.mask(piece);
-                // Boxed: few have a moderator, and every turn would hold its future.
-                Box::pin(self.moderate(&cleared, OUT)).await
-            }
-            None => Ok(()),
-        }
-    }
-
-    async fn moderate(&self, text: &Cleared<'_>, direction: &'static str) -> Result<(), llm::error::Error> {
-        let Some(moderator) = &self.house.moderator else { return Ok(()) };
-        let (action, verdict) = match moderator.judge(text).await {
-            Ok(Verdict::Passes) => return Ok(()),
-            Ok(Verdict::Flagged) => ("refuse", Err(llm::error::Error::Withheld)),
-            Ok(Verdict::Unseen) => ("failed", Ok(())),
-            Err(error) => ("failed", Err(error)),
-        };
-        self.metrics.safety_hit("moderation", direction, action, 1);
-        if action == "refuse" {
-            info!(direction, "the moderation endpoint refuses a text");
-        }
-        verdict
-    }
-
-    fn refuse(&self, hits: &Hits) -> llm::error::Error {
-        self.count(hits, IN);
-        llm::error::Error::Withheld
-    }
-
-    fn count(&self, hits: &Hits, direction: &'static str) {
-        for Hit { rule, action, times } in hits.iter() {
-            self.metrics.safety_hit(rule, direction, action, times);
-            debug!(rule, direction, action, times, "a rule of [safety] fitted");
-            if action == Action::Alert.name() {
-                self.house.tally.add(u64::from(times));
-            }
         }
     }
 

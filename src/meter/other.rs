@@ -43,7 +43,7 @@ pub enum Medium {
 
 impl Medium {
     /// What somebody must be allowed to have it.
-    const fn right(self) -> Right {
+    pub(super) const fn right(self) -> Right {
         match self {
             Self::Drawing => Right::Drawing,
             Self::Speech(_) => Right::Speech,
@@ -51,7 +51,7 @@ impl Medium {
         }
     }
 
-    const fn kind(self) -> Kind {
+    pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Drawing => Kind::Picture,
             Self::Speech(_) => Kind::Speech,
@@ -59,7 +59,7 @@ impl Medium {
         }
     }
 
-    fn cost(self, prices: MediaPrices) -> u64 {
+    pub(super) fn cost(self, prices: MediaPrices) -> u64 {
         match self {
             Self::Drawing => prices.picture,
             Self::Speech(characters) => prices.of_speech(characters),

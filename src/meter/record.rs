@@ -136,7 +136,7 @@ impl Record {
     /// This comes next for a program.
     pub(super) fn relays(&mut self, next: Option<&Result<Next, Error>>) {
         match next {
-            Some(Ok(Next::Events(_))) => self.has_come(),
+            Some(Ok(Next::Events(_) | Next::Bytes(_))) => self.has_come(),
             Some(Ok(Next::Whole(_))) | None => self.ends(Ended::Ok),
             Some(Err(error)) => self.ends(Ended::Cut(error.kind())),
         }

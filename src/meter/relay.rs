@@ -1,10 +1,13 @@
 //! What programs ask, through the same door: reserve, pass on, settle.
 
+mod beside;
+
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
+use self::beside::Beside;
 use super::{
     IN, LEAST_OUTPUT, Meter, OUT, Purpose, Reservation,
     allowances::{Held, Refusal},
@@ -43,12 +46,17 @@ impl Meter {
     /// [`Refusal`], and the model must not be asked.
     pub async fn reserve_by(&self, key: &ApiKey, body: &Body) -> Result<Reservation<'_>, Refusal> {
         let alias: Arc<str> = body.model.as_str().into();
-        let kind = match body.call {
-            Call::Chat | Call::Responses => model::call::Kind::Chat,
-            Call::Embeddings => model::call::Kind::Embedding,
+        let beside = Beside::of(body);
+        let kind = match (body.call, beside) {
+            (_, Some(beside)) => beside.medium.kind(),
+            (Call::Embeddings, None) => model::call::Kind::Embedding,
+            (_, None) => model::call::Kind::Chat,
         };
         let mut record = Record::by_key(self.recorder.as_ref(), key, kind, &alias);
-        let reserved = self.hold_by(key, body, alias).await;
+        let reserved = match beside {
+            Some(beside) => self.hold_beside(key, beside).await.map(|held| (held, alias)),
+            None => self.hold_by(key, body, alias).await,
+        };
         let (held, alias) = reserved.inspect_err(|refusal| record.refused(refusal.kind()))?;
         record.is_of(&alias);
         let mut hasher = DefaultHasher::new();
@@ -75,8 +83,8 @@ impl Meter {
         }
         let input_estimate = body.estimate();
         let output = match body.call {
-            Call::Chat | Call::Responses => body.longest.unwrap_or(self.most_output).saturating_mul(body.answers),
-            Call::Embeddings => 0,
+            call if call.is_words() => body.longest.unwrap_or(self.most_output).saturating_mul(body.answers),
+            _ => 0,
         };
         let ask = Ask {
             requests: 1,
@@ -126,7 +134,8 @@ impl Meter {
 impl<'a> Reservation<'a> {
     /// For a program's request.
     pub const fn relaying(self) -> Relaying<'a> {
-        Relaying { reservation: self, answer: None, filter: None, shows_usage: false, held: None, over: false }
+        let (answer, filter, beside, held) = (None, None, None, None);
+        Relaying { reservation: self, answer, filter, shows_usage: false, beside, held, over: false }
     }
 }
 
@@ -137,6 +146,7 @@ pub struct Relaying<'a> {
     answer: Option<RelayAnswer>,
     filter: Option<Shown>,
     shows_usage: bool,
+    beside: Option<Beside>,
     /// What waits for a moderator's look; `None`: nothing has to.
     held: Option<BytesMut>,
     over: bool,
@@ -182,6 +192,11 @@ impl Relaying<'_> {
         self.filter = Shown::new(body.call, masks, &meter.house.guard, judged);
         self.held = judged.then(BytesMut::new);
         self.shows_usage = body.wants_usage;
+        self.beside = Beside::of(body);
+        if self.beside.is_some() {
+            self.answer = Some(meter.places.relay(&request).await?);
+            return Ok(());
+        }
         // Where nobody said which models see, the upstream decides.
         let sees = body.has_pictures() && meter.router.sees(Some(alias));
         let wish = Wish { alias: Some(alias), affinity: *affinity, input_tokens: *input_estimate, sees };
@@ -193,6 +208,11 @@ impl Relaying<'_> {
     /// Whether the answer comes in events.
     pub fn is_stream(&self) -> bool {
         self.answer.as_ref().is_some_and(RelayAnswer::is_stream)
+    }
+
+    /// What the answer comes as, where it is neither JSON in one piece nor events.
+    pub fn content_type(&self) -> Option<&str> {
+        self.answer.as_ref().and_then(RelayAnswer::content_type)
     }
 
     /// The next bytes for the program, as they come from the upstream wherever nothing had to be done; never empty.
@@ -207,6 +227,7 @@ impl Relaying<'_> {
             self.reservation.record.relays(next.as_ref());
             let shown = match next {
                 Some(Ok(Next::Whole(whole))) => return Some(self.whole(whole).await),
+                Some(Ok(Next::Bytes(bytes))) => bytes,
                 Some(Ok(Next::Events(events))) => self.events(events),
                 Some(Err(error)) => {
                     self.over = true;
@@ -243,8 +264,13 @@ impl Relaying<'_> {
             reservation: Reservation { meter, alias, held, input_estimate, mut record, .. },
             answer,
             filter,
+            beside,
             ..
         } = self;
+        if let Some(beside) = beside {
+            let made = answer.as_ref().map(RelayAnswer::made).unwrap_or_default();
+            return beside.settle(meter, held, record, (made, input_estimate as u64));
+        }
         let (usage, written) = answer.as_ref().map(RelayAnswer::seen).unwrap_or_default();
         let usage =
             usage.unwrap_or(Usage { input: input_estimate as u64, cached: 0, output: written, estimated: true });

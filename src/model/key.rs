@@ -186,13 +186,20 @@ pub enum Endpoint {
     Responses,
     /// `/v1/embeddings`
     Embeddings,
+    /// `/v1/images/generations`
+    Images,
+    /// `/v1/audio/speech`
+    Speech,
+    /// `/v1/audio/transcriptions`
+    Transcriptions,
     /// `/v1/models`
     Models,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Responses, Self::Embeddings, Self::Models];
+    pub const ALL: [Self; 7] =
+        [Self::Chat, Self::Responses, Self::Embeddings, Self::Images, Self::Speech, Self::Transcriptions, Self::Models];
 
     /// The word in commands.
     pub const fn as_str(self) -> &'static str {
@@ -200,6 +207,9 @@ impl Endpoint {
             Self::Chat => "chat",
             Self::Responses => "responses",
             Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
             Self::Models => "models",
         }
     }

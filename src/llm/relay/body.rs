@@ -3,19 +3,18 @@
 //! Upstreams are written in many languages, and those that read the last of two fields of one name, or take `Model` for
 //! `model`, would do what was not looked at: such bodies are refused.
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range, time::Duration};
 
 use serde_json::value::RawValue;
 
 pub use super::call::Call;
 use super::{
     fields::{Fields, Items, MOST_ITEMS, check_names},
+    form::Form,
     strings::{each_written, is_data},
 };
 use crate::llm::tokens::{self, MESSAGE_OVERHEAD};
 
-/// Answers to one request.
-const MOST_ANSWERS: u64 = 128;
 /// Bytes of `stream_options`.
 const MOST_OPTIONS: usize = 1024;
 /// A picture, a recording or a file: what the first costs with most models.
@@ -31,12 +30,14 @@ pub struct InvalidBody {
     pub message: String,
 }
 
-fn wrong(field: &'static str, right: &str) -> InvalidBody {
+pub(super) fn wrong(field: &'static str, right: &str) -> InvalidBody {
     InvalidBody { field: Some(field), message: format!("'{field}' must be {right}") }
 }
 
 /// A request of a program.
 pub struct Body {
+    /// What is asked, where it is a form and no JSON.
+    pub(in crate::llm) form: Option<Form>,
     json: String,
     fields: Vec<(String, Range<usize>)>,
     /// What is asked.
@@ -85,7 +86,7 @@ impl Body {
             .and_then(|raw| serde_json::from_str(raw).ok())
             .ok_or_else(|| wrong("model", "the name of a model; GET /v1/models lists those that there are"))?;
         if !call.takes(of(call.content())) {
-            return Err(wrong(call.content(), "there, and a list"));
+            return Err(wrong(call.content(), call.right()));
         }
         if call == Call::Responses && of("background").is_some_and(|raw| raw != "false") {
             return Err(wrong("background", "false: what is answered later would be paid by nobody"));
@@ -106,17 +107,49 @@ impl Body {
             let parse = |raw: &str| raw.parse::<u64>().ok().filter(|number| *number > 0);
             of(name).map(|raw| parse(raw).ok_or_else(|| wrong(name, "a whole number above 0"))).transpose()
         };
-        let answers = if call == Call::Chat { number("n")?.unwrap_or(1) } else { 1 };
-        if answers > MOST_ANSWERS {
-            return Err(wrong("n", "at most 128"));
-        }
+        let answers = match call.most_answers() {
+            Some((most, right)) => number("n")?.filter(|n| *n <= most).or(of("n").is_none().then_some(1)).ok_or(right),
+            None => Ok(1),
+        };
+        let answers = answers.map_err(|right| wrong("n", right))?;
         let mut longest = None;
         for name in call.limits() {
             longest = longest.into_iter().chain(number(name)?).min();
         }
-        let body = Self { call, model, streams, wants_usage, answers, longest, fields, json };
+        let body = Self { call, model, streams, wants_usage, answers, longest, fields, json, form: None };
         body.items()?;
         Ok(body)
+    }
+
+    /// Reads a recording in a form that is to be written down.
+    ///
+    /// # Errors
+    /// [`InvalidBody`].
+    pub fn recording(content_type: &str, bytes: Vec<u8>) -> Result<Self, InvalidBody> {
+        let form = Form::parse(content_type, bytes.into())?;
+        let model = form.model().to_owned();
+        Ok(Self {
+            form: Some(form),
+            json: String::new(),
+            fields: Vec::new(),
+            call: Call::Transcription,
+            model,
+            streams: false,
+            wants_usage: false,
+            answers: 1,
+            longest: None,
+        })
+    }
+
+    /// How long the recording is, and whether that is known and not guessed by its size.
+    pub fn sound(&self) -> (Duration, bool) {
+        self.form.as_ref().map(Form::sound).unwrap_or_default()
+    }
+
+    /// How many characters are to be spoken.
+    pub fn characters(&self) -> usize {
+        let text = self.field(Call::Speech.content()).and_then(|raw| serde_json::from_str::<String>(raw).ok());
+        text.map_or(0, |text| text.chars().count())
     }
 
     /// The fields in their order: the names and what stands there.

@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     Asker,
     body::{Body, Call},
+    form::Form,
     strings::{self, NoText, is_data},
 };
 use crate::safety::guard::{ABOUT_PLACEHOLDERS, Cleared, Clearing, Findings, Guard, Origin, Withheld};
@@ -78,6 +80,11 @@ impl<'r> ClearedBody<'r> {
         if guard.is_idle() {
             return Ok((Self { body, asker, changed, added: None }, clearing.finish()));
         }
+        for (index, text) in body.form.iter().flat_map(Form::texts).enumerate() {
+            if let Cow::Owned(text) = clearing.clear(text, Origin::New).map(Cleared::into_inner)? {
+                changed.push((index, text));
+            }
+        }
         let mut messages = None;
         for (index, (name, raw)) in body.fields().enumerate() {
             match name {
@@ -121,6 +128,11 @@ impl<'r> ClearedBody<'r> {
     /// The field that is sent beside those that are there.
     pub(in crate::llm) fn added(&self) -> Option<(&'static str, &str)> {
         self.added.as_ref().map(|(name, raw)| (*name, raw.as_str()))
+    }
+
+    /// The form that is sent, where it is one.
+    pub(in crate::llm) fn form(&self) -> Option<(&str, Bytes)> {
+        self.body.form.as_ref().map(|form| (form.content_type(), form.with(&self.changed)))
     }
 
     /// What is sent for the field at this place; `None`: what stands there.

@@ -15,10 +15,11 @@ const MOST_FIELDS: usize = 256;
 /// Messages of a request, or texts to be embedded.
 pub(super) const MOST_ITEMS: usize = 16_384;
 /// Fields that are looked at.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "model",
     "messages",
     "input",
+    "prompt",
     "stream",
     "stream_options",
     "max_tokens",

@@ -10,6 +10,9 @@ mod call;
 pub mod cleared;
 mod events;
 mod fields;
+mod form;
+mod made;
+pub mod place;
 mod responses;
 mod send;
 pub mod strings;
@@ -19,7 +22,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use self::send::RelayStream;
+pub use self::{
+    made::{Made, MadeAnswer},
+    send::RelayStream,
+};
 use crate::model::conversation::Usage;
 
 /// In whose name a program asks.
@@ -39,6 +45,8 @@ pub enum Relayed {
     Whole(Whole),
     /// In events.
     Stream(Box<RelayStream>),
+    /// In bytes that are nobody's to read: sound, pictures, a transcript.
+    Made(Box<MadeAnswer>),
 }
 
 /// An answer in one piece.

@@ -3,10 +3,11 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use super::{
-    Asker, Event, Relayed,
+    Asker, Event, Made, MadeAnswer, Relayed,
     body::{Body, Call},
     cleared::ClearedBody,
     events::{Splitter, TooLong},
@@ -24,6 +25,8 @@ use crate::{
     model::conversation::Usage,
 };
 
+/// What a request comes as that is no form.
+const JSON: &str = "application/json";
 /// The longest answer in one piece.
 const MAX_WHOLE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -91,8 +94,9 @@ impl ClearedBody<'_> {
                 put(name, &most.to_string());
             }
         }
-        if let (Asker::Member(Some(identifier)), Some(field)) = (self.asker(), manner.told_in) {
-            let name = body.call.told_in(field).as_str();
+        let told_in = manner.told_in.and_then(|field| body.call.told_in(field));
+        if let (Asker::Member(Some(identifier)), Some(field)) = (self.asker(), told_in) {
+            let name = field.as_str();
             if !manner.extra.contains_key(name) {
                 put(name, &Value::from(&**identifier).to_string());
             }
@@ -127,6 +131,11 @@ fn about_the_address(call: Call, error: Error) -> Error {
     }
 }
 
+fn has_events(response: &reqwest::Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
 fn limit_name(name: LimitName, model: &str) -> &'static str {
     match OutputLimit::for_model(name, model, 0) {
         OutputLimit::MaxTokens(_) => "max_tokens",
@@ -149,15 +158,21 @@ impl Client {
     ) -> Result<Relayed, Error> {
         let body = request.body();
         let (dialect, extra) = self.manner();
-        let bytes = request.written(Manner { model, dialect, told_in: self.told_in(), extra, most_output });
+        let (content_type, bytes) = request.form().unwrap_or_else(|| {
+            let manner = Manner { model, dialect, told_in: self.told_in(), extra, most_output };
+            (JSON, request.written(manner).into())
+        });
         let redactor = self.redactor_for(body);
         let mut timers = self.timers(deadline);
         if !body.streams {
             // Nothing is heard of an answer in one piece until it is written.
             timers = timers.patient();
         }
-        let sent = self.sent(body.call.path(), bytes.into(), &mut timers, &redactor).await;
+        let sent = self.sent(body.call.path(), (content_type, bytes), &mut timers, &redactor).await;
         let response = sent.map_err(|error| about_the_address(body.call, error))?;
+        if body.call.is_made() && !has_events(&response) {
+            return MadeAnswer::begin(body.call, response, timers, &redactor).await.map(Box::new).map(Relayed::Made);
+        }
         let stream = RelayStream {
             response: Some(response),
             timers,
@@ -214,6 +229,11 @@ impl RelayStream {
                 }
             }
         }
+    }
+
+    /// What was made, as far as the upstream said so.
+    pub const fn made(&self) -> Made {
+        self.watch.made
     }
 
     /// What it cost, as far as the upstream said so.

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{
-    Event, Kind, Whole,
+    Event, Kind, Made, Whole,
     call::Call,
     events::Raw,
     responses::{self, Piece},
@@ -28,6 +28,8 @@ pub(super) struct Watch {
     call: Call,
     /// The last event of a response came.
     ended: bool,
+    /// What was made that is not words.
+    pub(super) made: Made,
     /// What it cost, as the upstream said last.
     pub(super) usage: Option<Usage>,
     written: u64,
@@ -59,6 +61,10 @@ impl Watch {
         let kind = match data.trim_ascii() {
             b"" => Kind::Other,
             b"[DONE]" => Kind::Done,
+            json if self.call.is_made() => {
+                self.made.hear(json, redactor)?;
+                Kind::Chunk(json.to_vec())
+            }
             json if self.call == Call::Responses => return self.response(raw, json, redactor),
             json => match serde_json::from_slice::<Chunk>(json) {
                 Ok(chunk) => self.chunk(chunk, json, redactor)?,

@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use super::{Answer, Attempts, Router, Wish, ticket::Ticket};
 use crate::{
     llm::{
         cleared::ClearedRequest,
         client::Client,
         error::Error,
-        relay::{Event, Relayed, Whole, cleared::ClearedBody},
+        relay::{Event, Made, Relayed, Whole, cleared::ClearedBody},
         stream::CompletionStream,
     },
     model::conversation::Usage,
@@ -81,7 +83,7 @@ impl Router {
         attempts: &mut Attempts,
     ) -> Result<RelayAnswer, Error> {
         let (relayed, ticket) = self.go(wish, &PassOn { request, most_output }, attempts).await?;
-        Ok(RelayAnswer { relayed: Some(relayed), whole: None, ticket })
+        Ok(RelayAnswer { relayed: Some(relayed), whole: None, by: By::Route(ticket) })
     }
 }
 
@@ -91,7 +93,14 @@ pub struct RelayAnswer {
     /// `None`: it was in one piece, which was given out.
     relayed: Option<Relayed>,
     whole: Option<(Option<Usage>, u64)>,
-    ticket: Ticket,
+    by: By,
+}
+
+/// Who says it.
+enum By {
+    Route(Ticket),
+    /// The only one that was asked, by its host.
+    Place(Arc<str>),
 }
 
 /// What comes next of it.
@@ -101,12 +110,45 @@ pub enum Next {
     Whole(Whole),
     /// Some events.
     Events(Vec<Event>),
+    /// Some bytes.
+    Bytes(Bytes),
 }
 
 impl RelayAnswer {
+    pub(in crate::llm) const fn of_a_place(relayed: Relayed, host: Arc<str>) -> Self {
+        Self { relayed: Some(relayed), whole: None, by: By::Place(host) }
+    }
+
     /// The upstream that says it.
     pub fn upstream(&self) -> &Arc<str> {
-        self.ticket.upstream()
+        match &self.by {
+            By::Route(ticket) => ticket.upstream(),
+            By::Place(host) => host,
+        }
+    }
+
+    /// What it comes as, where it is neither JSON in one piece nor events.
+    pub fn content_type(&self) -> Option<&str> {
+        match &self.relayed {
+            Some(Relayed::Made(made)) => Some(made.content_type()),
+            _ => None,
+        }
+    }
+
+    /// What was made that is not words, as far as the upstream said so.
+    pub fn made(&self) -> Made {
+        match &self.relayed {
+            Some(Relayed::Made(made)) => made.made(),
+            Some(Relayed::Stream(stream)) => stream.made(),
+            Some(Relayed::Whole(_)) | None => Made::default(),
+        }
+    }
+
+    fn ticket(&mut self) -> Option<&mut Ticket> {
+        match &mut self.by {
+            By::Route(ticket) => Some(ticket),
+            By::Place(_) => None,
+        }
     }
 
     /// Whether it comes in events.
@@ -119,18 +161,24 @@ impl RelayAnswer {
     /// # Errors
     /// [`Error`]: what came so far is part of an answer.
     pub async fn next(&mut self) -> Option<Result<Next, Error>> {
+        if let Some(Relayed::Made(made)) = &mut self.relayed {
+            return made.next().await.map(|bytes| bytes.map(Next::Bytes));
+        }
         if let Some(Relayed::Stream(stream)) = &mut self.relayed {
             let next = stream.next().await;
-            match &next {
-                Some(Err(error)) => self.ticket.failed(error),
-                None => self.ticket.wrote(stream.usage().map_or(0, |usage| usage.output)),
-                Some(Ok(_)) => {}
+            let output = stream.usage().map_or(0, |usage| usage.output);
+            match (&next, self.ticket()) {
+                (Some(Err(error)), Some(ticket)) => ticket.failed(error),
+                (None, Some(ticket)) => ticket.wrote(output),
+                _ => {}
             }
             return next.map(|events| events.map(Next::Events));
         }
         let Some(Relayed::Whole(whole)) = self.relayed.take() else { return None };
         self.whole = Some((whole.usage, whole.written));
-        self.ticket.wrote(whole.usage.map_or(0, |usage| usage.output));
+        if let Some(ticket) = self.ticket() {
+            ticket.wrote(whole.usage.map_or(0, |usage| usage.output));
+        }
         Some(Ok(Next::Whole(whole)))
     }
 
@@ -139,6 +187,7 @@ impl RelayAnswer {
         match &self.relayed {
             Some(Relayed::Stream(stream)) => (stream.usage(), stream.written()),
             Some(Relayed::Whole(whole)) => (whole.usage, whole.written),
+            Some(Relayed::Made(_)) => (None, 0),
             None => self.whole.unwrap_or_default(),
         }
     }

@@ -4,21 +4,24 @@
 //! each full stop. Both are real files, so that everything behind them is real too.
 
 use std::{
+    collections::VecDeque,
     f64::consts::{PI, TAU},
+    io,
     sync::Arc,
 };
 
 use axum::{
     Json,
+    body::{Body, Bytes},
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures_util::future;
+use futures_util::{StreamExt, future, stream};
 use serde_json::{Value, json};
 
-use super::{Desk, ModelReply, ModelRequest};
+use super::{Desk, Gate, ModelReply, ModelRequest, State as Notes, Transcript, failure::Failure};
 use crate::{
     media::{picture, voice::Recording},
     sandbox::journal::{Entry, Kind},
@@ -43,8 +46,45 @@ pub enum Made {
     Body(Vec<u8>),
     /// A refusal with this HTTP status and body.
     Status(u16, String),
+    /// These bytes of this type, with status 200: the first, the gate is waited for, the others; then the connection
+    /// breaks, or not.
+    Pieces {
+        /// The `Content-Type`.
+        content_type: &'static str,
+        /// What is written.
+        pieces: Vec<Vec<u8>>,
+        /// What is waited for behind the first of them.
+        gate: Gate,
+        /// Whether it breaks off.
+        breaks: bool,
+    },
     /// Takes the call and never answers.
     Hang,
+}
+
+/// What it understands of every recording that it was told nothing about: it cannot hear.
+const DEAF: &str = "这是演示模型：我听不见，这句话是写好的。";
+
+impl Desk {
+    /// Takes a form with a recording; gives what is understood, and the size again.
+    pub(super) fn hear(&self, form: Bytes) -> (Transcript, usize) {
+        let (mut state, bytes) = (self.state(), form.len());
+        state.heard.push(bytes);
+        state.form = form;
+        let demo = || Transcript::Text(DEAF.to_owned());
+        let failure = state.failure;
+        let transcript = state.transcripts.pop_front().or_else(|| failure.map(Failure::transcript));
+        (transcript.unwrap_or_else(demo), bytes)
+    }
+
+    /// Writes a call down and decides what is made of it.
+    fn make(&self, of: impl FnOnce(&mut Notes) -> (&mut VecDeque<Made>, &mut Vec<Value>), body: Value) -> Made {
+        let mut state = self.state();
+        let failure = state.failure;
+        let (queue, calls) = of(&mut state);
+        calls.push(body);
+        queue.pop_front().unwrap_or_else(|| failure.map_or(Made::Demo, Failure::made))
+    }
 }
 
 pub(super) async fn images(State(desk): State<Arc<Desk>>, Json(body): Json<Value>) -> Response {
@@ -96,6 +136,20 @@ async fn answer(made: Made, demo: impl FnOnce() -> Response) -> Response {
         Made::Body(body) => body.into_response(),
         Made::Status(code, body) => {
             (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response()
+        }
+        Made::Pieces { content_type, pieces, gate, breaks } => {
+            let end = breaks.then(|| Err(io::Error::from(io::ErrorKind::ConnectionReset)));
+            let pieces = pieces.into_iter().map(Ok).chain(end).enumerate();
+            let body = stream::iter(pieces).then(move |(index, piece)| {
+                let gate = gate.clone();
+                async move {
+                    if index > 0 {
+                        gate.passed().await;
+                    }
+                    piece
+                }
+            });
+            ([(header::CONTENT_TYPE, content_type)], Body::from_stream(body)).into_response()
         }
         Made::Hang => future::pending().await,
     }

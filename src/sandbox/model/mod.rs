@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -132,12 +133,11 @@ pub enum Transcript {
     Text(String),
     /// A refusal with this HTTP status and body.
     Status(u16, String),
+    /// This body of this type.
+    Body(&'static str, String),
     /// Takes the recording and never answers.
     Hang,
 }
-
-/// What it understands of every recording that it was told nothing about: it cannot hear.
-const DEAF: &str = "这是演示模型：我听不见，这句话是写好的。";
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -211,6 +211,8 @@ struct State {
     transcripts: VecDeque<Transcript>,
     /// How large the forms with recordings were.
     heard: Vec<usize>,
+    /// The last of them.
+    form: Bytes,
     pictures: VecDeque<Made>,
     /// The bodies of the calls for pictures.
     painted: Vec<Value>,
@@ -299,6 +301,11 @@ impl DemoModel {
         self.desk.state().heard.clone()
     }
 
+    /// The last form with a recording, as it came.
+    pub fn last_form(&self) -> Bytes {
+        self.desk.state().form.clone()
+    }
+
     /// Makes this of the next wish for a picture about which it was told nothing yet.
     pub fn push_picture(&self, made: Made) {
         self.desk.state().pictures.push_back(made);
@@ -347,25 +354,6 @@ impl DemoModel {
 impl Desk {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a form with a recording; gives what is understood, and the size again.
-    fn hear(&self, bytes: usize) -> (Transcript, usize) {
-        let mut state = self.state();
-        state.heard.push(bytes);
-        let demo = || Transcript::Text(DEAF.to_owned());
-        let failure = state.failure;
-        let transcript = state.transcripts.pop_front().or_else(|| failure.map(Failure::transcript));
-        (transcript.unwrap_or_else(demo), bytes)
-    }
-
-    /// Writes a call down and decides what is made of it.
-    fn make(&self, of: impl FnOnce(&mut State) -> (&mut VecDeque<Made>, &mut Vec<Value>), body: Value) -> Made {
-        let mut state = self.state();
-        let failure = state.failure;
-        let (queue, calls) = of(&mut state);
-        calls.push(body);
-        queue.pop_front().unwrap_or_else(|| failure.map_or(Made::Demo, Failure::made))
     }
 
     /// Writes the request down and decides what is replied to it, with the delay between two words.

@@ -47,7 +47,7 @@ async fn models() -> Json<Value> {
 }
 
 async fn transcriptions(State(desk): State<Arc<Desk>>, body: Bytes) -> Response {
-    let (transcript, number) = desk.hear(body.len());
+    let (transcript, number) = desk.hear(body);
     desk.journal.record(
         Entry::new(Kind::ModelRequest, "把语音转成文字".to_owned(), "asked to write down what is spoken".to_owned())
             .detail(format!("POST /v1/audio/transcriptions: {number} bytes")),
@@ -57,6 +57,7 @@ async fn transcriptions(State(desk): State<Arc<Desk>>, body: Bytes) -> Response 
         Transcript::Status(code, body) => {
             (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response()
         }
+        Transcript::Body(content_type, body) => ([(header::CONTENT_TYPE, content_type)], body).into_response(),
         Transcript::Hang => future::pending().await,
     }
 }

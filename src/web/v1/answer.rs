@@ -1,6 +1,6 @@
 //! The answer of a model, on its way to a program.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::info;
 
 use super::{Programs, body, refusal::Refusal};
-use crate::api::{Answering, Asked, Caller, Fault};
+use crate::api::{Answering, Asked, Caller, Fault, Form};
 
 /// Reads the request, asks, and answers as the upstream does.
 pub(super) async fn ask(programs: &Programs, caller: &Caller, asked: Asked, request: Request) -> Response {
@@ -24,12 +24,17 @@ pub(super) async fn ask(programs: &Programs, caller: &Caller, asked: Asked, requ
     };
     let answered = async {
         let (body, held) = body::read(programs, &parts.headers, body).await?;
+        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let body = (content_type.unwrap_or_default(), body);
         let answering = programs.api.ask(caller, asked, body, held).await;
         answering.map_err(|refused| Refusal::of(refused, programs))
     };
     match answered.await {
-        Ok(answering) if answering.is_stream => streamed(asked, answering, place),
-        Ok(answering) => whole(answering).await,
+        Ok(answering) => match answering.form.clone() {
+            Form::Whole => whole(answering).await,
+            Form::Events => streamed(asked, answering, place),
+            Form::Bytes(content_type) => bytes(&content_type, answering, place),
+        },
         Err(refusal) => {
             info!(key.id = %caller.key.id, reason = refusal.reason(), "refused a program");
             refusal.into_response()
@@ -48,6 +53,17 @@ async fn whole(Answering { mut pieces, .. }: Answering) -> Response {
         Some(Err(fault)) => Refusal::fault(&fault).into_response(),
         None => Refusal::fault(&Fault::Failed).into_response(),
     }
+}
+
+/// What goes wrong now breaks the connection: nothing else tells a program that what it has is not all.
+fn bytes(content_type: &str, Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) -> Response {
+    let pieces = stream::unfold((pieces, place), |(mut pieces, place)| async move {
+        let piece = pieces.recv().await?.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted));
+        Some((piece, (pieces, place)))
+    });
+    let content_type = HeaderValue::try_from(content_type);
+    let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    ([(header::CONTENT_TYPE, content_type)], Body::from_stream(pieces)).into_response()
 }
 
 /// What goes wrong now is an event: the status has left. The call has its `place` to the end.

@@ -58,8 +58,8 @@ impl Refusal {
     }
 
     pub(super) fn no_such_address() -> Self {
-        let message = "there is no such address; there are POST /v1/chat/completions, POST /v1/responses, \
-                       POST /v1/embeddings, GET /v1/models, GET /v1/models/{id} and GET /v1/me";
+        let message = "there is no such address; there are POST /v1/chat/completions, /v1/responses, /v1/embeddings, \
+                       /v1/images/generations, /v1/audio/speech and /v1/audio/transcriptions, and GET /v1/models, GET /v1/models/{id} and GET /v1/me";
         Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", message)
     }
 
@@ -115,6 +115,10 @@ impl Refusal {
                 let model: String = model.chars().filter(|c| !c.is_control()).take(100).collect();
                 let message = format!("The model `{model}` does not exist or you do not have access to it.");
                 Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message).about("model")
+            }
+            Refused::NotSet(setting) => {
+                let message = format!("no model is set up for this address; the administrator names one in {setting}");
+                Self::new(StatusCode::NOT_FOUND, INVALID, "not_configured", message)
             }
             Refused::Body(invalid) => {
                 let refusal = Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_request", invalid.message);

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use qimate::sandbox::model::ModelReply;
+use qimate::sandbox::model::{ModelReply, Transcript};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -19,6 +19,9 @@ fn reply(body: &Value) -> ModelReply {
         pieces: vec![text.into_bytes()],
         pause: Duration::ZERO,
     };
+    if let Some(reply) = to_a_response(body) {
+        return reply;
+    }
     match &body["messages"][0]["content"] {
         Value::Array(_) => ModelReply::Answer("a picture".to_owned()),
         content if *content == "tool" && streams => {
@@ -43,6 +46,26 @@ fn reply(body: &Value) -> ModelReply {
     }
 }
 
+/// The same where the script asks for a response.
+fn to_a_response(body: &Value) -> Option<ModelReply> {
+    Some(match body.get("input")? {
+        Value::Array(_) => ModelReply::Answer("a picture".to_owned()),
+        input if *input == "tool" => {
+            let call = json!({"type": "function_call", "id": "fc", "call_id": "c", "status": "completed",
+                "name": "weather", "arguments": "{\"city\":\"Kunming\"}"});
+            let answer = json!({"id": "r", "object": "response", "created_at": 1, "model": "m", "status": "completed",
+                "error": null, "output": [call], "tools": [], "parallel_tool_calls": true, "tool_choice": "auto"});
+            ModelReply::Bytes {
+                content_type: "application/json".to_owned(),
+                pieces: vec![answer.to_string().into_bytes()],
+                pause: Duration::ZERO,
+            }
+        }
+        input if *input == "cut" => ModelReply::CutAfter("hello there, and".to_owned()),
+        _ => ModelReply::Answer("hello there".to_owned()),
+    })
+}
+
 /// Runs the script; `has` is what fails where the package is not there.
 async fn run(program: &str, has: [&str; 2], script: &str) {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
@@ -58,8 +81,9 @@ async fn run(program: &str, has: [&str; 2], script: &str) {
         let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
         return;
     }
-    let scene = Scene::open().await;
+    let scene = Scene::open_with(super::made::set_up).await;
     scene.app.model.set_script(reply);
+    scene.app.model.push_transcript(Transcript::Text("what was said".to_owned()));
     let poor = scene.make(new_key()).await;
     let holder = super::Holder::One(super::Subject::key(&super::corp(), &super::KeyText::parse(&poor).unwrap().id));
     scene.attach(&holder, "one", &plan(&["requests=1/day"])).await;

@@ -3,6 +3,7 @@
 mod clients;
 mod doors;
 mod limits;
+mod made;
 mod responses;
 mod safety;
 mod streams;

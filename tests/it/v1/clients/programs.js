@@ -19,6 +19,44 @@ async function fails(kind, status, code, content, more) {
   return error;
 }
 
+async function responses() {
+  const create = (body) => client(KEY).responses.create({ model: 'qimate-demo', ...body });
+  const response = await create({ input: 'hi', instructions: 'short' });
+  assert.deepEqual([response.output_text, response.status], ['hello there', 'completed']);
+  assert.ok(response.usage.input_tokens > 0 && response.usage.output_tokens > 0);
+  const stream = client(KEY).responses.stream({ model: 'qimate-demo', input: 'hi' });
+  let said = '';
+  for await (const event of stream) if (event.type === 'response.output_text.delta') said += event.delta;
+  assert.deepEqual([said, (await stream.finalResponse()).output_text], ['hello there', 'hello there']);
+  const tools = [{ type: 'function', strict: false, ...TOOLS[0].function }];
+  const [call] = (await create({ input: 'tool', tools })).output;
+  assert.deepEqual([call.type, call.name, call.arguments], ['function_call', 'weather', '{"city":"Kunming"}']);
+  const seen = await create({ input: [{ role: 'user', content: [{ type: 'input_image', image_url: PICTURE }] }] });
+  assert.equal(seen.output_text, 'a picture');
+  const cut = await (async () => {
+    for await (const _ of await create({ input: 'cut', stream: true }));
+  })().then(() => assert.fail('a response that breaks was taken for whole'), (error) => error);
+  assert.ok(cut instanceof OpenAI.APIError && cut.code === 'upstream_failed', String(cut));
+}
+
+async function others() {
+  const file = async () => OpenAI.toFile(Buffer.alloc(4000, 0xff), 'a.mp3');
+  const text = await client(KEY).audio.transcriptions.create({ model: 'writer', file: await file(), prompt: 'names' });
+  assert.equal(text.text, 'what was said');
+  const speech = await client(KEY).audio.speech.create({ model: 'speaker', voice: 'alloy', input: 'hi' });
+  assert.equal(Buffer.from(await speech.arrayBuffer()).subarray(0, 4).toString(), 'RIFF');
+  const picture = await client(KEY).images.generate({ model: 'painter', prompt: 'a cat', n: 1 });
+  assert.equal(Buffer.from(picture.data[0].b64_json, 'base64').subarray(1, 4).toString(), 'PNG');
+  for (const refused of [
+    async () => client(KEY).audio.transcriptions.create({ model: 'whisper-9', file: await file() }),
+    () => client(KEY).audio.speech.create({ model: 'tts-9', voice: 'alloy', input: 'hi' }),
+    () => client(KEY).images.generate({ model: 'dall-e-9', prompt: 'a cat' }),
+  ]) {
+    const error = await refused().then(() => assert.fail('a model that is not there made something'), (error) => error);
+    assert.ok(error instanceof OpenAI.NotFoundError && error.code === 'model_not_found', String(error));
+  }
+}
+
 async function main() {
   const answer = await ask('hi');
   assert.equal(answer.choices[0].message.content, 'hello there');
@@ -47,9 +85,12 @@ async function main() {
 
   const models = [];
   for await (const model of client(KEY).models.list()) models.push(model.id);
-  assert.deepEqual(models, ['qimate-demo']);
+  assert.deepEqual(models, ['qimate-demo', 'painter', 'speaker', 'writer']);
   const vectors = await client(KEY).embeddings.create({ model: 'qimate-demo', input: ['a', 'b'], encoding_format: 'float' });
   assert.deepEqual(vectors.data.map((vector) => vector.embedding), [[0.5, -0.25], [0.5, -0.25]]);
+
+  await responses();
+  await others();
 
   await fails(OpenAI.AuthenticationError, 401, 'invalid_api_key', 'hi', { key: 'sk-wrong' });
   await fails(OpenAI.NotFoundError, 404, 'model_not_found', 'hi', { model: 'gpt-9' });
