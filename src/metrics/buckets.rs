@@ -7,6 +7,9 @@ pub(super) const ACK: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 /// From the model's being asked to its first word: a tenth of a second for a small one at hand, a minute for one that
 /// thinks. `llm.first_delta_timeout` ends it at 60 s by default.
 pub(super) const FIRST_DELTA: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0];
+/// From a program's request to the head of its answer, which leaves when the model begins: as [`FIRST_DELTA`], and finer
+/// below, since what needs no model takes some milliseconds.
+pub(super) const FIRST_BYTE: [f64; 13] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0];
 /// From the question to the first part of its answer: what a person waits. Fine where patience ends, around two to
 /// ten seconds.
 pub(super) const FIRST_PART: [f64; 14] = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 40.0, 60.0, 120.0];

@@ -48,6 +48,35 @@ pub(super) struct ByDirection {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ProgramLabels {
+    pub(super) path: &'static str,
+    pub(super) status: Cow<'static, str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByPath {
+    pub(super) path: &'static str,
+}
+
+/// Addresses of programs at which a model is asked.
+pub(super) const ASKED: [&str; 6] = [
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/images/generations",
+    "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+];
+/// Their other addresses.
+const LOOKED_AT: [&str; 2] = ["/v1/models", "/v1/me"];
+
+/// The label for an address: one of those that there are, or `other`.
+pub(super) fn path_of(path: &str) -> &'static str {
+    let path = if path.starts_with("/v1/models/") { LOOKED_AT[0] } else { path };
+    ASKED.into_iter().chain(LOOKED_AT).find(|known| *known == path).unwrap_or("other")
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByRule {
     pub(super) rule: &'static str,
     pub(super) direction: &'static str,

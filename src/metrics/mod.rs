@@ -27,10 +27,10 @@ use prometheus_client::{
 };
 
 use self::{
-    buckets::{ACK, DELIVERY, FIRST_DELTA, FIRST_PART, TURN},
+    buckets::{ACK, DELIVERY, FIRST_BYTE, FIRST_DELTA, FIRST_PART, TURN},
     labels::{
-        ByApp, ByDirection, ByErrcode, ByKind, ByResult, ByRule, CallbackLabels, MODEL_ERRORS, PAUSES, PauseLabels,
-        REFUSALS, RefreshLabels, SENDS,
+        ASKED, ByApp, ByDirection, ByErrcode, ByKind, ByPath, ByResult, ByRule, CallbackLabels, MODEL_ERRORS, PAUSES,
+        PauseLabels, ProgramLabels, REFUSALS, RefreshLabels, SENDS, path_of,
     },
     sampled::Sampler,
 };
@@ -57,6 +57,9 @@ pub struct Metrics {
     model_errors: Family<ByKind, Counter>,
     tokens: Family<ByDirection, Counter>,
     safety_hits: Family<ByRule, Counter>,
+    program_requests: Family<ProgramLabels, Counter>,
+    program_calls: Gauge,
+    program_first_byte: Family<ByPath, Histogram, fn() -> Histogram>,
     sends: Family<ByErrcode, Counter>,
     deliveries: Family<ByResult, Counter>,
     delivery: Histogram,
@@ -131,6 +134,18 @@ impl Metrics {
                 "What the rules of [safety] found, by rule, direction and what was done",
                 Family::default()
             ),
+            program_requests: register!(
+                "v1_requests",
+                "Requests of programs by path and HTTP status",
+                Family::default()
+            ),
+            program_calls: register!("v1_in_flight", "Calls of programs that are under way", Gauge::default()),
+            program_first_byte: register!(
+                "v1_first_byte",
+                Unit::Seconds,
+                "From a program's request to the head of an answer that is none of refusal",
+                Family::new_with_constructor((|| Histogram::new(FIRST_BYTE)) as fn() -> Histogram)
+            ),
             sends: register!("sends", "Calls of message/send by WeCom's errcode", Family::default()),
             deliveries: register!("deliveries", "What became of attempts to deliver a message", Family::default()),
             delivery: register!(
@@ -187,6 +202,10 @@ impl Metrics {
             for estimated in ["false", "true"] {
                 drop(self.tokens.get_or_create(&ByDirection { direction, estimated }));
             }
+        }
+        for path in ASKED {
+            drop(self.program_requests.get_or_create(&ProgramLabels { path, status: "200".into() }));
+            drop(self.program_first_byte.get_or_create(&ByPath { path }));
         }
         for (rule, direction, action) in labels::safety_hits() {
             drop(self.safety_hits.get_or_create(&ByRule { rule, direction, action }));
@@ -286,6 +305,21 @@ impl Metrics {
         self.safety_hits.get_or_create(&ByRule { rule, direction, action }).inc_by(u64::from(times));
     }
 
+    /// A program's request to `path` is answered with this HTTP status, `after` it came.
+    pub fn program_answered(&self, path: &str, status: u16, after: Duration) {
+        let path = path_of(path);
+        self.program_requests.get_or_create(&ProgramLabels { path, status: status.to_string().into() }).inc();
+        if ASKED.contains(&path) && (200..300).contains(&status) {
+            self.program_first_byte.get_or_create(&ByPath { path }).observe(after.as_secs_f64());
+        }
+    }
+
+    /// A program's call begins; it is under way until the guard is dropped.
+    pub fn program_calls(&self) -> ProgramCall {
+        self.program_calls.inc();
+        ProgramCall(self.program_calls.clone())
+    }
+
     /// When this process began, since the epoch.
     pub fn started(&self) -> Duration {
         self.sampler.started()
@@ -307,6 +341,17 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
+    }
+}
+
+/// A program's call that is under way.
+#[derive(Debug)]
+#[must_use = "the call ends when this is dropped"]
+pub struct ProgramCall(Gauge);
+
+impl Drop for ProgramCall {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -34,5 +34,5 @@ pub(super) async fn wire(config: &Config, shared: &Shared) -> anyhow::Result<Opt
             })
             .with_places(places);
     let api = Api::new(keys, meter, Arc::clone(allowances), store.clone(), clock.clone());
-    Ok(Some(Programs::new(api, clock.clone(), config.chat.time_zone.clone(), config.v1.clone())))
+    Ok(Some(Programs::new(api, clock.clone(), config.chat.time_zone.clone(), config.v1.clone(), Arc::clone(metrics))))
 }

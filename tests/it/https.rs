@@ -9,6 +9,7 @@ use std::{
 use qimate::{
     clock::{Clock, ManualClock, Timestamp},
     config::{Config, Environment, tls::Tls},
+    sandbox::model::ModelReply,
     server,
     wecom::crypto::{self, CallbackToken, EncodingAesKey},
 };
@@ -22,6 +23,7 @@ use tokio::{
 use crate::{
     company::Company,
     harness::{App, Logs, within},
+    v1::{Scene, question},
 };
 
 const DOMAIN: &str = "bot.example.com";
@@ -353,4 +355,26 @@ async fn the_healthcheck_asks_over_tls() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"ready\n");
     assert!(company.terminate().await.success());
+}
+
+#[tokio::test]
+async fn programs_are_answered_over_https() {
+    let authority = Authority::new();
+    let files = Files::with(&authority.issue(2030));
+    let scene = Scene::open_with(|config| files.configure(config)).await;
+    scene.app.model.set_script(|_| ModelReply::Answer("hello".to_owned()));
+    let client = authority.client(scene.app.address());
+    for stream in [false, true] {
+        let mut body = question("喂");
+        body["stream"] = stream.into();
+        let url = format!("https://{DOMAIN}/v1/chat/completions");
+        let response = within(client.post(url).bearer_auth(&scene.key).json(&body).send()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let text = within(response.text()).await.unwrap();
+        assert!(text.contains("hello"), "{text}");
+        assert_eq!(text.ends_with("data: [DONE]\n\n"), stream);
+    }
+    let plain = format!("http://{}/v1/models", scene.app.address());
+    let answer = within(reqwest::Client::new().get(plain).bearer_auth(&scene.key).send()).await;
+    assert!(answer.is_err(), "a key is not taken in clear");
 }

@@ -14,7 +14,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::info;
 
 use super::{Programs, body, refusal::Refusal};
-use crate::api::{Answering, Asked, Caller, Fault, Form};
+use crate::{
+    api::{Answering, Asked, Caller, Fault, Form},
+    metrics::ProgramCall,
+};
+
+/// What a call has to its end.
+type Place = (OwnedSemaphorePermit, ProgramCall);
 
 /// Reads the request, asks, and answers as the upstream does.
 pub(super) async fn ask(programs: &Programs, caller: &Caller, asked: Asked, request: Request) -> Response {
@@ -22,6 +28,7 @@ pub(super) async fn ask(programs: &Programs, caller: &Caller, asked: Asked, requ
     let Ok(place) = Arc::clone(&programs.places).try_acquire_owned() else {
         return Refusal::full().into_response();
     };
+    let place = (place, programs.metrics.program_calls());
     let answered = async {
         let (body, held) = body::read(programs, &parts.headers, body).await?;
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -56,7 +63,7 @@ async fn whole(Answering { mut pieces, .. }: Answering) -> Response {
 }
 
 /// What goes wrong now breaks the connection: nothing else tells a program that what it has is not all.
-fn bytes(content_type: &str, Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) -> Response {
+fn bytes(content_type: &str, Answering { pieces, .. }: Answering, place: Place) -> Response {
     let pieces = stream::unfold((pieces, place), |(mut pieces, place)| async move {
         let piece = pieces.recv().await?.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted));
         Some((piece, (pieces, place)))
@@ -67,7 +74,7 @@ fn bytes(content_type: &str, Answering { pieces, .. }: Answering, place: OwnedSe
 }
 
 /// What goes wrong now is an event: the status has left. The call has its `place` to the end.
-fn streamed(asked: Asked, Answering { pieces, .. }: Answering, place: OwnedSemaphorePermit) -> Response {
+fn streamed(asked: Asked, Answering { pieces, .. }: Answering, place: Place) -> Response {
     let pieces = stream::unfold((pieces, place), move |(mut pieces, place)| async move {
         let piece = match pieces.recv().await? {
             Ok(piece) => piece,

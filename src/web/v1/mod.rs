@@ -28,6 +28,7 @@ use crate::{
     api::{Api, Asked, Caller, Me, Refused},
     clock::{Clock, zone::Zone},
     config,
+    metrics::Metrics,
     model::quota::{amounts::Measure, book::Standing, subject::Subject},
 };
 
@@ -42,6 +43,8 @@ pub struct Programs {
     pub zone: Zone,
     /// `[v1]`
     pub settings: config::V1,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Kibibytes that bodies may have together.
     memory: Arc<Semaphore>,
     /// Calls that may be under way, from the first byte of the body to the last of the answer.
@@ -55,9 +58,9 @@ const BODIES: usize = 8;
 
 impl Programs {
     /// For the programs of a company whose calendar is that of `zone`.
-    pub fn new(api: Api, clock: Clock, zone: Zone, settings: config::V1) -> Self {
+    pub fn new(api: Api, clock: Clock, zone: Zone, settings: config::V1, metrics: Arc<Metrics>) -> Self {
         let memory = Arc::new(Semaphore::new(BODIES * settings.max_body.div_ceil(1024)));
-        Self { api, clock, zone, settings, memory, places: Arc::new(Semaphore::new(PLACES)) }
+        Self { api, clock, zone, settings, metrics, memory, places: Arc::new(Semaphore::new(PLACES)) }
     }
 }
 
@@ -95,6 +98,7 @@ fn other_methods(routes: MethodRouter<Programs>) -> MethodRouter<Programs> {
 async fn with_a_key(State(programs): State<Programs>, request: Request, next: Next) -> Response {
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     let (mut parts, body) = request.into_parts();
+    let (path, came) = (parts.uri.path().to_owned(), programs.clock.uptime());
     let mut response = match caller(&programs, &parts).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
@@ -109,6 +113,8 @@ async fn with_a_key(State(programs): State<Programs>, request: Request, next: Ne
             refusal.into_response()
         }
     };
+    let after = programs.clock.uptime().saturating_sub(came);
+    programs.metrics.program_answered(&path, response.status().as_u16(), after);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);

@@ -4,6 +4,7 @@ mod clients;
 mod doors;
 mod limits;
 mod made;
+mod many;
 mod responses;
 mod safety;
 mod streams;
