@@ -1,6 +1,6 @@
 //! Passwords at the door: logging in and out, and setting one.
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Admin, By, Caller, Operator, Refused,
@@ -59,6 +59,11 @@ impl Admin {
         let refused = |reason: &'static str| {
             warn!(operator = who, address = %from.address, reason, "refused a login");
         };
+        // As many as somebody likes to send: the log is for those that were looked at.
+        if let Err(why @ (Refused::TooOften(_) | Refused::Busy)) = is_right {
+            debug!(operator = who, address = %from.address, reason = why.reason(), "a login was tried too often");
+            return Err(why);
+        }
         let (Some(account), Some(hash)) = (account.filter(|_| matches!(is_right, Ok(true))), hash) else {
             let why = is_right.err().unwrap_or(Refused::Login);
             refused(why.reason());

@@ -60,7 +60,14 @@ pub(super) struct Rolls {
     /// Whether the last reading failed, so that what is known may be of before a change.
     is_stale: AtomicBool,
     tokens_used: Mutex<HashMap<i64, Timestamp>>,
-    sessions_used: Mutex<HashMap<KeyId, Timestamp>>,
+    sessions_used: Mutex<HashMap<KeyId, Used>>,
+}
+
+/// When a session was used last, and whether that is saved.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    at: Timestamp,
+    is_saved: bool,
 }
 
 impl Rolls {
@@ -100,24 +107,34 @@ impl Rolls {
     }
 
     pub(super) fn session_used(&self, id: &KeyId, now: Timestamp) {
-        lock(&self.sessions_used).insert(id.clone(), now);
+        lock(&self.sessions_used).insert(id.clone(), Used { at: now, is_saved: false });
     }
 
     /// A session with when it was used last, saved or not.
     pub(super) fn as_used(&self, session: &Session) -> Session {
-        let used = lock(&self.sessions_used).get(&session.id).copied().unwrap_or_default();
+        let used = lock(&self.sessions_used).get(&session.id).map_or(session.used_at, |used| used.at);
         Session { used_at: session.used_at.max(used), ..session.clone() }
     }
 
-    /// What was used of sessions stays known until they are read again: their rows are of the last reading.
+    /// When sessions were used stays known until they end: their rows here are of the last reading.
     pub(super) async fn save_used(&self, store: &Store) -> Result<(), store::Error> {
         let tokens = std::mem::take(&mut *lock(&self.tokens_used));
         if !tokens.is_empty() {
             store.tokens_used(tokens.into_iter().collect()).await?;
         }
-        let sessions: Vec<_> = lock(&self.sessions_used).iter().map(|(id, at)| (id.clone(), *at)).collect();
-        if !sessions.is_empty() {
-            store.sessions_used(sessions).await?;
+        let sessions: Vec<_> = {
+            let used = lock(&self.sessions_used);
+            used.iter().filter(|(_, used)| !used.is_saved).map(|(id, used)| (id.clone(), used.at)).collect()
+        };
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        store.sessions_used(sessions.clone()).await?;
+        let mut used = lock(&self.sessions_used);
+        for (id, at) in sessions {
+            if let Some(used) = used.get_mut(&id).filter(|used| used.at == at) {
+                used.is_saved = true;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qimate::model::operator::Role;
+use qimate::model::operator::{Role, Scope, TokenText};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -220,7 +220,31 @@ async fn no_other_page_makes_a_browser_change_anything() {
         sent(scene.of_page(Method::GET, path, &browser)).await;
     }
     assert_eq!(scene.app.count("SELECT COUNT(*) FROM operator_session"), before, "GET changes nothing");
-    let token = scene.token("li", &[qimate::model::operator::Scope::Operators], None).await;
+    let token = scene.token("li", &[Scope::Operators], None).await;
     let program = scene.request(Method::DELETE, "/sessions/000000000000").bearer_auth(token.expose());
     assert_eq!(problem(sent(program).await).await.0, 404, "a program needs neither");
+}
+
+#[tokio::test]
+async fn what_is_long_over_is_forgotten() {
+    let scene = Scene::open().await;
+    scene.operator("li", Role::Owner).await;
+    let browser = scene.browser("li").await;
+    let [old, young] = [scene.token("li", &[Scope::Read], None).await, scene.token("li", &[Scope::Read], None).await];
+    let id = TokenText::parse(old.expose()).unwrap().id;
+    scene.beside().revoke_token(&id, scene.now()).await.unwrap();
+    let month = 30 * 24 * 60 * MINUTE;
+    let prune = async |now| scene.beside().prune(now, month).await.unwrap();
+    let counts = || {
+        ["operator", "operator_token", "operator_session", "operator_place"]
+            .map(|table| scene.app.count(&format!("SELECT COUNT(*) FROM {table}")))
+    };
+    prune(scene.now() + month - MINUTE).await;
+    assert_eq!(counts(), [1, 2, 1, 1]);
+    prune(scene.now() + month + MINUTE).await;
+    assert_eq!(counts(), [1, 1, 0, 0]);
+    scene.app.felt().await;
+    assert_eq!(scene.me(&browser).await, 401);
+    let still = scene.request(Method::GET, "/me").bearer_auth(young.expose());
+    assert_eq!(sent(still).await.status(), 200);
 }
