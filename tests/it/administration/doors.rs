@@ -166,7 +166,7 @@ async fn every_error_is_a_problem_that_says_what_would_be_right() {
         assert_eq!((status, kind.as_str()), expected);
     }
     // A value in the wrong place is not repeated: it may be a password.
-    let wrong = post(r#"{"name": {"a": 1}, "password": "hunter2 hunter2"}"#, "application/json");
+    let wrong = post(r#""hunter2 hunter2""#, "application/json");
     let told = within(within(wrong.send()).await.unwrap().text()).await.unwrap();
     assert!(told.contains("line 1, column") && !told.contains("hunter2"), "{told}");
     let wrong = post(r#"{"name": "li", "password": 5, "hunter2 hunter2": 1}"#, "application/json; charset=utf-8");
