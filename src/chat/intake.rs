@@ -62,7 +62,11 @@ impl Intake {
         let accepted = move |accepted: &Accepted| {
             let Accepted::Fresh { seq, backlog } = *accepted else { return };
             if let Some(allowances) = people {
-                allowances.people().changed();
+                let renamed = match &about.kind {
+                    EventKind::ContactChange(change) => change.renamed(),
+                    _ => None,
+                };
+                allowances.directory_changed(&about.corp, renamed);
             }
             if disposition == Disposition::HandleAndStop {
                 stops.request(&lane, seq);

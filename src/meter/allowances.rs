@@ -13,6 +13,7 @@ use crate::{
     clock::{Clock, Timestamp, zone::Zone},
     model::{
         conversation::Usage,
+        id::{CorpId, MemberId},
         person::Denied,
         quota::{
             amounts::Amounts,
@@ -140,6 +141,15 @@ impl Allowances {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.book().forget_idle(now - IDLE);
         Ok(())
+    }
+
+    /// The address book has changed: who may ask is read again at once, the rules soon ([`People::take_changed`]).
+    /// `renamed`: one member's userids of before and from now on; what was used under both is learnt again.
+    pub fn directory_changed(&self, corp: &CorpId, renamed: Option<[&MemberId; 2]>) {
+        self.people.directory_changed();
+        for member in renamed.into_iter().flatten() {
+            self.book().forget(&Subject::member(corp, member));
+        }
     }
 
     /// Whose questions are answered at all.

@@ -44,6 +44,8 @@ struct State {
     epoch: Option<i64>,
     /// How often it was changed.
     changes: u64,
+    /// Whether an event changed the address book since somebody asked: a new userid takes plans and keys along.
+    by_event: bool,
 }
 
 impl People {
@@ -58,6 +60,17 @@ impl People {
         (state.known, state.epoch) = (None, None);
         state.changes += 1;
         self.departments.invalidate_all();
+    }
+
+    /// The same, by an event.
+    pub(super) fn directory_changed(&self) {
+        self.changed();
+        self.lock().by_event = true;
+    }
+
+    /// Whether an event changed the address book since this was asked.
+    pub fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.lock().by_event)
     }
 
     /// What somebody may do beyond asking, as of a claim's epoch.

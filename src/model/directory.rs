@@ -78,6 +78,16 @@ pub enum ContactChange {
     },
 }
 
+impl ContactChange {
+    /// The userids of before and from now on, where it is a new one.
+    pub fn renamed(&self) -> Option<[&MemberId; 2]> {
+        match self {
+            Self::Member { member, renamed: Some(renamed), .. } if renamed != member => Some([member, renamed]),
+            _ => None,
+        }
+    }
+}
+
 impl ListedMember {
     /// One of whom nothing more is known.
     pub const fn unnamed(member: MemberId) -> Self {

@@ -149,7 +149,15 @@ impl Server {
             parts.spawn(api.run(stop.soft.clone(), config.server.stop_timeout));
         }
         parts.spawn(admin.clone().run(stop.soft.clone()));
-        parts.spawn(watch_commands(store.clone(), clock.clone(), allowances, api, admin, stop.soft.clone()));
+        parts.spawn(watch_commands(
+            store.clone(),
+            clock.clone(),
+            allowances,
+            api,
+            admin,
+            ledger.clone(),
+            stop.soft.clone(),
+        ));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         let keep = Keep { calls: config.team.keep_calls, totals: config.team.keep_totals };
         parts.spawn(prune_usage(ledger.clone(), clock.clone(), keep, stop.soft.clone()));
@@ -197,13 +205,15 @@ async fn deadline(stop: &Stop, clock: &Clock, limit: Duration) {
     }
 }
 
-/// Lets a command such as `qimate dead-letters retry` or `qimate plan` be felt at once.
+/// Lets a command such as `qimate dead-letters retry` or `qimate plan` be felt at once, and a change of the address book
+/// where it concerns more than who may ask.
 async fn watch_commands(
     store: Store,
     clock: Clock,
     allowances: Arc<Allowances>,
     api: Option<Api>,
     admin: Admin,
+    ledger: Ledger,
     stop: CancellationToken,
 ) {
     let mut seen = 0;
@@ -214,7 +224,11 @@ async fn watch_commands(
         }
         let noticed = async {
             let version = store.notice_foreign_changes(seen).await?;
-            if version != seen {
+            let changed = allowances.people().take_changed();
+            if changed && let Err(error) = ledger.follow_renames().await {
+                debug!(%error, "what was used under a userid of before is carried over later");
+            }
+            if changed || version != seen {
                 allowances.reload().await?;
                 if let Some(api) = &api {
                     api.reload().await?;

@@ -21,6 +21,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0006_keys.sql"),
     include_str!("migrations/0007_usage_key.sql"),
     include_str!("migrations/0008_quota_requests.sql"),
+    include_str!("migrations/0009_renamed.sql"),
     include_str!("migrations/0010_operators.sql"),
 ];
 

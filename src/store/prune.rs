@@ -50,7 +50,7 @@ const AGED: [Aged; 3] = [
 ];
 
 /// Tables with a row for each member or conversation: few enough to be looked through.
-const UNORDERED: [&str; 11] = [
+const UNORDERED: [&str; 12] = [
     // Taken back long ago: whoever tries it is told the same as of one that never was.
     "DELETE FROM api_key WHERE number IN (SELECT number FROM api_key WHERE ?1 > 0 AND revoked_at < ?3 LIMIT ?2)",
     "DELETE FROM operator_token WHERE number IN
@@ -60,6 +60,7 @@ const UNORDERED: [&str; 11] = [
      (SELECT number FROM operator_session WHERE ?1 > 0 AND used_at < ?3 LIMIT ?2)",
     "DELETE FROM operator_place WHERE (operator, address) IN
      (SELECT operator, address FROM operator_place WHERE ?1 > 0 AND last_at < ?3 LIMIT ?2)",
+    "DELETE FROM renamed WHERE id IN (SELECT id FROM renamed WHERE id < ?1 AND at < ?3 LIMIT ?2)",
     "DELETE FROM quota_request WHERE id IN (SELECT id FROM quota_request WHERE id < ?1 AND asked_at < ?3 LIMIT ?2)",
     "DELETE FROM announcement WHERE id IN
      (SELECT id FROM announcement WHERE id < ?1 AND state <> 'sending' AND shown_at < ?3 LIMIT ?2)",

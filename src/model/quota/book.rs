@@ -289,6 +289,14 @@ impl Book {
         self.accounts.retain(|_, account| account.calls > 0 || account.last_at >= before);
     }
 
+    /// Forgets what somebody used: it is learnt again. What is held for them stays held.
+    pub fn forget(&mut self, subject: &Subject) {
+        if let Some(account) = self.accounts.get_mut(subject) {
+            account.counts.clear();
+        }
+        self.accounts.retain(|known, account| account.calls > 0 || known != subject);
+    }
+
     fn unknown(&mut self, levels: &[Level<'_>], now: Timestamp) -> Vec<(Subject, QuotaWindow)> {
         let mut unknown = Vec::new();
         for level in levels {

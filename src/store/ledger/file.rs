@@ -9,6 +9,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tracing::{error, warn};
 
+use super::renamed;
 use crate::{
     clock::Timestamp,
     store::{Error, db, db::io},
@@ -78,6 +79,7 @@ fn connect(dir: &Path) -> Result<Connection, Error> {
         VERSION => {}
         found => return Err(Error::NewerSchema { found, known: VERSION }),
     }
+    conn.execute_batch(renamed::TABLE)?;
     // One that was cut short says so when its tables are read.
     conn.query_row(
         "SELECT (SELECT MAX(id) FROM call), (SELECT COUNT(*) FROM name), (SELECT MAX(at) FROM call)",

@@ -13,6 +13,7 @@ mod of_member;
 mod prune;
 mod read;
 mod rebuild;
+mod renamed;
 mod span;
 pub mod totals;
 mod write;
@@ -21,6 +22,7 @@ mod write;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -35,10 +37,10 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use self::write::Calendar;
 pub(super) use self::{
     file::USAGE,
     of_member::{erase, export},
+    renamed::follow_beside,
 };
 pub use self::{
     prune::Keep,
@@ -46,6 +48,7 @@ pub use self::{
     rebuild::rebuild,
     span::{InvalidSpan, Span},
 };
+use self::{renamed::Renamed, write::Calendar};
 use super::{Error, db, people};
 use crate::{
     clock::{Clock, zone::Zone},
@@ -109,6 +112,14 @@ impl Ledger {
         self.ask(|keeper| keeper.failure.clone().map_or(Ok(()), Err)).await
     }
 
+    /// Gives members what they used under a userid of before.
+    ///
+    /// # Errors
+    /// [`Error`] when it could not be read or written; it is done with the next calls.
+    pub async fn follow_renames(&self) -> Result<(), Error> {
+        self.ask(Keeper::follow_renames).await
+    }
+
     /// Deletes what is older than it is kept, a few rows at a time. Returns how many went.
     ///
     /// # Errors
@@ -161,6 +172,8 @@ struct Keeper {
 impl Keeper {
     /// Writes what comes, until nobody can send any more.
     fn keep(mut self, queue: &Receiver<Order>) {
+        // Of before a crash, perhaps. Where it fails, it is done with the first calls.
+        let _ = self.follow_renames();
         let mut batch = Vec::with_capacity(BATCH);
         while let Ok(first) = queue.recv() {
             let until = Instant::now() + LINGER;
@@ -185,6 +198,14 @@ impl Keeper {
         }
     }
 
+    fn follow_renames(&mut self) -> Result<(), Error> {
+        let told = self.people.renamed()?;
+        if told.is_empty() && !self.file.dir.join(USAGE).exists() {
+            return Ok(());
+        }
+        self.file.with(|conn| renamed::follow(conn, &told))
+    }
+
     fn take(&mut self, order: Order, batch: &mut Vec<Call>) {
         match order {
             Order::Call(call) if batch.len() < QUEUE => batch.push(*call),
@@ -200,10 +221,12 @@ impl Keeper {
 
     /// Writes the batch and empties it. False when it could not be written.
     fn write(&mut self, batch: &mut Vec<Call>) -> bool {
-        let Self { file, people, calendar, failure, lost } = self;
         if batch.is_empty() {
             return true;
         }
+        // A call is not held back for it.
+        let _ = self.follow_renames();
+        let Self { file, people, calendar, failure, lost } = self;
         people.fill_in(batch);
         match file.with(|conn| write::write(conn, batch, calendar)) {
             Ok(()) => {
@@ -235,6 +258,17 @@ struct People {
 }
 
 impl People {
+    /// Who has another userid now.
+    fn renamed(&mut self) -> Result<BTreeSet<Renamed>, Error> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => db::connect(&self.settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        let told = renamed::told(&conn)?;
+        self.conn = Some(conn);
+        Ok(told)
+    }
+
     /// Puts the member's own first department into each call that has none yet. Where it cannot be read, there is none:
     /// a call is not held back for it.
     fn fill_in(&mut self, calls: &mut [Call]) {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use serde_json::{Value, json};
 
-use super::{file, totals::Dimension};
+use super::{file, renamed, totals::Dimension};
 use crate::{
     clock::Timestamp,
     config,
@@ -76,9 +76,17 @@ pub(in crate::store) fn erase(settings: &config::Storage, member: &MemberId, now
         &format!("UPDATE name SET text = substr(text, 1, instr(text, '/')) || '#' || id WHERE {IS_MEMBER}"),
         whose,
     )?;
+    tx.execute_batch(renamed::TABLE)?;
+    for name in renamed::before(&tx, &member.key())?.iter().chain([&member.key()]) {
+        tx.execute(
+            "INSERT INTO erased (hash, at) VALUES (?1, ?2) ON CONFLICT (hash) DO UPDATE SET at = excluded.at",
+            params![tombstone(name), now.as_millis()],
+        )?;
+    }
     tx.execute(
-        "INSERT INTO erased (hash, at) VALUES (?1, ?2) ON CONFLICT (hash) DO UPDATE SET at = excluded.at",
-        params![tombstone(&member.key()), now.as_millis()],
+        "DELETE FROM renamed
+         WHERE substr(new, instr(new, '/') + 1) = ?1 OR substr(old, instr(old, '/') + 1) = ?1",
+        [member.key()],
     )?;
     tx.commit()?;
     // What is left of the name is in gaps between rows, and in the log.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::totals::{Dimension, EVERYBODY, Grain, NAMES, Totals};
+use super::{
+    renamed::now_called,
+    totals::{Dimension, EVERYBODY, Grain, NAMES, Totals},
+};
 use crate::{
     clock::{
         Timestamp,
@@ -171,16 +174,17 @@ impl<'c> Names<'c> {
 
     /// That of the member, or of nobody where the call began before the member was erased.
     fn member(&mut self, call: &Call, member: &MemberId) -> Result<i64, rusqlite::Error> {
-        let key = member.key();
+        let began = call.at.as_millis().saturating_sub(stored(call.total_ms));
+        let text = now_called(self.conn, format!("{}/{}", call.corp, member.key()), began)?;
+        let (_, key) = text.split_once('/').unwrap_or_default();
         let erased: Option<i64> = self
             .conn
             .prepare_cached("SELECT at FROM erased WHERE hash = ?1")?
-            .query_row([tombstone(&key)], |row| row.get(0))
+            .query_row([tombstone(key)], |row| row.get(0))
             .optional()?;
-        let began = call.at.as_millis().saturating_sub(stored(call.total_ms));
         let text = match erased {
             Some(erased) if began <= erased => format!("{}/", call.corp),
-            _ => format!("{}/{key}", call.corp),
+            _ => text,
         };
         self.id(Dimension::Member.stored(), &text, call.at)
     }

@@ -61,6 +61,11 @@ pub(in crate::store) fn tombstone(dedup: &str) -> String {
 pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> Result<Erased, Error> {
     let mut conn = open(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut rows = 0;
+    // What was used in a name of before is theirs too, and the database says whose that was.
+    let followed = ledger::follow_beside(settings, &conn);
+    if followed.is_ok() {
+        rows += conn.execute("DELETE FROM renamed WHERE old = ?1 OR new = ?1", [member.key()])?;
+    }
     for lane in lanes(&conn, member)? {
         rows += erase_lane(&mut conn, &settings.data_dir, &lane, now)?;
     }
@@ -76,6 +81,7 @@ pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> R
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;
     // Last: where that file is broken, all else is done.
+    followed?;
     rows += ledger::erase(settings, member, now)?;
     Ok(Erased { rows, rewritten, log_emptied, copies: copies(&settings.data_dir)? })
 }

@@ -54,6 +54,11 @@ const OF_PERSON: &[(&str, &str)] = &[
          WHERE subject LIKE 'member/%' AND substr(substr(subject, 8), instr(substr(subject, 8), '/') + 1) = ?1",
     ),
     (
+        "userids",
+        "SELECT json_object('corp', corp, 'from', old, 'to', new, 'at', TIME(at)) FROM renamed
+         WHERE old = ?1 OR new = ?1 ORDER BY at",
+    ),
+    (
         "asked_for",
         "SELECT json_object('limit', quota_limit, 'allowed', allowed, 'used', used, 'reason', reason,
              'asked_at', TIME(asked_at), 'decided_at', TIME(decided_at), 'granted',

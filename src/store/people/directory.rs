@@ -236,7 +236,7 @@ fn changed(
     match change {
         ContactChange::Member { member, renamed, is_new, name, departments, is_active } => {
             if let Some(renamed) = renamed.as_ref().filter(|renamed| *renamed != member) {
-                rename(conn, of, member, renamed)?;
+                rename(conn, of, member, renamed, now)?;
             }
             let member = renamed.as_ref().unwrap_or(member);
             appears(conn, of, member, now)?;
@@ -321,7 +321,13 @@ fn back_in_corp(conn: &Connection, corp: &str, member: &str, at: Timestamp) -> R
 }
 
 /// A member has another userid from now on. What they may, and may not, goes with them.
-fn rename(conn: &Connection, corp: &str, from: &MemberId, to: &MemberId) -> Result<(), rusqlite::Error> {
+fn rename(
+    conn: &Connection,
+    corp: &str,
+    from: &MemberId,
+    to: &MemberId,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
     let (old, new) = (from.key(), to.key());
     if old == new {
         return Ok(());
@@ -332,6 +338,22 @@ fn rename(conn: &Connection, corp: &str, from: &MemberId, to: &MemberId) -> Resu
         "UPDATE OR REPLACE blocked_member SET member = ?3, userid = ?4 WHERE corp = ?1 AND member = ?2",
     )?
     .execute([corp, &old, &new, to.as_str()])?;
+    conn.prepare_cached("UPDATE api_key SET member = ?3, userid = ?4 WHERE corp = ?1 AND member = ?2")?.execute([
+        corp,
+        &old,
+        &new,
+        to.as_str(),
+    ])?;
+    conn.prepare_cached(
+        "UPDATE OR REPLACE quota_request SET member = ?3, userid = ?4 WHERE corp = ?1 AND member = ?2",
+    )?
+    .execute([corp, &old, &new, to.as_str()])?;
+    conn.prepare_cached("INSERT INTO renamed (corp, old, new, at) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        corp,
+        &old,
+        &new,
+        now.as_millis()
+    ])?;
     conn.prepare_cached("UPDATE OR REPLACE member_of SET member = ?3 WHERE corp = ?1 AND member = ?2")?
         .execute([corp, &old, &new])?;
     conn.prepare_cached(
@@ -339,12 +361,22 @@ fn rename(conn: &Connection, corp: &str, from: &MemberId, to: &MemberId) -> Resu
          WHERE (app = ?1 OR (app > ?1 || '/' AND app < ?1 || '0')) AND member = ?2",
     )?
     .execute([corp, &old, &new])?;
-    for table in ["service_hours", "plan_of", "allowance", "used"] {
+    for table in ["service_hours", "plan_of", "allowance"] {
         conn.prepare_cached(&format!(
             "UPDATE OR REPLACE {table} SET subject = 'member/' || ?1 || '/' || ?3
              WHERE subject = 'member/' || ?1 || '/' || ?2"
         ))?
         .execute([corp, &old, &new])?;
     }
+    let (from, to) = (format!("member/{corp}/{old}"), format!("member/{corp}/{new}"));
+    conn.prepare_cached(
+        "INSERT INTO used (subject, quarter, requests, tokens, money, last_at)
+         SELECT ?2, quarter, requests, tokens, money, last_at FROM used WHERE subject = ?1
+         ON CONFLICT (subject, quarter) DO UPDATE SET
+             requests = requests + excluded.requests, tokens = tokens + excluded.tokens,
+             money = money + excluded.money, last_at = MAX(last_at, excluded.last_at)",
+    )?
+    .execute([&from, &to])?;
+    conn.prepare_cached("DELETE FROM used WHERE subject = ?1")?.execute([&from])?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod file;
 mod kinds;
 mod prices;
+mod renamed;
 mod who;
 
 use std::time::Duration;
