@@ -271,7 +271,7 @@ pub(crate) struct Usage {
 
 #[derive(Debug, Subcommand)]
 enum UsageAction {
-    /// Make the sums again from the calls that are kept, after somebody has changed rows of usage.db by hand.
+    /// Make the sums again from the calls that are kept, after somebody has changed rows of usage.db by hand, or chat.time_zone.
     Rebuild,
     /// Write the calls one by one: who, which model, how much, how it ended. Nothing that was said.
     Export {

@@ -5,6 +5,7 @@ mod kinds;
 mod prices;
 mod renamed;
 mod who;
+mod zone;
 
 use std::time::Duration;
 
