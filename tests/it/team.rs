@@ -7,6 +7,7 @@ use qimate::{
     config::Config,
     model::{
         id::{CorpId, MemberId},
+        person::{Edit, Role},
         quota::{
             plan::{AtLimit, Limit, Plan},
             subject::Subject,
@@ -163,6 +164,26 @@ async fn as_many_are_answered_at_once_as_the_plan_says() {
     app.texts("li", 1).await;
     app.settled().await;
     assert_eq!(ask(&app, "wang", "二").await, "好", "what was stopped holds no place");
+}
+
+#[tokio::test]
+async fn operators_and_owners_are_held_like_everybody() {
+    let mut app = app_with(&[(Holder::EveryMember, plan(&["requests=1/day"]))], |config| {
+        config.alerts.operators = vec![MemberId::parse("boss").unwrap()];
+    })
+    .await;
+    app.stop().await;
+    let now = Clock::Manual(app.clock.clone()).now();
+    let store = Store::open(&app.config.storage, now).unwrap();
+    let owner = Edit { role: Some(Role::Owner), ..Edit::of(MemberId::parse("owner").unwrap()) };
+    store.change_people(&corp(), vec![owner], now).await.unwrap();
+    drop(store);
+    app.launch().await;
+    for member in ["boss", "owner"] {
+        assert!(ask(&app, member, "一").await.starts_with('好'));
+        assert!(ask(&app, member, "二").await.starts_with("你今天的额度不够了：已用 1，上限 1 个问题。"), "{member}");
+    }
+    assert_eq!(app.model.requests().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

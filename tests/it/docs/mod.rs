@@ -1,6 +1,7 @@
 //! The documents say what the code does: the reference is the example file, and every command in them is run.
 
 mod commands;
+mod mistakes;
 
 use std::{fmt::Write as _, fs, path::Path};
 

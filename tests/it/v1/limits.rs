@@ -66,6 +66,46 @@ async fn two_hundred_at_once_on_a_limit_of_ten_let_exactly_ten_through() {
     assert_eq!(scene.app.count("SELECT requests FROM used WHERE subject LIKE 'key/%' AND quarter = -1"), 10);
 }
 
+/// Every measure over every window; a second question would be beyond it.
+#[tokio::test]
+async fn each_limit_that_can_be_set_is_held() {
+    let scene = Scene::open_with(|config| {
+        let mut upstream = config.llm.all_upstreams().remove(0);
+        // Money for a million tokens, in micro-units: a thousand.
+        (upstream.models[0].input_price, upstream.models[0].output_price) = (Some(1_000_000_000), Some(1_000_000_000));
+        config.llm.upstreams = vec![upstream];
+    })
+    .await;
+    scene.app.model.set_script(|_| ModelReply::Bytes {
+        content_type: "application/json".to_owned(),
+        pieces: vec![
+            br#"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":1900,"completion_tokens":1}}"#
+                .to_vec(),
+        ],
+        pause: Duration::ZERO,
+    });
+    let mut asked = 0;
+    for amount in ["requests=1", "tokens=2000", "money=2"] {
+        for window in ["hour", "day", "week", "month", "10m", "lifetime"] {
+            // Nobody has used anything when it begins.
+            let mut scoped = super::new_key();
+            scoped.name = format!("{amount} {window}");
+            let key = scene.make(scoped).await;
+            let id = super::KeyText::parse(&key).unwrap().id;
+            let limit = format!("{amount}/{window}");
+            scene.attach(&Holder::One(Subject::key(&corp(), &id)), &format!("plan{asked}"), &plan(&[&limit])).await;
+            let ask = || scene.http.post(scene.app.url("/v1/chat/completions")).bearer_auth(&key).json(&question("x"));
+            assert_eq!(within(ask().send()).await.unwrap().status(), 200, "{limit}");
+            let (status, error) = refusal(within(ask().send()).await.unwrap()).await;
+            let message = error["message"].as_str().unwrap();
+            let named = message.starts_with(&format!("the limit of the key {}", plan(&[&limit]).limits[0]));
+            assert!(status == 429 && named, "{limit}: {message}");
+            asked += 1;
+        }
+    }
+    assert_eq!((scene.app.model.requests().len(), asked), (18, 18));
+}
+
 #[tokio::test]
 async fn a_call_that_fails_uses_nothing_and_holds_nothing() {
     let scene = Scene::open().await;
