@@ -111,7 +111,8 @@ impl Clock {
     pub async fn sleep(&self, duration: Duration) {
         match self {
             Self::System => tokio::time::sleep(duration).await,
-            Self::Manual(_) => self.sleep_until(self.now() + duration).await,
+            // Boxed, as below: the daemon has no such clock, and each of its waits would have the room for it.
+            Self::Manual(manual) => Box::pin(manual.sleep_until(manual.now() + duration)).await,
         }
     }
 
@@ -120,13 +121,7 @@ impl Clock {
     pub async fn sleep_until(&self, deadline: Timestamp) {
         match self {
             Self::System => tokio::time::sleep(deadline.since(self.now())).await,
-            Self::Manual(manual) => {
-                let deadline = manual.uptime() + deadline.since(manual.now());
-                let _sleeper = manual.sleeper(deadline);
-                let mut uptime = manual.uptime.subscribe();
-                // The sender lives in `self`, so waiting cannot fail while we are borrowed.
-                let _ = uptime.wait_for(|uptime| *uptime >= deadline).await;
-            }
+            Self::Manual(manual) => Box::pin(manual.sleep_until(deadline)).await,
         }
     }
 
@@ -210,6 +205,14 @@ impl ManualClock {
             // The sender lives in `self`.
             let _ = sleepers.changed().await;
         }
+    }
+
+    async fn sleep_until(&self, deadline: Timestamp) {
+        let deadline = self.uptime() + deadline.since(self.now());
+        let _sleeper = self.sleeper(deadline);
+        let mut uptime = self.uptime.subscribe();
+        // The sender lives in `self`, so waiting cannot fail while we are borrowed.
+        let _ = uptime.wait_for(|uptime| *uptime >= deadline).await;
     }
 
     /// How many sleep on this clock at this moment.

@@ -61,12 +61,12 @@ pub struct Asked<'a> {
 #[derive(Debug)]
 pub struct Written {
     /// The turn, with what is committed of it.
-    pub turn: TurnRecord,
+    pub turn: Box<TurnRecord>,
     /// The Markdown that is not committed yet; may be empty.
     pub rest: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// What it cost.
+    /// What it cost, with what was spent before.
     pub charge: Charge,
 }
 
@@ -74,16 +74,16 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Joined {
     /// The turn as it was.
-    pub turn: TurnRecord,
+    pub turn: Box<TurnRecord>,
     /// What came.
     pub rows: Vec<Waiting>,
-    /// What was spent in vain.
+    /// What was spent in vain, until now.
     pub charge: Charge,
 }
 
 impl Written {
     /// All of it was said before a restart, and cost this.
-    pub const fn before(turn: TurnRecord, charge: Charge) -> Self {
+    pub const fn before(turn: Box<TurnRecord>, charge: Charge) -> Self {
         Self { turn, rest: String::new(), outcome: Outcome::Complete, charge }
     }
 }
@@ -165,19 +165,20 @@ impl Answerer {
         self.system.size()
     }
 
-    /// Writes the answer of `turn`, or what is missing of it, until the model ends, something fails, or the member stops
-    /// it. An answer that reaches the limit of its length is continued: to everybody else it is one.
+    /// Writes the answer of `turn`, on which so much is `spent`, or what is missing of it, until the model ends, something
+    /// fails, or the member stops it. An answer that reaches the limit of its length is continued: to everybody else it is one.
     ///
     /// # Errors
     /// [`Joined`]: before anything of it was said, something came that belongs to the question.
     pub fn write<'a>(
         &'a self,
         asked: Asked<'a>,
-        turn: TurnRecord,
+        turn: Box<TurnRecord>,
+        spent: Charge,
         together: &'a mut Together<'_>,
     ) -> impl Future<Output = Result<Written, Joined>> {
         // Put together here, not in the future: it would hold the turn twice.
-        let mut writing = Writing::new(self, asked, turn, together);
+        let mut writing = Writing::new(self, asked, turn, spent, together);
         async move {
             let opened = Box::pin(self.open(asked, &writing.turn, &mut writing.slow)).await;
             let outcome = match opened {

@@ -162,14 +162,8 @@ impl Turns {
             EventKind::Voice { .. } if self.hearing.is_some() => self.turn(claim).await,
             EventKind::Location { .. } | EventKind::Link { .. } => self.turn(claim).await,
             EventKind::Image { .. } if self.seeing.is_some() => {
-                let preferences = self.offered(claim).await;
-                match self.answerer.permit(claim, Right::Pictures).await {
-                    Err(refusal) => {
-                        let parts = Box::pin(self.not_allowed(claim, &refusal, &preferences)).await;
-                        self.finish(claim, Ending::Says(parts)).await;
-                    }
-                    Ok(()) if self.answerer.sees(&preferences) => self.turn(claim).await,
-                    Ok(()) => self.say(claim, Text::Blind).await,
+                if Box::pin(self.may_show_pictures(claim)).await {
+                    self.turn(claim).await;
                 }
             }
             EventKind::EnterAgent | EventKind::Subscribe => self.welcome(claim).await,
@@ -183,6 +177,20 @@ impl Turns {
             }
             other => self.say(claim, Text::NotYet(other)).await,
         }
+    }
+
+    /// Whether a picture of the member's is looked at; where not, says why.
+    async fn may_show_pictures(&self, claim: &Inbound) -> bool {
+        let preferences = self.offered(claim).await;
+        match self.answerer.permit(claim, Right::Pictures).await {
+            Ok(()) if self.answerer.sees(&preferences) => return true,
+            Ok(()) => self.say(claim, Text::Blind).await,
+            Err(refusal) => {
+                let parts = self.not_allowed(claim, &refusal, &preferences).await;
+                self.finish(claim, Ending::Says(parts)).await;
+            }
+        }
+        false
     }
 
     /// The picture that a message wishes for, where there is somebody who makes it.

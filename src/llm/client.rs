@@ -130,20 +130,20 @@ impl Client {
         let quotable = told.into_iter().chain(newest).map(|message| message.content.as_str());
         let redactor = self.redactor.and_quotations(quotable.chain(found.map(|(_, result)| result.as_str())));
         self.metrics.model_called();
-        let attempt = self.attempt(headers, body, deadline, request.tooling.is_some(), &redactor).await;
+        let sending = self.send("/chat/completions", headers, body);
+        let attempt = self.attempt(sending, deadline, request.tooling.is_some(), &redactor).await;
         attempt.inspect_err(|error| self.metrics.model_failed(error.kind()))
     }
 
     async fn attempt(
         &self,
-        headers: HeaderMap,
-        body: Bytes,
+        sending: impl Future<Output = reqwest::Result<Response>>,
         deadline: Duration,
         keeps_thought: bool,
         redactor: &Redactor,
     ) -> Result<Box<CompletionStream>, Error> {
         let mut timers = self.timers(deadline);
-        let response = self.answered("/chat/completions", headers, body, &mut timers, redactor).await?;
+        let response = self.answered(sending, &mut timers, redactor).await?;
         let decoder = Box::new(Decoder::new(redactor.clone()).keeping_thought(keeps_thought));
         Box::pin(CompletionStream::begin(response, timers, decoder)).await
     }
@@ -187,21 +187,27 @@ impl Client {
             headers.insert(CONTENT_TYPE, content_type);
         }
         self.metrics.model_called();
-        let answered = self.answered(path, headers, body, timers, redactor).await;
+        let answered = self.answered(self.send(path, headers, body), timers, redactor).await;
         answered.inspect_err(|error| self.metrics.model_failed(error.kind()))
     }
 
-    async fn answered(
+    fn send(
         &self,
         path: &str,
         headers: HeaderMap,
         body: Bytes,
+    ) -> impl Future<Output = reqwest::Result<Response>> + use<> {
+        let url = format!("{}{path}", self.settings.base_url);
+        self.http.post(url).headers(headers).body(body).send()
+    }
+
+    async fn answered(
+        &self,
+        sending: impl Future<Output = reqwest::Result<Response>>,
         timers: &mut Timers,
         redactor: &Redactor,
     ) -> Result<Response, Error> {
-        let url = format!("{}{path}", self.settings.base_url);
-        let sent = self.http.post(url).headers(headers).body(body).send();
-        let response = timers.wait(sent).await?.map_err(|error| {
+        let response = timers.wait(sending).await?.map_err(|error| {
             if error.is_builder() {
                 Error::Misconfigured { key: "llm.base_url".to_owned(), problem: "not a URL" }
             } else {

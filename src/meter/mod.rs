@@ -12,6 +12,7 @@ mod charge;
 mod filter;
 mod house;
 mod identifiers;
+mod metered;
 mod other;
 pub mod people;
 mod program;
@@ -31,6 +32,7 @@ pub use self::{
     charge::{Charge, Units},
     house::House,
     identifiers::Identifiers,
+    metered::Metered,
     other::{MediaReservation, Medium},
     record::Recorder,
     relay::Relaying,
@@ -45,14 +47,12 @@ use crate::{
         relay::{Asker, place::Places},
         router::{Answer, Router, Wish},
         speech::Speaker,
-        stream::Delta,
-        tokens::{self, TokenCounter},
+        tokens::TokenCounter,
         transcribe::Transcriber,
     },
     metrics::Metrics,
     model::{
         call::Kind,
-        conversation::Usage,
         id::{AgentId, CorpId, MemberId},
         quota::{
             amounts::{MediaPrices, Price},
@@ -220,16 +220,22 @@ impl<'a> Reservation<'a> {
     ///
     /// # Errors
     /// [`llm::error::Error`] when no answer began; nothing is charged. [`llm::error::Error::Withheld`]: nothing was sent.
-    pub async fn stream(mut self, request: &mut ChatRequest) -> Result<Metered<'a>, llm::error::Error> {
+    pub fn stream<'r>(
+        mut self,
+        request: &'r mut ChatRequest,
+    ) -> impl Future<Output = Result<Metered<'a>, llm::error::Error>> + use<'a, 'r> {
         self.record.begins();
-        match self.begin(request).await {
-            Ok((stream, filter)) => {
-                self.record.answers(stream.upstream());
-                Ok(Metered { stream, reservation: self, usage: None, written: String::new(), filter })
-            }
-            Err(error) => {
-                self.record.failed(&error);
-                Err(error)
+        // No `async fn`: its future would hold the reservation twice.
+        async move {
+            match self.begin(request).await {
+                Ok((stream, filter)) => {
+                    self.record.answers(stream.upstream());
+                    Ok(Metered::begun(stream, self, filter))
+                }
+                Err(error) => {
+                    self.record.failed(&error);
+                    Err(error)
+                }
             }
         }
     }
@@ -255,76 +261,5 @@ impl<'a> Reservation<'a> {
         drop(fresh);
         let stream = meter.router.stream(wish, &request, self.record.attempts()).await?;
         Ok((stream, Filter::new(masks, &meter.house.guard)))
-    }
-}
-
-/// An answer as it is written, under its reservation.
-#[must_use = "what was streamed must be settled"]
-pub struct Metered<'a> {
-    stream: Answer,
-    reservation: Reservation<'a>,
-    usage: Option<Usage>,
-    /// What the model wrote, before it was restored.
-    written: String,
-    /// What stands between the model and the member; `None`: nothing.
-    filter: Option<Box<Filter>>,
-}
-
-impl Metered<'_> {
-    /// The next piece; `None` after the end.
-    ///
-    /// # Errors
-    /// [`llm::error::Error`] when the answer broke off.
-    pub async fn next(&mut self) -> Option<Result<Delta, llm::error::Error>> {
-        loop {
-            if let Some(kept) = self.filter.as_mut().and_then(|filter| filter.kept()) {
-                self.reservation.record.shows(kept.as_ref());
-                return kept;
-            }
-            let next = self.read().await;
-            self.reservation.record.comes(next.as_ref());
-            let Some(filter) = &mut self.filter else { return next };
-            filter.take(next);
-        }
-    }
-
-    /// The answer goes on behind `before`, which was shown already.
-    pub fn continues(&mut self, before: &str) {
-        if let Some(filter) = &mut self.filter {
-            filter.continues(before);
-        }
-    }
-
-    /// The next piece as the model wrote it.
-    async fn read(&mut self) -> Option<Result<Delta, llm::error::Error>> {
-        let next = self.stream.next().await;
-        match &next {
-            Some(Ok(Delta::Text(text))) => self.written.push_str(text),
-            Some(Ok(Delta::Finish(finish))) => self.usage = finish.usage,
-            // The client counts the calls that never began to answer.
-            Some(Err(error)) => self.reservation.meter.metrics.model_failed(error.kind()),
-            Some(Ok(Delta::Thought(_))) | None => {}
-        }
-        next
-    }
-
-    /// What it cost: as the upstream says or, where it does not (or the answer broke off), estimated.
-    pub fn settle(self) -> Charge {
-        let Reservation { meter, alias, held, input_estimate, mut record, .. } = self.reservation;
-        let estimate = || Usage {
-            input: input_estimate as u64,
-            cached: 0,
-            output: tokens::estimate(&self.written) as u64,
-            estimated: true,
-        };
-        let usage = self.usage.unwrap_or_else(estimate);
-        if let Some(filter) = &self.filter {
-            meter.count(&filter.hits(), OUT);
-        }
-        meter.metrics.tokens_used(usage.input, usage.output, usage.estimated);
-        let rate = meter.prices.of(self.stream.upstream(), &alias, meter.allowances.now());
-        let (used, nearly_used) = held.settle(usage, rate);
-        record.costs(usage, used.amounts.money);
-        Charge { usage, units: Units::default(), used, nearly_used }
     }
 }

@@ -42,18 +42,17 @@ impl Answerer {
             return Err(Outcome::Gone);
         }
         let so_far = (answer_so_far.as_str(), purpose, work);
-        match self.ask(asked, turn, so_far, &shown).await {
-            Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => {
-                warn!(inbox.seq = asked.claim.seq, turn.id = %turn.id, %error,
-                    "the model takes no pictures; is llm.vision right?");
-                if !own.is_empty() {
-                    return Err(Outcome::Blind);
-                }
-                let blank = Shown::default();
-                Box::pin(self.ask(asked, turn, so_far, &blank)).await
-            }
-            begun => begun,
+        let refused = match self.ask(asked, turn, so_far, &shown).await {
+            Err(Outcome::Model(error)) if !shown.is_empty() && error.refuses_pictures() => error,
+            begun => return begun,
+        };
+        warn!(inbox.seq = asked.claim.seq, turn.id = %turn.id, error = %refused,
+            "the model takes no pictures; is llm.vision right?");
+        if !own.is_empty() {
+            return Err(Outcome::Blind);
         }
+        let blank = Shown::default();
+        Box::pin(self.ask(asked, turn, so_far, &blank)).await
     }
 
     async fn ask<'a>(
@@ -63,13 +62,31 @@ impl Answerer {
         (answer_so_far, purpose, work): (&str, Purpose, Option<&Work>),
         shown: &Shown<'_>,
     ) -> Result<Metered<'a>, Outcome> {
-        let Asked { claim, conversation, preferences, .. } = asked;
+        let Asked { claim, preferences, .. } = asked;
         let profile = match &self.profiles {
             Some(profiles) => Box::pin(profiles.of(claim)).await,
             None => Profile::default(),
         };
-        let mut system = self.system.tell(preferences, conversation, &profile, self.clock.now());
-        let Exchange { question, pictures, .. } = &turn.exchange;
+        let (mut request, tokens) = self.request(asked, &turn.exchange, &profile, (answer_so_far, work), shown);
+        drop(profile);
+        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = tokens, messages = request.messages.len(),
+            "asking the model");
+        let reserved = self.meter.reserve(payer(claim), (Kind::Chat, purpose), preferences.model.as_deref(), tokens);
+        let reservation = reserved.await.map_err(Outcome::Quota)?;
+        reservation.stream(&mut request).await.map_err(Outcome::of)
+    }
+
+    /// What the model is sent, and about how many model tokens it has. What it is made of is not kept while the model
+    /// answers.
+    fn request(
+        &self,
+        Asked { conversation, preferences, .. }: Asked<'_>,
+        Exchange { question, pictures, .. }: &Exchange,
+        profile: &Profile,
+        (answer_so_far, work): (&str, Option<&Work>),
+        shown: &Shown<'_>,
+    ) -> (ChatRequest, usize) {
+        let mut system = self.system.tell(preferences, conversation, profile, self.clock.now());
         let mut question = Cow::Borrowed(question.as_str());
         if let Some(work) = work {
             (system, question) = (work.system(&system), work.question(&question).into());
@@ -78,16 +95,11 @@ impl Answerer {
         let parts =
             Parts { system: &system, exchanges: &conversation.exchanges, question, pictures, shown, answer_so_far };
         let prompt = context::prompt(parts, self.settings.context_tokens, self.meter.counter());
-        let (mut request, further) = match work {
+        let (request, further) = match work {
             Some(work) => work.request(prompt.messages),
             None => (ChatRequest::of(prompt.messages), 0),
         };
-        let tokens = prompt.tokens + further;
-        debug!(inbox.seq = claim.seq, turn.id = %turn.id, tokens.input = tokens, messages = request.messages.len(),
-            "asking the model");
-        let reserved =
-            self.meter.reserve(payer(claim), (Kind::Chat, purpose), preferences.model.as_deref(), tokens).await;
-        reserved.map_err(Outcome::Quota)?.stream(&mut request).await.map_err(Outcome::of)
+        (request, prompt.tokens + further)
     }
 
     /// The permission for one call that brings no words.

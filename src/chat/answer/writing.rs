@@ -36,7 +36,7 @@ pub(super) struct Writing<'a, 'h> {
     answerer: &'a Answerer,
     asked: Asked<'a>,
     together: &'a mut Together<'h>,
-    pub(super) turn: TurnRecord,
+    pub(super) turn: Box<TurnRecord>,
     /// So many parts there were when it began.
     unsaid: u32,
     /// So many parts are no part of the answer: what was understood of a voice message, what was said about tools.
@@ -81,7 +81,8 @@ impl<'a, 'h> Writing<'a, 'h> {
     pub(super) fn new(
         answerer: &'a Answerer,
         asked: Asked<'a>,
-        turn: TurnRecord,
+        turn: Box<TurnRecord>,
+        spent: Charge,
         together: &'a mut Together<'h>,
     ) -> Self {
         let Asked { claim, preferences, .. } = asked;
@@ -96,7 +97,7 @@ impl<'a, 'h> Writing<'a, 'h> {
             thoughts: quotes.then(Box::default),
             asked_at: answerer.clock.now(),
             begun: false,
-            charge: Charge::NOTHING,
+            charge: spent,
             continuations: 0,
             joined: None,
             work: None,

@@ -77,7 +77,7 @@ impl Turns {
     async fn retry(&self, claim: &Inbound) {
         let last = persist(&self.clock, || self.store.replace_last_turn(claim)).await;
         match last {
-            Some(last) => Box::pin(self.turn_for(claim, Some(last))).await,
+            Some(last) => Box::pin(self.turn_for(claim, Some(Box::new(last)))).await,
             None => self.reply(claim, Words::NothingToRetry).await,
         }
     }

@@ -21,6 +21,7 @@ use crate::{
         joining::{Last, Senses, Together},
         outcome::Outcome,
         persist::persist,
+        stops::Running,
         texts::Text,
     },
     meter::Charge,
@@ -40,18 +41,18 @@ use crate::{
 
 /// A turn whose question is there, or a part of it.
 struct Begun {
-    turn: TurnRecord,
+    turn: Box<TurnRecord>,
     /// What was paid for words that are all said: only what comes behind them is missing.
     sealed: Option<Usage>,
     /// Messages that belong to the question and are not taken yet.
     rows: Vec<Waiting>,
     /// Why the question was not put together.
-    ended: Option<Ended>,
+    ended: Option<Box<Ended>>,
 }
 
 /// A turn that ends without an answer, because its question was not put together.
 struct Early {
-    turn: TurnRecord,
+    turn: Box<TurnRecord>,
     ended: Ended,
     /// What was not taken into the question any more.
     rest: Vec<Waiting>,
@@ -65,7 +66,7 @@ impl Turns {
     }
 
     /// The same with the question of another turn, whose place this one takes, where there is one.
-    pub(in crate::chat) async fn turn_for(&self, claim: &Inbound, instead: Option<Replaced>) {
+    pub(in crate::chat) async fn turn_for(&self, claim: &Inbound, instead: Option<Box<Replaced>>) {
         let _running = self.lately.turn_begins();
         let unfinished = match claim.claims {
             1 => None,
@@ -84,16 +85,33 @@ impl Turns {
         let held = self.stops.hold(&claim.lane);
         let mut together = Together::new(&self.joining, &held, senses, Last::of(claim));
         let begun = Box::pin(self.begin(bench, &conversation, (unfinished, instead), &mut together)).await;
-        let mut written = match self.answer(bench, asked, begun, &mut together, replaces).await {
-            Ok(written) => written,
-            Err(Early { turn, ended, rest, spent }) => {
+        let answered = self.answer(bench, asked, begun, &mut together, replaces).await;
+        Box::pin(self.end(claim, &conversation, &preferences, running, answered, replaces)).await;
+    }
+
+    /// Ends a turn, however it went. Has a future of its own: it would be room for nothing as long as the model answers.
+    async fn end(
+        &self,
+        claim: &Inbound,
+        conversation: &Arc<Conversation>,
+        preferences: &Preferences,
+        running: Running,
+        answered: Result<Box<Written>, Box<Early>>,
+        replaces: bool,
+    ) {
+        match answered {
+            Ok(mut written) => {
+                let asked = Asked { claim, conversation, preferences, running: &running };
+                let rest = self.last_words(asked, &mut written, replaces).await;
                 drop(running);
-                return Box::pin(self.end_early(claim, turn, ended, rest, spent)).await;
+                self.close(claim, conversation, *written, rest, replaces).await;
             }
-        };
-        let rest = self.last_words(asked, &mut written, replaces).await;
-        drop(running);
-        self.close(claim, &conversation, written, rest, replaces).await;
+            Err(early) => {
+                drop(running);
+                let Early { turn, ended, rest, spent } = *early;
+                self.end_early(claim, *turn, ended, rest, spent).await;
+            }
+        }
     }
 
     /// Takes up what an earlier try left, or the question that is asked once more, or begins with the message.
@@ -101,11 +119,11 @@ impl Turns {
         &self,
         bench: Bench<'_>,
         conversation: &Conversation,
-        (unfinished, instead): (Option<Unfinished>, Option<Replaced>),
+        (unfinished, instead): (Option<Unfinished>, Option<Box<Replaced>>),
         together: &mut Together<'_>,
-    ) -> Box<Begun> {
+    ) -> Begun {
         let claim = bench.claim;
-        let mut turn = TurnRecord {
+        let mut turn = Box::new(TurnRecord {
             id: TurnId::generate(),
             conversation: conversation.id,
             exchange: Exchange::default(),
@@ -113,7 +131,7 @@ impl Turns {
             parts: 0,
             state: TurnState::Running,
             used: None,
-        };
+        });
         // Nothing belongs to a question that is asked once more.
         let mut waiting = if instead.is_some() { together.close() } else { claim.waiting.clone() };
         let (mut sealed, mut ended) = (None, None);
@@ -125,10 +143,11 @@ impl Turns {
             turn.exchange = Exchange { question, pictures, answer };
             let behind = waiting.partition_point(|row| row.seq <= through);
             waiting.drain(..behind).for_each(|taken| together.take(&taken));
-        } else if let Some(Replaced { text, pictures, .. }) = instead {
+        } else if let Some(replaced) = instead {
+            let Replaced { text, pictures, .. } = *replaced;
             turn.exchange = Exchange { question: text, pictures, answer: String::new() };
         } else {
-            ended = self.take(bench, &mut turn, claim.seq, &claim.event.kind).await.err();
+            ended = self.take(bench, &mut turn, claim.seq, &claim.event.kind).await.err().map(Box::new);
         }
         // What was said answers what was asked then, and nothing more.
         let rows = if turn.exchange.answer.is_empty() && !waiting.is_empty() {
@@ -136,7 +155,7 @@ impl Turns {
         } else {
             Vec::new()
         };
-        Box::new(Begun { turn, sealed, rows, ended })
+        Begun { turn, sealed, rows, ended }
     }
 
     /// Puts the question together and has its answer written; again, with what came, when more of the question comes
@@ -145,39 +164,37 @@ impl Turns {
         &'a self,
         bench: Bench<'a>,
         asked: Asked<'a>,
-        begun: Box<Begun>,
+        begun: Begun,
         together: &'a mut Together<'_>,
         replaces: bool,
-    ) -> impl Future<Output = Result<Written, Early>> {
+    ) -> impl Future<Output = Result<Box<Written>, Box<Early>>> {
         // Taken apart here, not in the future: it would hold the turn twice.
-        let Begun { mut turn, sealed, mut rows, mut ended } = *begun;
-        let mut spent = Charge::NOTHING;
+        let Begun { mut turn, sealed, mut rows, mut ended } = begun;
         async move {
+            let mut spent = Charge::NOTHING;
             if let Some(usage) = sealed {
                 // All its words are said; what a crash cut off is its voice.
-                return Ok(Written::before(turn, Charge::saved(usage)));
+                return Ok(Box::new(Written::before(turn, Charge::saved(usage))));
             }
             loop {
-                let gathered = match ended.take() {
-                    Some(ended) => Err((ended, rows)),
+                if let Err((ended, rest)) = match ended.take() {
+                    Some(ended) => Err((*ended, rows)),
                     None if turn.exchange.answer.is_empty() && !replaces => {
                         self.gather(bench, &mut turn, together, rows).await
                     }
                     None => Ok(()),
-                };
-                if let Err((ended, rest)) = gathered {
-                    return Err(Early { turn, ended, rest, spent });
+                } {
+                    return Err(Box::new(Early { turn, ended, rest, spent }));
                 }
-                match self.answerer.write(asked, turn, together).await {
-                    Ok(written) => return Ok(Written { charge: spent.and(written.charge), ..written }),
+                match self.answerer.write(asked, turn, spent, together).await {
+                    Ok(written) => return Ok(Box::new(written)),
                     Err(joined) => {
                         debug!(
                             inbox.seq = asked.claim.seq,
                             rows = joined.rows.len(),
                             "more came that belongs to a question"
                         );
-                        spent = spent.and(joined.charge);
-                        (turn, rows) = (joined.turn, joined.rows);
+                        (turn, rows, spent) = (joined.turn, joined.rows, joined.charge);
                         turn.used = spent.used();
                     }
                 }
@@ -242,7 +259,7 @@ impl Turns {
             // What it was to replace stays where there is nothing in its place: that is read again.
             self.memory.forget(&claim.lane).await;
         }
-        self.finish(claim, Ending::Turn { turn, first_part, parts }).await;
+        self.finish(claim, Ending::Turn { turn: *turn, first_part, parts }).await;
         if let (Some(summaries), Some(wish)) = (&self.summaries, wish) {
             summaries.wish(*wish);
         }
