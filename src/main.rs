@@ -1,6 +1,8 @@
 //! The command line: flags and subcommands, and nothing else.
 #![forbid(unsafe_code)]
 
+#[path = "main/audit.rs"]
+mod audit;
 #[path = "main/init.rs"]
 mod first;
 #[path = "main/operators.rs"]
@@ -106,6 +108,11 @@ enum Command {
     Grant {
         #[command(subcommand)]
         action: team::Grant,
+    },
+    /// What administrators changed, and whether the log of it is whole.
+    Audit {
+        #[command(subcommand)]
+        action: Option<audit::Audit>,
     },
     /// What model calls took: by day, member, department, model, upstream or application.
     Usage(team::Usage),
@@ -266,6 +273,7 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
             Box::pin(action.unwrap_or(operators::Operator::List { json: false }).run(&config)).await
         }
         Command::Grant { action } => action.run(&config).await,
+        Command::Audit { action } => action.unwrap_or_else(audit::Audit::usual).run(&config).await,
         Command::Usage(usage) => usage.run(&config).await,
         Command::Migrate { .. } => commands::backup::migrate(&config),
         Command::Status { json } => status::status(&config, json).await,

@@ -59,7 +59,7 @@ pub(crate) async fn run() -> anyhow::Result<Vec<Figure>> {
     begin(&settings, &zone, now).await?;
     multiply(&settings, rows, now)?;
     let summed = Instant::now();
-    let calls = rebuild(&settings, &zone, now - settings.keep)?;
+    let calls = rebuild(&settings, &qimate::model::audit::Actor::Daemon, &zone, now - settings.keep, now)?;
     ensure!(calls == u64::from(rows), "{calls} of {rows} calls were summed up");
     let size = fs::metadata(dir.path().join("usage.db"))?.len() as f64 / (1024.0 * 1024.0);
     let mut figures = vec![

@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use crate::{
     clock::Timestamp,
     llm::router::{self, Router},
+    model::audit::{Actor, Entry},
+    store::{self, Store},
 };
 
 /// A key that is set aside with one model.
@@ -59,10 +61,15 @@ impl Models {
         self.0.set_aside().into_iter().map(plain).collect()
     }
 
-    /// Takes back every key that was set aside or rests, because an operator says that it is mended. Returns how many
-    /// there were, each with each of its models.
-    pub fn clear(&self) -> usize {
-        self.0.clear()
+    /// Takes back every key that was set aside or rests, because an operator says that it is mended, and writes down who
+    /// said so. Returns how many there were, each with each of its models.
+    ///
+    /// # Errors
+    /// It could not be written down; nothing was taken back.
+    pub async fn clear(&self, store: &Store, actor: &Actor, now: Timestamp) -> Result<usize, store::Error> {
+        let entry = Entry::named("upstreams.clear", "upstreams").with("set_aside", self.set_aside().len());
+        store.audit(actor, entry, now).await?;
+        Ok(self.0.clear())
     }
 }
 

@@ -103,3 +103,35 @@ impl fmt::Debug for Environment {
 pub fn inherited(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name)
 }
+
+/// The system's user whose process this is, such as `root`, and who that was before `sudo`: `root (sudo: wang)`. The
+/// first is what the system says; the second is what the environment does, which its user can change.
+pub fn user() -> String {
+    let of_process = of_process();
+    let before = std::env::var("SUDO_USER").ok().filter(|name| is_user_name(name) && *name != of_process);
+    match before {
+        Some(before) => format!("{of_process} (sudo: {before})"),
+        None => of_process,
+    }
+}
+
+#[cfg(unix)]
+fn of_process() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| is_user_name(name))?;
+        (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+#[cfg(not(unix))]
+fn of_process() -> String {
+    std::env::var("USERNAME").ok().filter(|name| is_user_name(name)).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn is_user_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-$".contains(&b))
+}

@@ -53,7 +53,7 @@ pub use self::{
     app::{App, Apps},
     chat::Chat,
     draft::Draft,
-    environment::{Environment, OpenAi, inherited},
+    environment::{Environment, OpenAi, inherited, user},
     fault::{Fault, Faults},
     images::Images,
     llm::Llm,

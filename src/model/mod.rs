@@ -3,6 +3,7 @@
 //! Knows no protocol, no database and no network, and has no async function. To add a noun, give it a file, a private
 //! field and one `parse` (or constructor) that makes the wrong value impossible.
 
+pub mod audit;
 pub mod call;
 pub mod command;
 pub mod conversation;

@@ -150,6 +150,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         overview: Arc::new(overview),
         operator_key: config.server.operator_key.clone(),
         standing: Arc::clone(&standing),
+        store: store.clone(),
     };
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
     let ways = ways(&config, &apps);

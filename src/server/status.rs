@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 
 use super::commands::from_here;
 use crate::{
-    config::{Config, Tls, chat::Language},
+    config::{self, Config, Tls, chat::Language},
     net,
     secret::Secret,
-    web::status::Status,
+    web::{USER, status::Status},
 };
 
 /// How long the daemon may take to answer.
@@ -43,7 +43,7 @@ pub(super) async fn ask<T: DeserializeOwned>(config: &Config, method: Method, pa
     let http = net::http_client(None, TIMEOUT)?;
     let mut tried = Vec::new();
     for (setting, url, key) in places(config, path) {
-        let mut request = http.request(method.clone(), &url).timeout(TIMEOUT);
+        let mut request = http.request(method.clone(), &url).timeout(TIMEOUT).header(USER, config::user());
         if let Some(key) = key {
             request = request.bearer_auth(key.expose());
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::tls::Certified;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     meter::tally::Tally,
     metrics::machine,
     model::id::AppKey,
-    store::{Store, figures::Vitals, runs::LastRun},
+    store::{Store, audit::Head, figures::Vitals, runs::LastRun},
 };
 
 /// How often it looks.
@@ -52,6 +52,8 @@ pub(super) struct Watch {
     crashed: bool,
     database: Database,
     vitals: Vitals,
+    /// Where the audit log ended when it was last told.
+    audited: Option<Head>,
 }
 
 impl Watch {
@@ -82,6 +84,7 @@ impl Watch {
             crashed: false,
             database: Database::Writable { since: now },
             vitals: Vitals::default(),
+            audited: None,
         }
     }
 
@@ -122,6 +125,7 @@ impl Watch {
 
     async fn look(&mut self) {
         self.look_at_the_database().await;
+        self.tell_where_the_audit_log_ends().await;
         let now = self.clock.now();
         let Vitals { waiting, dead_letters, dead_letter_at, used } = self.vitals.clone();
         let mut seen: Vec<_> = self.ways.iter().map(|way| (Arc::clone(&way.name), way.delivery.way())).collect();
@@ -155,6 +159,17 @@ impl Watch {
             dead_letters: dead_letter_at.map(|newest_at| DeadLetters { count: dead_letters, newest_at }),
         };
         self.alerts.look(&seen).await;
+    }
+
+    /// Where logs are kept elsewhere, nobody who changes the database can make its audit log anew without being found.
+    async fn tell_where_the_audit_log_ends(&mut self) {
+        let asked = tokio::time::timeout(DISK_PATIENCE, self.store.audit_head()).await;
+        if let Ok(Ok(head)) = asked
+            && self.audited != Some(head)
+        {
+            info!(audit.head = %head, "the audit log ends here");
+            self.audited = Some(head);
+        }
     }
 
     async fn look_at_the_database(&mut self) {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    Error, LeaseLost, Store,
+    Error, LeaseLost, Store, audit,
     inbox::Inbound,
     member::MEMBER_OF_LANE,
     outbox,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     model::{
+        audit::Entry,
         id::{AgentId, CorpId, Lane, MemberId},
         reply::{Format, ReplyPart},
     },
@@ -84,8 +85,15 @@ impl Store {
         words: impl Fn(Stepped) -> Vec<ReplyPart> + Send + 'static,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let lane = claim.lane.clone();
-        self.end_with(claim, now, move |conn| Ok(words(take_step(conn, &lane, &step, now)?))).await
+        let (lane, actor) = (claim.lane.clone(), audit::sender(&claim.event));
+        self.end_with(claim, now, move |conn| {
+            let stepped = take_step(conn, &lane, &step, now)?;
+            if let Some(entry) = entry(&lane, &step, &stepped) {
+                audit::record(conn, &actor, entry, now)?;
+            }
+            Ok(words(stepped))
+        })
+        .await
     }
 
     /// Puts an announcement that is being sent into the outbox for the next of its members, up to `limit`, unless answers
@@ -103,6 +111,24 @@ impl Store {
         let signals = Arc::clone(&self.signals);
         self.db.write_then(work, move |_| signals.wake_all()).await
     }
+}
+
+/// What the audit log says of a step: how long the announcement is and how many it goes to, not what it says.
+fn entry(lane: &Lane, step: &Step, stepped: &Stepped) -> Option<Entry> {
+    let entry = |action| Entry::named(action, format!("announcement/{}", lane.app()));
+    let id = match step {
+        Step::Show(_) => None,
+        Step::Send(id) | Step::Cancel(id) => *id,
+    };
+    let entry = match stepped {
+        Stepped::Shown { id, recipients, text } => {
+            entry("announcement.show").with("id", *id).with("recipients", *recipients).with("bytes", text.len())
+        }
+        Stepped::Sending { recipients } => entry("announcement.send").with("id", id).with("recipients", *recipients),
+        Stepped::Cancelled { sent } => entry("announcement.cancel").with("id", id).with("sent", *sent),
+        Stepped::Nothing | Stepped::Already | Stepped::Stale => return None,
+    };
+    Some(entry)
 }
 
 fn take_step(conn: &Connection, lane: &Lane, step: &Step, now: Timestamp) -> Result<Stepped, rusqlite::Error> {

@@ -1,11 +1,12 @@
 //! To whom the bot does not listen. Kept until an operator takes it back, or the member is erased.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, LeaseLost, Store, inbox::Inbound};
+use super::{Error, LeaseLost, Store, audit, inbox::Inbound};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::{Entry, Object, Shown},
         id::{CorpId, MemberId},
         reply::ReplyPart,
     },
@@ -55,8 +56,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (corp, member, reason) = (claim.event.corp.clone(), member.clone(), reason.to_owned());
+        let actor = audit::sender(&claim.event);
         self.end_with(claim, now, move |conn| {
+            let before = reason_of(conn, &corp, &member)?;
             block(conn, &corp, &member, &reason, now)?;
+            let shown = |reason: Option<&String>| {
+                reason.map_or(Shown::NOTHING, |reason| Shown::Of(member.clone(), reason.clone()))
+            };
+            let entry = Entry::new("member.block", Object::Member(corp.clone(), member.clone()));
+            let entry = entry.changed("blocked", shown(before.as_ref()), shown(Some(&reason)));
+            audit::record(conn, &actor, entry, now)?;
             Ok(parts.clone())
         })
         .await
@@ -73,10 +82,26 @@ impl Store {
         words: impl Fn(bool) -> Vec<ReplyPart> + Send + 'static,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let (corp, member) = (claim.event.corp.clone(), member.key());
-        let work = move |conn: &Connection| Ok(words(unblock(conn, corp.as_str(), &member)?));
+        let (actor, corp, member) = (audit::sender(&claim.event), claim.event.corp.clone(), member.clone());
+        let work = move |conn: &Connection| {
+            let before = reason_of(conn, &corp, &member)?;
+            let was = unblock(conn, corp.as_str(), &member.key())?;
+            if let Some(reason) = before {
+                let entry = Entry::new("member.unblock", Object::Member(corp.clone(), member.clone()));
+                let entry = entry.changed("blocked", Shown::Of(member.clone(), reason), Shown::NOTHING);
+                audit::record(conn, &actor, entry, now)?;
+            }
+            Ok(words(was))
+        };
         self.end_with(claim, now, work).await
     }
+}
+
+/// Why the bot does not listen to a member; `None`: it does.
+fn reason_of(conn: &Connection, corp: &CorpId, member: &MemberId) -> Result<Option<String>, rusqlite::Error> {
+    conn.prepare_cached("SELECT reason FROM blocked_member WHERE corp = ?1 AND member = ?2")?
+        .query_row([corp.as_str(), &member.key()], |row| row.get(0))
+        .optional()
 }
 
 /// The bot no longer listens to `member`. Blocked already: the reason is the new one, the time stays.

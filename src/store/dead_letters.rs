@@ -3,8 +3,11 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Error, Store};
-use crate::clock::Timestamp;
+use super::{Error, Store, audit};
+use crate::{
+    clock::Timestamp,
+    model::audit::{Actor, Entry},
+};
 
 /// The format of a dead letter that stands for a question: its inbox row is `held`, and the text is there.
 pub(super) const QUESTION: &str = "question";
@@ -59,10 +62,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn retry_dead_letters(&self, id: Option<i64>, now: Timestamp) -> Result<usize, Error> {
+    pub async fn retry_dead_letters(&self, actor: &Actor, id: Option<i64>, now: Timestamp) -> Result<usize, Error> {
+        let actor = actor.clone();
         let revived = self
             .db
             .write(move |conn| {
+                audit::record(conn, &actor, entry(conn, "dead_letter.retry", id)?, now)?;
                 let questions = reopen_questions(conn, id, now)?;
                 conn.prepare_cached(
                     "INSERT INTO outbox_lane (lane, ready_at)
@@ -87,9 +92,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn drop_dead_letters(&self, id: Option<i64>) -> Result<usize, Error> {
+    pub async fn drop_dead_letters(&self, actor: &Actor, id: Option<i64>, now: Timestamp) -> Result<usize, Error> {
+        let actor = actor.clone();
         self.db
             .write(move |conn| {
+                audit::record(conn, &actor, entry(conn, "dead_letter.drop", id)?, now)?;
                 conn.prepare_cached(
                     "UPDATE inbox SET state = 'done' WHERE state = 'held' AND seq IN
                          (SELECT cause FROM outbox WHERE state = 'dead' AND format = ?2 AND (?1 IS NULL OR seq = ?1))",
@@ -100,6 +107,18 @@ impl Store {
             })
             .await
     }
+}
+
+/// What the audit log says of a decision about the given one, or all: which they are.
+fn entry(conn: &Connection, action: &'static str, id: Option<i64>) -> Result<Entry, rusqlite::Error> {
+    let ids: Vec<i64> = conn
+        .prepare_cached("SELECT seq FROM outbox WHERE state = 'dead' AND (?1 IS NULL OR seq = ?1) ORDER BY seq")?
+        .query_map([id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let (count, first, last) = (ids.len(), ids.first().copied(), ids.last().copied());
+    let which = id.map_or_else(|| "all".to_owned(), |id| id.to_string());
+    let entry = Entry::named(action, format!("dead_letter/{which}")).with("letters", count);
+    Ok(if id.is_some() { entry } else { entry.with("first", first).with("last", last) })
 }
 
 /// Opens held questions again: the given one, or all. Returns how many.

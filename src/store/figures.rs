@@ -5,6 +5,7 @@ use rusqlite::{Connection, Params, params};
 
 use super::{
     Error, Store,
+    audit::{self, Head},
     people::directory::{Unread, unread},
 };
 use crate::{clock::Timestamp, model::id::AppKey};
@@ -19,7 +20,7 @@ pub struct Queued {
 }
 
 /// What the store knows of the work that is left.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Messages that are not handled yet.
     pub inbox: Queued,
@@ -33,6 +34,8 @@ pub struct Figures {
     pub by_app: Vec<OfApp>,
     /// Address books that could not be read the last time.
     pub unread: Vec<Unread>,
+    /// Where the audit log ends.
+    pub audit: Head,
 }
 
 /// How long an application's queues have waited.
@@ -109,6 +112,7 @@ impl Store {
                     last_accepted: time(conn, LAST_ACCEPTED, [])?,
                     by_app: by_app(conn)?,
                     unread: unread(conn)?,
+                    audit: audit::head(conn)?,
                 })
             })
             .await

@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Store};
+use super::{Error, Store, audit};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::{Actor, Entry, Shown},
         id::{CorpId, MemberId},
         key::{
             ApiKey, Endpoint, ID_BYTES, KeyHash, KeyId, KeyText, Owner, Purpose, SECRET_BYTES, Scope, SecretText,
@@ -87,8 +88,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn make_key(&self, wanted: NewKey, now: Timestamp) -> Result<Made, Error> {
-        let (key, scope): (KeyText, _) = (draw(None)?, scope_text(&wanted.scope)?);
+    pub async fn make_key(&self, actor: &Actor, wanted: NewKey, now: Timestamp) -> Result<Made, Error> {
+        let (actor, key, scope): (_, KeyText, _) = (actor.clone(), draw(None)?, scope_text(&wanted.scope)?);
         let (id, hash, text) = (key.id.clone(), key.hash(), key.text());
         let there = self
             .db
@@ -100,7 +101,11 @@ impl Store {
                             params![there.number, wanted.name, scope, wanted.expires_at.map(Timestamp::as_millis)],
                         )?;
                     }
-                    return Ok((find(conn, &there.id)?, there.owner == wanted.owner));
+                    let is = find(conn, &there.id)?;
+                    if let Some(is) = is.as_ref().filter(|is| is.owner == wanted.owner) {
+                        audit::record(conn, &actor, entry("key.change", Some(&there), is), now)?;
+                    }
+                    return Ok((is, there.owner == wanted.owner));
                 }
                 let member = wanted.owner.member();
                 conn.execute(
@@ -119,7 +124,11 @@ impl Store {
                         wanted.expires_at.map(Timestamp::as_millis)
                     ],
                 )?;
-                Ok((find(conn, &id)?, true))
+                let made = find(conn, &id)?;
+                if let Some(made) = &made {
+                    audit::record(conn, &actor, entry("key.create", None, made), now)?;
+                }
+                Ok((made, true))
             })
             .await?;
         let (Some(kept), is_theirs) = there else { return Err(Error::Corrupt("api_key".to_owned())) };
@@ -135,8 +144,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn rotate_key(&self, id: &KeyId, grace: Duration, now: Timestamp) -> Result<Rotated, Error> {
-        let key: KeyText = draw(Some(id.clone()))?;
+    pub async fn rotate_key(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+        grace: Duration,
+        now: Timestamp,
+    ) -> Result<Rotated, Error> {
+        let (actor, key): (_, KeyText) = (actor.clone(), draw(Some(id.clone()))?);
         let (id, hash, text) = (id.clone(), key.hash(), key.text());
         let found = self
             .db
@@ -147,6 +162,9 @@ impl Store {
                         "UPDATE api_key SET previous = hash, previous_until = ?2, hash = ?3 WHERE number = ?1",
                         params![there.number, (now + grace).as_millis(), hash.bytes()],
                     )?;
+                    let until = (now + grace).as_millis();
+                    let entry = entry("key.rotate", Some(&there), &there).with("previous_until_ms", until);
+                    audit::record(conn, &actor, entry, now)?;
                 }
                 find(conn, &id)
             })
@@ -164,8 +182,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<Revoked, Error> {
-        let id = id.clone();
+    pub async fn revoke_key(&self, actor: &Actor, id: &KeyId, now: Timestamp) -> Result<Revoked, Error> {
+        let (actor, id) = (actor.clone(), id.clone());
         self.db
             .write(move |conn| {
                 let Some(there) = find(conn, &id)? else { return Ok(Revoked::NotThere) };
@@ -177,7 +195,15 @@ impl Store {
                     params![there.number, now.as_millis()],
                 )?;
                 let subject = Subject::key(&there.corp, &id).to_string();
-                conn.execute("DELETE FROM plan_of WHERE subject = ?1", [subject])?;
+                let plan = conn.query_row("DELETE FROM plan_of WHERE subject = ?1 RETURNING plan", [subject], |row| {
+                    row.get::<_, String>(0)
+                });
+                let revoked = ApiKey { revoked_at: Some(now), ..there.clone() };
+                let mut entry = entry("key.revoke", Some(&there), &revoked);
+                if let Some(plan) = plan.optional()? {
+                    entry = entry.changed("plan", plan, Shown::NOTHING);
+                }
+                audit::record(conn, &actor, entry, now)?;
                 Ok(Revoked::Yes)
             })
             .await
@@ -218,6 +244,33 @@ impl Store {
             })
             .await
     }
+}
+
+/// What the audit log says of a key: nothing that opens anything. What the key of a member is called goes with them.
+fn entry(action: &'static str, before: Option<&ApiKey>, after: &ApiKey) -> Entry {
+    let of = |key: &ApiKey, text: &str| match key.owner.member() {
+        Some(member) => Shown::Of(member.clone(), text.to_owned()),
+        None => text.into(),
+    };
+    let fields = |key: &ApiKey| -> [(&'static str, Shown); 6] {
+        let Scope { models, endpoints, networks } = &key.scope;
+        let networks: Vec<String> = networks.iter().map(Network::to_string).collect();
+        let scope = serde_json::json!({ "models": models, "endpoints": endpoints, "networks": networks });
+        [
+            ("name", of(key, &key.name)),
+            ("owner", key.owner.member().map_or_else(|| "service".into(), |member| of(key, member.as_str()))),
+            ("external_id", key.external_id.as_deref().map_or(Shown::NOTHING, |id| of(key, id))),
+            ("scope", Shown::Plain(scope)),
+            ("expires_ms", key.expires_at.map(Timestamp::as_millis).into()),
+            ("revoked_ms", key.revoked_at.map(Timestamp::as_millis).into()),
+        ]
+    };
+    let named = Entry::named(action, Subject::key(&after.corp, &after.id).to_string());
+    let was = before.map(fields);
+    fields(after).into_iter().enumerate().fold(named, |entry, (place, (field, is))| {
+        let was = was.as_ref().map_or(Shown::NOTHING, |was| was[place].1.clone());
+        if was == is { entry } else { entry.changed(field, was, is) }
+    })
 }
 
 /// A secret nobody has, for this id or a new one.

@@ -23,6 +23,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0008_quota_requests.sql"),
     include_str!("migrations/0009_renamed.sql"),
     include_str!("migrations/0010_operators.sql"),
+    include_str!("migrations/0011_audit.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put
@@ -39,6 +40,16 @@ pub(super) fn migrate(conn: &mut Connection, dir: &Path, migrations: &[&str]) ->
             .and_then(|copy| copy::place(copy, &path, true))
             .map_err(|cause| Error::NoCopyBefore { path, cause: Box::new(cause) })?;
     }
+    bring_up(conn, found, migrations)
+}
+
+/// Brings a copy of a database to the newest version: the file that it was copied from is the way back.
+pub(super) fn migrate_copy(conn: &mut Connection) -> Result<(), Error> {
+    let found = check(conn, ALL)?;
+    bring_up(conn, found, ALL)
+}
+
+fn bring_up(conn: &mut Connection, found: usize, migrations: &[&str]) -> Result<(), Error> {
     let tx = conn.transaction()?;
     for migration in &migrations[found..] {
         tx.execute_batch(migration)?;

@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod announcements;
+pub mod audit;
 pub mod backup;
 pub mod blocks;
 pub mod conversation;
@@ -16,6 +17,7 @@ pub mod dead_letters;
 mod ended;
 pub mod facts;
 pub mod figures;
+pub mod grants;
 pub mod inbox;
 pub mod keys;
 mod lane;

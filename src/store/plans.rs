@@ -1,13 +1,20 @@
-//! Plans, to whom they are attached, what was granted beside them.
+//! Plans, and to whom they are attached.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value};
 
-use super::{Error, Store};
+use super::{
+    Error, Store, audit,
+    grants::{self, Grant},
+};
 use crate::{
     clock::Timestamp,
-    model::quota::{amounts::Amounts, plan::Plan, subject::Subject},
+    model::{
+        audit::{Actor, Entry, Object, Shown},
+        quota::{amounts::Amounts, plan::Plan, subject::Subject},
+    },
 };
 
 /// To whom a plan is attached that everybody has who has none of their own.
@@ -29,21 +36,14 @@ impl Holder {
             Self::One(subject) => subject.to_string(),
         }
     }
-}
 
-/// What somebody may use beyond the plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Names it.
-    pub id: i64,
-    /// Whose, as [`Subject`] is written.
-    pub subject: String,
-    /// How much more.
-    pub amounts: Amounts,
-    /// Until when.
-    pub until: Timestamp,
-    /// Why.
-    pub reason: String,
+    /// As the audit log names it.
+    fn object(&self) -> Object {
+        match self {
+            Self::EveryMember => Object::Named("everyone".to_owned()),
+            Self::One(subject) => Object::of(subject),
+        }
+    }
 }
 
 /// All that is to be known to decide about a call.
@@ -111,11 +111,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn save_plan(&self, name: &str, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+    pub async fn save_plan(&self, actor: &Actor, name: &str, plan: &Plan, now: Timestamp) -> Result<(), Error> {
         let json = serde_json::to_string(plan).map_err(|error| Error::Corrupt(error.to_string()))?;
-        let name = name.to_owned();
+        let (actor, name) = (actor.clone(), name.to_owned());
         self.db
             .write(move |conn| {
+                let before = fields(find_plan(conn, &name)?);
+                let entry = Entry::named("plan.set", format!("plan/{name}"));
+                audit::record(conn, &actor, entry.between(&before, &fields(Some(json.clone())), None), now)?;
                 conn.execute(
                     "INSERT INTO plan (name, plan, changed_at) VALUES (?1, ?2, ?3)
                      ON CONFLICT (name) DO UPDATE SET plan = excluded.plan, changed_at = excluded.changed_at",
@@ -130,8 +133,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn remove_plan(&self, name: &str) -> Result<Removed, Error> {
-        let name = name.to_owned();
+    pub async fn remove_plan(&self, actor: &Actor, name: &str, now: Timestamp) -> Result<Removed, Error> {
+        let (actor, name) = (actor.clone(), name.to_owned());
         self.db
             .write(move |conn| {
                 let holders: usize =
@@ -139,8 +142,11 @@ impl Store {
                 if holders > 0 {
                     return Ok(Removed::Attached(holders));
                 }
-                let gone = conn.execute("DELETE FROM plan WHERE name = ?1", [&name])?;
-                Ok(if gone == 0 { Removed::NotThere } else { Removed::Yes })
+                let Some(before) = find_plan(conn, &name)? else { return Ok(Removed::NotThere) };
+                let entry = Entry::named("plan.remove", format!("plan/{name}"));
+                audit::record(conn, &actor, entry.between(&fields(Some(before)), &Map::new(), None), now)?;
+                conn.execute("DELETE FROM plan WHERE name = ?1", [&name])?;
+                Ok(Removed::Yes)
             })
             .await
     }
@@ -149,12 +155,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn attach_plan(&self, holder: &Holder, name: &str, now: Timestamp) -> Result<bool, Error> {
-        let (holder, name) = (holder.key(), name.to_owned());
+    pub async fn attach_plan(&self, actor: &Actor, holder: &Holder, name: &str, now: Timestamp) -> Result<bool, Error> {
+        let (actor, object, holder, name) = (actor.clone(), holder.object(), holder.key(), name.to_owned());
         self.db
             .write(move |conn| {
-                let there = conn.query_row("SELECT 1 FROM plan WHERE name = ?1", [&name], |_| Ok(())).optional()?;
+                let there = find_plan(conn, &name)?;
                 if there.is_some() {
+                    let before = attached(conn, &holder)?;
+                    let entry = Entry::new("plan.attach", object.clone()).changed("plan", before, name.clone());
+                    audit::record(conn, &actor, entry, now)?;
                     conn.execute(
                         "INSERT INTO plan_of (subject, plan, since) VALUES (?1, ?2, ?3)
                          ON CONFLICT (subject) DO UPDATE SET plan = excluded.plan, since = excluded.since",
@@ -170,33 +179,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn detach_plan(&self, holder: &Holder) -> Result<bool, Error> {
-        let holder = holder.key();
-        self.db.write(move |conn| Ok(conn.execute("DELETE FROM plan_of WHERE subject = ?1", [&holder])? > 0)).await
-    }
-
-    /// Lets somebody use more until a date. Returns the grant's number.
-    ///
-    /// # Errors
-    /// [`Error`]: nothing was changed.
-    pub async fn grant(
-        &self,
-        subject: &Subject,
-        amounts: Amounts,
-        until: Timestamp,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<i64, Error> {
-        let (subject, reason) = (subject.clone(), reason.to_owned());
-        self.db.write(move |conn| add_grant(conn, &subject, amounts, until, &reason, now)).await
-    }
-
-    /// Takes a grant back. False when there is none of this number.
-    ///
-    /// # Errors
-    /// [`Error`]: nothing was changed.
-    pub async fn revoke_grant(&self, id: i64) -> Result<bool, Error> {
-        self.db.write(move |conn| Ok(conn.execute("DELETE FROM allowance WHERE id = ?1", [id])? > 0)).await
+    pub async fn detach_plan(&self, actor: &Actor, holder: &Holder, now: Timestamp) -> Result<bool, Error> {
+        let (actor, object, holder) = (actor.clone(), holder.object(), holder.key());
+        self.db
+            .write(move |conn| {
+                let Some(before) = attached(conn, &holder)? else { return Ok(false) };
+                let entry = Entry::new("plan.detach", object.clone()).changed("plan", before, Shown::NOTHING);
+                audit::record(conn, &actor, entry, now)?;
+                Ok(conn.execute("DELETE FROM plan_of WHERE subject = ?1", [&holder])? > 0)
+            })
+            .await
     }
 
     /// Reads the rules as they are.
@@ -211,7 +203,7 @@ impl Store {
                 Ok((
                     pairs(&moment, "SELECT name, plan FROM plan")?,
                     pairs(&moment, "SELECT subject, plan FROM plan_of")?,
-                    grants(&moment, now)?,
+                    grants::valid(&moment, now)?,
                 ))
             })
             .await?;
@@ -231,43 +223,19 @@ fn pairs(conn: &Connection, sql: &str) -> Result<Vec<(String, String)>, rusqlite
     conn.prepare_cached(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-fn grants(conn: &Connection, now: Timestamp) -> Result<Vec<Grant>, rusqlite::Error> {
-    conn.prepare_cached("SELECT id, subject, requests, tokens, money, until, reason FROM allowance WHERE until > ?1")?
-        .query_map([now.as_millis()], |row| {
-            Ok(Grant {
-                id: row.get(0)?,
-                subject: row.get(1)?,
-                amounts: Amounts { requests: row.get(2)?, tokens: row.get(3)?, money: row.get(4)? },
-                until: Timestamp::from_millis(row.get(5)?),
-                reason: row.get(6)?,
-            })
-        })?
-        .collect()
+/// A plan as it is stored.
+fn find_plan(conn: &Connection, name: &str) -> Result<Option<String>, rusqlite::Error> {
+    conn.prepare_cached("SELECT plan FROM plan WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
 }
 
-/// Lets somebody use more until a date. Returns the grant's number.
-pub(super) fn add_grant(
-    conn: &Connection,
-    subject: &Subject,
-    amounts: Amounts,
-    until: Timestamp,
-    reason: &str,
-    now: Timestamp,
-) -> Result<i64, rusqlite::Error> {
-    conn.prepare_cached(
-        "INSERT INTO allowance (subject, requests, tokens, money, until, reason, granted_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        subject.to_string(),
-        stored(amounts.requests),
-        stored(amounts.tokens),
-        stored(amounts.money),
-        until.as_millis(),
-        reason,
-        now.as_millis()
-    ])?;
-    Ok(conn.last_insert_rowid())
+/// The name of the plan that is attached there.
+fn attached(conn: &Connection, holder: &str) -> Result<Option<String>, rusqlite::Error> {
+    conn.prepare_cached("SELECT plan FROM plan_of WHERE subject = ?1")?.query_row([holder], |row| row.get(0)).optional()
+}
+
+/// What a plan says, for the audit log.
+fn fields(plan: Option<String>) -> Map<String, Value> {
+    plan.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
 }
 
 /// SQLite's integers end at half of ours, which is more than anybody uses.

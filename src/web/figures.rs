@@ -13,6 +13,7 @@ use crate::{
     metrics::{Depth, Sample, machine},
     store::{
         Store,
+        audit::Head,
         figures::{Figures as Stored, OfApp, Queued},
         people::directory::Unread,
     },
@@ -44,6 +45,8 @@ pub(super) struct Asked {
     pub(super) by_app: Option<Vec<OfApp>>,
     /// Address books that could not be read the last time, as far as that can be found out.
     pub(super) unread: Vec<Unread>,
+    /// Where the audit log ends; the same.
+    pub(super) audit: Option<Head>,
 }
 
 impl Figures {
@@ -91,7 +94,8 @@ impl Figures {
             disk_free: disk.ok().and_then(Result::ok).flatten(),
         };
         let unread = stored.as_mut().map(|stored| std::mem::take(&mut stored.unread)).unwrap_or_default();
+        let audit = stored.as_ref().map(|stored| stored.audit);
         let (last_accepted, by_app) = stored.map(|stored| (stored.last_accepted, stored.by_app)).unzip();
-        Asked { at: now, sample, last_accepted: last_accepted.flatten(), by_app, unread }
+        Asked { at: now, sample, last_accepted: last_accepted.flatten(), by_app, unread, audit }
     }
 }

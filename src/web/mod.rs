@@ -22,11 +22,11 @@ pub use self::{
     callback::Callback,
     figures::Figures,
     health::Readiness,
-    operations::Cleared,
+    operations::{Cleared, USER},
     status::Overview,
     verification::{Expected, Knock, verification_router},
 };
-use crate::{doctor::standing::Standing, metrics::Metrics, secret::Secret};
+use crate::{doctor::standing::Standing, metrics::Metrics, secret::Secret, store::Store};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Web {
     pub operator_key: Option<Secret<String>>,
     /// The last examination of the set-up.
     pub standing: Arc<Standing>,
+    /// For what is written down of operators.
+    pub store: Store,
 }
 
 /// The main address. Each of the `callbacks` answers on its path, with and without a trailing slash; `domain_files`

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Web;
+use crate::model::audit::Actor;
 
 /// Lets through who has the operator key; to all others there is nothing.
 pub(super) async fn with_the_operator_key(State(web): State<Web>, request: Request, next: Next) -> Response {
@@ -49,13 +50,35 @@ pub struct Cleared {
     pub cleared: usize,
 }
 
+/// The header in which a command says by which user of the system it was given.
+pub const USER: &str = "x-qimate-user";
+/// The longest such name, in bytes.
+const LONGEST_USER: usize = 80;
+
+/// Who asks, for the audit log: by which door, and as whom by their own word.
+fn actor(web: &Web, headers: &HeaderMap) -> Actor {
+    let user = headers.get(USER).and_then(|value| value.to_str().ok());
+    let user = user.filter(|user| (1..=LONGEST_USER).contains(&user.len()) && !user.contains('/'));
+    let door = if has_the_operator_key(web, headers) { "server.operator_key" } else { "server.operations_listen" };
+    Actor::Operator { name: user.unwrap_or("unknown").to_owned(), by: door.to_owned() }
+}
+
 /// Takes back every key of a model that was set aside or rests. Not for pages: a browser on the operator's machine
 /// reaches the operators' address too, and says by `Origin` for whom it asks.
 pub(super) async fn clear_upstreams(State(web): State<Web>, headers: HeaderMap) -> Response {
     if headers.contains_key(header::ORIGIN) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let cleared = web.overview.models.clear();
+    let overview = &web.overview;
+    let cleared = overview.models.clear(&web.store, &actor(&web, &headers), overview.clock.now()).await;
+    let cleared = match cleared {
+        Ok(cleared) => cleared,
+        Err(error) => {
+            tracing::warn!(%error, "the audit log cannot be written, so no key was taken back");
+            return (StatusCode::SERVICE_UNAVAILABLE, "the audit log cannot be written; nothing was done")
+                .into_response();
+        }
+    };
     tracing::info!(cleared, "an operator took back the keys that were set aside");
     Json(Cleared { cleared }).into_response()
 }

@@ -61,6 +61,9 @@ pub struct Status {
     pub disk_free_bytes: Option<u64>,
     /// Bytes of memory that the process holds.
     pub memory_bytes: Option<u64>,
+    /// Where the audit log ends, as `qimate audit head` prints it.
+    #[serde(default)]
+    pub audit_head: Option<String>,
 }
 
 /// Callbacks since the start.
@@ -318,6 +321,7 @@ impl Overview {
             },
             disk_free_bytes: asked.sample.disk_free,
             memory_bytes: machine::resident_memory(),
+            audit_head: asked.audit.map(|head| head.to_string()),
         }
     }
 }

@@ -91,7 +91,8 @@ impl App {
     /// Starts the daemon on its data; it must not be running.
     pub async fn launch(&mut self) {
         assert!(self.running.is_none(), "it is running");
-        let server = server::build(self.config.clone(), Clock::Manual(self.clock.clone())).await.unwrap();
+        let built = Box::pin(server::build(self.config.clone(), Clock::Manual(self.clock.clone())));
+        let server = built.await.unwrap();
         let address = server.local_addr().unwrap();
         let operations = server.operations_addr().unwrap();
         let stop = Stop::new();

@@ -10,6 +10,7 @@ mod alerts;
 mod apps;
 mod architecture;
 mod attachments;
+mod audit;
 mod browser;
 mod callback;
 mod changeover;

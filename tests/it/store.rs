@@ -264,7 +264,7 @@ async fn dead_letters_that_come_back_do_not_hide_a_message_under_way() {
         store.give_up(&dead, "no", after(10 * n)).await.unwrap().unwrap();
     }
     let last = store.claim_outbound(&app(), 1, after(300)).await.unwrap().claims.pop().unwrap();
-    assert_eq!(store.retry_dead_letters(None, after(300)).await.unwrap(), 19);
+    assert_eq!(store.retry_dead_letters(&qimate::model::audit::Actor::Daemon, None, after(300)).await.unwrap(), 19);
     store.delivered(&last, "m", after(300)).await.unwrap().unwrap();
     let mut contents = Vec::new();
     let mut now = after(400);

@@ -41,8 +41,8 @@ async fn app_with(plans: &[(Holder, Plan)], change: impl FnOnce(&mut Config)) ->
     let store = Store::open(&app.config.storage, now).unwrap();
     for (number, (holder, plan)) in plans.iter().enumerate() {
         let name = format!("plan{number}");
-        store.save_plan(&name, plan, now).await.unwrap();
-        assert!(store.attach_plan(holder, &name, now).await.unwrap());
+        store.save_plan(&qimate::model::audit::Actor::Daemon, &name, plan, now).await.unwrap();
+        assert!(store.attach_plan(&qimate::model::audit::Actor::Daemon, holder, &name, now).await.unwrap());
     }
     drop(store);
     app.launch().await;

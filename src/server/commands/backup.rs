@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{ago, say, tell};
+use super::{actor, ago, say, tell};
 use crate::{
     clock::Clock,
     config::Config,
@@ -67,11 +67,8 @@ pub fn backup(config: &Config, to: &Path, force: bool) -> anyhow::Result<()> {
 /// # Errors
 /// A daemon is running on the data directory, or `from` is not a sound backup. The database is then as it was.
 pub fn restore(config: &Config, from: &Path, what_is_open: WhatIsOpen) -> anyhow::Result<()> {
-    let restored = restore::restore(&config.storage, from, what_is_open, Clock::System.now()).context(say(
-        config,
-        "没有恢复，数据库没有改动",
-        "nothing was restored; the database is as it was",
-    ))?;
+    let restored = restore::restore(&config.storage, &actor(), from, what_is_open, Clock::System.now())
+        .context(say(config, "没有恢复，数据库没有改动", "nothing was restored; the database is as it was"))?;
     println!("{} {}: {}", say(config, "已恢复", "restored"), from.display(), describe(config, &restored.contents));
     print_aside(config, &restored);
     print_open(config, &restored);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{say, tell};
+use super::{actor, say, tell};
 use crate::{
     clock::{Clock, Timestamp},
     config::Config,
@@ -72,7 +72,7 @@ pub async fn create(config: &Config, wanted: Wanted, as_json: bool) -> anyhow::R
         external_id: wanted.external_id,
         expires_at: wanted.days.map(|days| now + DAY * days),
     };
-    match Store::open_beside(&config.storage)?.make_key(new, now).await? {
+    match Store::open_beside(&config.storage)?.make_key(&actor(), new, now).await? {
         Made::New(key, text) => shown_once(config, &key, &text, as_json, now),
         Made::Updated(key) if as_json => println!("{:#}", in_json(&key, now)),
         Made::Updated(key) => println!(
@@ -168,7 +168,7 @@ pub async fn show(config: &Config, id: &str, as_json: bool) -> anyhow::Result<()
 pub async fn rotate(config: &Config, id: &str, grace_hours: u32, as_json: bool) -> anyhow::Result<()> {
     let (id, now) = (parse(config, id)?, Clock::System.now());
     let grace = Duration::from_secs(u64::from(grace_hours) * 3600);
-    match Store::open_beside(&config.storage)?.rotate_key(&id, grace, now).await? {
+    match Store::open_beside(&config.storage)?.rotate_key(&actor(), &id, grace, now).await? {
         Rotated::Yes(key, text) => shown_once(config, &key, &text, as_json, now),
         Rotated::NotThere => return Err(no_such(config, &id)),
         Rotated::NoLongerGood(standing) => bail!(tell(
@@ -186,7 +186,7 @@ pub async fn rotate(config: &Config, id: &str, grace_hours: u32, as_json: bool) 
 /// There is no such key, or the database cannot be written.
 pub async fn revoke(config: &Config, id: &str) -> anyhow::Result<()> {
     let id = parse(config, id)?;
-    match Store::open_beside(&config.storage)?.revoke_key(&id, Clock::System.now()).await? {
+    match Store::open_beside(&config.storage)?.revoke_key(&actor(), &id, Clock::System.now()).await? {
         Revoked::Yes => println!("{}", tell(config, || format!("密钥 {id} 已停用"), || format!("revoked key {id}"))),
         Revoked::Already => {
             println!("{}", tell(config, || format!("密钥 {id} 早已停用"), || format!("key {id} was revoked before")));

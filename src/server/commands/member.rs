@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{say, tell};
+use super::{actor, say, tell};
 use crate::{
     clock::Clock,
     config::Config,
@@ -81,7 +81,7 @@ pub fn erase(config: &Config, userid: &str, confirmed: bool) -> anyhow::Result<(
         stdin().read_line(&mut typed)?;
         ensure!(typed.trim() == userid, "{}", say(config, "没有删除任何内容", "nothing was erased"));
     }
-    let erased = member::erase(&config.storage, &member, Clock::System.now())?;
+    let erased = member::erase(&config.storage, &actor(), &member, Clock::System.now())?;
     match erased.rows {
         0 => {
             println!(

@@ -1,5 +1,6 @@
 //! What the commands do that look at a running instance, or beside one.
 
+pub mod audit;
 pub mod backup;
 pub mod import_cow;
 pub mod key;
@@ -18,7 +19,8 @@ use anyhow::{anyhow, bail, ensure};
 
 use crate::{
     clock::Clock,
-    config::{Config, chat::Language, tls::Tls},
+    config::{self, Config, chat::Language, tls::Tls},
+    model::audit::Actor,
     net,
     store::{self, Store},
 };
@@ -64,7 +66,7 @@ pub async fn list_dead_letters(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// There is no such letter, or the store cannot be written.
 pub async fn retry_dead_letters(config: &Config, id: Option<i64>) -> anyhow::Result<()> {
-    let revived = Store::open_beside(&config.storage)?.retry_dead_letters(id, Clock::System.now()).await?;
+    let revived = Store::open_beside(&config.storage)?.retry_dead_letters(&actor(), id, Clock::System.now()).await?;
     report(config, revived, id, ["条已放回待发送", "put back into the outbox"])
 }
 
@@ -73,7 +75,7 @@ pub async fn retry_dead_letters(config: &Config, id: Option<i64>) -> anyhow::Res
 /// # Errors
 /// There is no such letter, or the store cannot be written.
 pub async fn drop_dead_letters(config: &Config, id: Option<i64>) -> anyhow::Result<()> {
-    let dropped = Store::open_beside(&config.storage)?.drop_dead_letters(id).await?;
+    let dropped = Store::open_beside(&config.storage)?.drop_dead_letters(&actor(), id, Clock::System.now()).await?;
     report(config, dropped, id, ["条已删除", "deleted"])
 }
 
@@ -178,6 +180,11 @@ fn in_chinese(error: &store::Error) -> String {
         store::Error::Unavailable(cause) => format!("数据库暂时无法使用：{cause}"),
         other => other.to_string(),
     }
+}
+
+/// Whoever gave this command, as the audit log names them.
+pub(super) fn actor() -> Actor {
+    Actor::Command { user: config::user() }
 }
 
 /// Where this machine reaches what listens on `address`.

@@ -16,7 +16,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::json;
 
 use self::shown::{described, in_json, print_json, print_table, row};
-use super::{say, tell};
+use super::{actor, say, tell};
 use crate::{
     clock::Clock,
     config::{Config, chat::Language},
@@ -125,7 +125,7 @@ pub async fn set(config: &Config, member: &MemberId, wanted: &Wanted, as_json: b
         }
     }
     for corp in if known.is_empty() { corps } else { known } {
-        store.change_people(&corp, vec![edit.clone()], Clock::System.now()).await?;
+        store.change_people(&actor(), &corp, vec![edit.clone()], Clock::System.now()).await?;
     }
     show(config, member, as_json).await
 }
@@ -169,7 +169,7 @@ pub async fn import_csv(config: &Config, file: &Path, dry_run: bool, as_json: bo
         anyhow!("{shown}:\n{}", lines.collect::<Vec<_>>().join("\n"))
     })?;
     let (store, corp) = (Store::open_beside(&config.storage)?, only_corp(config)?);
-    let outcome = store.import_people(&corp, edits, dry_run, Clock::System.now()).await?;
+    let outcome = store.import_people(&actor(), &corp, edits, dry_run, Clock::System.now()).await?;
     let (new, changed, same) = (outcome.new, outcome.changed, outcome.unchanged);
     if as_json {
         return print_json(&json!({ "new": new, "changed": changed, "unchanged": same, "dry_run": dry_run }));
@@ -248,7 +248,7 @@ pub async fn set_hours(config: &Config, department: Option<u64>, hours: &str) ->
                 Subject::department(&corp, id)
             }
         };
-        store.set_hours(&subject, hours.as_ref(), Clock::System.now()).await?;
+        store.set_hours(&actor(), &subject, hours.as_ref(), Clock::System.now()).await?;
         done = true;
     }
     ensure!(

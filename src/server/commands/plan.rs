@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{key, say, tell};
+use super::{actor, key, say, tell};
 use crate::{
     clock::Clock,
     config::Config,
@@ -135,7 +135,7 @@ pub async fn set(config: &Config, name: &str, wanted: &Wanted) -> anyhow::Result
     if let Some(then) = &wanted.then {
         plan.at_limit = AtLimit::Model(then.clone());
     }
-    Store::open_beside(&config.storage)?.save_plan(name, &plan, Clock::System.now()).await?;
+    Store::open_beside(&config.storage)?.save_plan(&actor(), name, &plan, Clock::System.now()).await?;
     println!("{name}");
     for line in described(config, &plan) {
         println!("    {line}");
@@ -148,7 +148,7 @@ pub async fn set(config: &Config, name: &str, wanted: &Wanted) -> anyhow::Result
 /// # Errors
 /// There is none, it is attached to somebody, or the database cannot be written.
 pub async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
-    match Store::open_beside(&config.storage)?.remove_plan(name).await? {
+    match Store::open_beside(&config.storage)?.remove_plan(&actor(), name, Clock::System.now()).await? {
         Removed::Yes => println!("{}", tell(config, || format!("已删除 {name}"), || format!("removed {name}"))),
         Removed::NotThere => bail!(no_such(config, name)),
         Removed::Attached(holders) => bail!(tell(
@@ -167,7 +167,7 @@ pub async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
 pub async fn attach(config: &Config, name: &str, whom: &Whom) -> anyhow::Result<()> {
     let store = Store::open_beside(&config.storage)?;
     for holder in holders(config, &store, whom).await? {
-        ensure!(store.attach_plan(&holder, name, Clock::System.now()).await?, no_such(config, name));
+        ensure!(store.attach_plan(&actor(), &holder, name, Clock::System.now()).await?, no_such(config, name));
     }
     println!("{}", tell(config, || format!("{name} 已生效"), || format!("{name} is in force")));
     Ok(())
@@ -181,7 +181,7 @@ pub async fn detach(config: &Config, whom: &Whom) -> anyhow::Result<()> {
     let store = Store::open_beside(&config.storage)?;
     let mut any = false;
     for holder in holders(config, &store, whom).await? {
-        any |= store.detach_plan(&holder).await?;
+        any |= store.detach_plan(&actor(), &holder, Clock::System.now()).await?;
     }
     ensure!(any, "{}", say(config, "那里没有方案", "no plan is attached there"));
     println!("{}", say(config, "已取消", "detached"));
@@ -220,7 +220,7 @@ pub async fn grant(
         let Holder::One(subject) = holder else {
             bail!("{}", say(config, "请指明 --member、--key 或 --company", "say whom: --member, --key or --company"));
         };
-        let id = store.grant(&subject, granted, until, reason, now).await?;
+        let id = store.grant(&actor(), &subject, granted, until, reason, now).await?;
         let (shown, until) = (shown_amounts(config, granted), config.chat.time_zone.local(until));
         println!(
             "{}",
@@ -239,7 +239,7 @@ pub async fn grant(
 /// # Errors
 /// There is none of this number, or the database cannot be written.
 pub async fn revoke(config: &Config, id: i64) -> anyhow::Result<()> {
-    let gone = Store::open_beside(&config.storage)?.revoke_grant(id).await?;
+    let gone = Store::open_beside(&config.storage)?.revoke_grant(&actor(), id, Clock::System.now()).await?;
     ensure!(gone, "{}", tell(config, || format!("没有编号为 {id} 的追加"), || format!("there is no grant {id}")));
     println!("{}", say(config, "已收回", "taken back"));
     Ok(())

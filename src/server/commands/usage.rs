@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::{right_aligned, say, tell};
+use super::{actor, right_aligned, say, tell};
 use crate::{
     clock::{Clock, Timestamp},
     config::Config,
@@ -130,8 +130,10 @@ pub async fn export(config: &Config, when: &When, to: Option<&Path>) -> anyhow::
 pub async fn rebuild(config: &Config) -> anyhow::Result<()> {
     Books::of(&config.storage)?;
     let (storage, zone) = (config.storage.clone(), config.chat.time_zone.clone());
-    let kept_from = Clock::System.now() - config.team.keep_calls;
-    let calls = tokio::task::spawn_blocking(move || ledger::rebuild(&storage, &zone, kept_from)).await??;
+    let now = Clock::System.now();
+    let kept_from = now - config.team.keep_calls;
+    let calls =
+        tokio::task::spawn_blocking(move || ledger::rebuild(&storage, &actor(), &zone, kept_from, now)).await??;
     println!(
         "{}",
         tell(config, || format!("已按 {calls} 次调用重新合计"), || format!("summed up {calls} calls again"))

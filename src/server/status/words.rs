@@ -56,6 +56,7 @@ fn lines(status: &Status, words: Words) -> Vec<Line> {
         line("首段等待", "first part", first_part(status.turns.first_part, words)),
         line("资源", "machine", machine(status, words)),
     ];
+    lines.extend(status.audit_head.as_ref().map(|head| line("审计记录", "audit log", head.clone())));
     if !status.model.set_aside.is_empty() {
         lines.insert(2, line("停用的 key", "set aside", set_aside(status, words)));
     }

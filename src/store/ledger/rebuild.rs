@@ -16,7 +16,8 @@ use crate::{
         zone::{Stretch, Zone},
     },
     config,
-    store::Error,
+    model::audit::{Actor, Entry},
+    store::{Error, audit, db, migrate},
 };
 
 /// Sums that are held before they are written: a few MiB.
@@ -31,10 +32,23 @@ const HOUR: i64 = 60 * 60 * 1000;
 ///
 /// # Errors
 /// [`Error`]: nothing was changed.
-pub fn rebuild(settings: &config::Storage, zone: &Zone, kept_from: Timestamp) -> Result<u64, Error> {
+pub fn rebuild(
+    settings: &config::Storage,
+    actor: &Actor,
+    zone: &Zone,
+    kept_from: Timestamp,
+    now: Timestamp,
+) -> Result<u64, Error> {
     let Some(mut conn) = file::beside(&settings.data_dir, OpenFlags::SQLITE_OPEN_READ_WRITE)? else { return Ok(0) };
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let count = sum_up(&tx, zone, kept_from)?;
+    // In the other file, so not at once: better an entry of what did not happen than a change without one.
+    let entry = Entry::named("usage.rebuild", "usage").with("calls", count);
+    let mut book = db::connect(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    migrate::check(&book, migrate::ALL)?;
+    let written = book.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    audit::record(&written, actor, entry, now)?;
+    written.commit()?;
     tx.commit()?;
     Ok(count)
 }

@@ -205,7 +205,7 @@ async fn sums_that_somebody_changed_are_made_again_and_those_without_calls_stay(
     conn.execute("UPDATE total SET calls = 99, money = 0 WHERE period > ?1 AND dimension > 1", [pruned]).unwrap();
     conn.execute("DELETE FROM total WHERE period > ?1 AND dimension = 1", [pruned]).unwrap();
     assert_ne!(days(), before);
-    assert_eq!(rebuild(&settings, &shanghai(), T0).unwrap(), 4);
+    assert_eq!(rebuild(&settings, &crate::model::audit::Actor::Daemon, &shanghai(), T0, T0).unwrap(), 4);
     assert_eq!(days(), before);
 }
 
@@ -336,7 +336,7 @@ proptest! {
                     }
                 }
                 Event::Rebuild => {
-                    rebuild(&settings, &zone, now - keep.calls).unwrap();
+                    rebuild(&settings, &crate::model::audit::Actor::Daemon, &zone, now - keep.calls, now).unwrap();
                 }
                 Event::Erase(member) => {
                     let member = MemberId::parse(&format!("p{member}")).unwrap();

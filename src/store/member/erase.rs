@@ -18,9 +18,12 @@ use super::{OF_MEMBER, OF_THEIR_KEYS, lanes, open};
 use crate::{
     clock::Timestamp,
     config,
-    model::id::MemberId,
+    model::{
+        audit::{Actor, Entry, Object},
+        id::MemberId,
+    },
     store::{
-        Error, copy,
+        Error, audit, copy,
         db::{FILE, io},
         ledger, lock, media, quota_requests, restore,
     },
@@ -58,8 +61,13 @@ pub(in crate::store) fn tombstone(dedup: &str) -> String {
 ///
 /// # Errors
 /// [`Error::Missing`], or that the database cannot be written. What was erased until then is; erase again.
-pub fn erase(settings: &config::Storage, member: &MemberId, now: Timestamp) -> Result<Erased, Error> {
+pub fn erase(settings: &config::Storage, actor: &Actor, member: &MemberId, now: Timestamp) -> Result<Erased, Error> {
     let mut conn = open(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // First: where it cannot be written down, nothing is erased. From here on nobody can tell whose the entry is.
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    audit::record(&tx, actor, Entry::new("member.erase", Object::Anywhere(member.clone())), now)?;
+    audit::forget(&tx, member)?;
+    tx.commit()?;
     let mut rows = 0;
     // What was used in a name of before is theirs too, and the database says whose that was.
     let followed = ledger::follow_beside(settings, &conn);

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::standing::premium;
+use super::{audited::changed, standing::premium};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::{Actor, Entry, Object},
         id::{CorpId, MemberId},
         person::{Edit, Person, Premium, Role, hours::ServiceHours},
         quota::subject::Subject,
     },
-    store::{Error, Store, blocks},
+    store::{Error, Store, audit, blocks},
 };
 
 /// A department as it is known.
@@ -64,9 +65,21 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn change_people(&self, corp: &CorpId, edits: Vec<Edit>, now: Timestamp) -> Result<(), Error> {
-        let corp = corp.clone();
-        self.db.write(move |conn| edits.iter().try_for_each(|edit| change(conn, &corp, edit, now))).await
+    pub async fn change_people(
+        &self,
+        actor: &Actor,
+        corp: &CorpId,
+        edits: Vec<Edit>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (actor, corp) = (actor.clone(), corp.clone());
+        self.db
+            .write(move |conn| {
+                edits.iter().try_for_each(|edit| {
+                    changed(conn, &actor, (&corp, &edit.member), now, || change(conn, &corp, edit, now))
+                })
+            })
+            .await
     }
 
     /// The same by a list, and says how many it was new for and how many it changed; with `dry_run`, only says.
@@ -75,6 +88,7 @@ impl Store {
     /// As [`Store::change_people`].
     pub async fn import_people(
         &self,
+        actor: &Actor,
         corp: &CorpId,
         edits: Vec<Edit>,
         dry_run: bool,
@@ -95,7 +109,7 @@ impl Store {
             needed.push(edit);
         }
         if !dry_run {
-            self.change_people(corp, needed, now).await?;
+            self.change_people(actor, corp, needed, now).await?;
         }
         Ok(imported)
     }
@@ -106,12 +120,22 @@ impl Store {
     /// [`Error`]: nothing was changed.
     pub async fn set_hours(
         &self,
+        actor: &Actor,
         subject: &Subject,
         hours: Option<&ServiceHours>,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let (subject, hours) = (subject.to_string(), hours.map(ToString::to_string));
-        self.db.write(move |conn| set_hours(conn, &subject, hours.as_deref(), now)).await
+        let (actor, object, key) = (actor.clone(), Object::of(subject), subject.to_string());
+        let hours = hours.map(ToString::to_string);
+        self.db
+            .write(move |conn| {
+                let before = find_hours(conn, &key)?;
+                let is_changed = set_hours(conn, &key, hours.as_deref(), now)?;
+                let entry = Entry::new("hours.set", object.clone()).changed("hours", before, hours.clone());
+                audit::record(conn, &actor, entry, now)?;
+                Ok(is_changed)
+            })
+            .await
     }
 
     /// The hours of everybody of an enterprise who has no others.
@@ -120,14 +144,7 @@ impl Store {
     /// [`Error`] when they cannot be read.
     pub async fn company_hours(&self, corp: &CorpId) -> Result<Option<ServiceHours>, Error> {
         let subject = Subject::company(corp).to_string();
-        let text: Option<String> = self
-            .db
-            .read(move |conn| {
-                conn.prepare_cached("SELECT hours FROM service_hours WHERE subject = ?1")?
-                    .query_row([subject], |row| row.get(0))
-                    .optional()
-            })
-            .await?;
+        let text: Option<String> = self.db.read(move |conn| find_hours(conn, &subject)).await?;
         read_hours(text)
     }
 
@@ -331,6 +348,12 @@ fn set_hours(conn: &Connection, subject: &str, hours: Option<&str>, now: Timesta
     )?
     .execute(params![subject, hours, now.as_millis()])?;
     Ok(true)
+}
+
+fn find_hours(conn: &Connection, subject: &str) -> Result<Option<String>, rusqlite::Error> {
+    conn.prepare_cached("SELECT hours FROM service_hours WHERE subject = ?1")?
+        .query_row([subject], |row| row.get(0))
+        .optional()
 }
 
 fn read_hours(text: Option<String>) -> Result<Option<ServiceHours>, Error> {

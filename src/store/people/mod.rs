@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of WeCom, and decides nothing: what a row means for somebody's access, `model::person` says.
 
+mod audited;
 pub mod change;
 pub mod directory;
 pub mod standing;

@@ -8,6 +8,7 @@ use super::{Decided, Granted, QuotaRequest, Verdict, Wanted, name_of};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::{Actor, Entry, Object},
         id::{AgentId, CorpId, Lane, MemberId},
         quota::{
             amounts::{Amounts, Measure},
@@ -15,7 +16,10 @@ use crate::{
             subject::Subject,
         },
     },
-    store::plans::add_grant,
+    store::{
+        audit,
+        grants::{self, add_grant},
+    },
 };
 
 /// How long a grant for the rest of a window is good where the window has no end on the calendar.
@@ -69,6 +73,16 @@ pub(super) fn decide(
         "UPDATE quota_request SET decided_at = ?2, decided_by = ?3, decided_in = ?4, grant_id = ?5 WHERE id = ?1",
     )?
     .execute(params![id, now.as_millis(), by.as_str(), seq, grant])?;
+    let actor = Actor::Member(corp.clone(), by.clone());
+    let entry = match grant {
+        Some(_) => Entry::new("request.grant", Object::Member(corp.clone(), request.member.clone())),
+        None => Entry::new("request.deny", Object::Member(corp.clone(), request.member.clone())),
+    };
+    let entry = entry.with("request", id).with("limit", limit.to_string());
+    audit::record(conn, &actor, entry, now)?;
+    if let Some(grant) = grant {
+        grants::record(conn, &actor, "grant.add", grant, now)?;
+    }
     let granted = grant.map(|grant| granted(conn, &request, grant, now)).transpose()?.flatten();
     Ok(Decided::Now(Box::new(request), granted))
 }

@@ -13,15 +13,19 @@ use tempfile::NamedTempFile;
 
 pub use self::open::{Held, WhatIsOpen};
 use super::{
-    Error,
+    Error, audit,
     backup::{BACKED_UP, Contents},
     copy,
     db::{FILE, io},
-    lock,
+    lock, migrate,
     outbox::DUPLICATE_CHECK,
     runs::{STARTED, STOPPED},
 };
-use crate::{clock::Timestamp, config};
+use crate::{
+    clock::Timestamp,
+    config,
+    model::audit::{Actor, Entry},
+};
 
 /// How long after the backup a message that waited in it may be sent: while WeCom's duplicate check surely remembers
 /// whoever sent it at once. The same half hour of caution as in delivery.
@@ -62,6 +66,7 @@ pub struct Aside {
 /// be read or written. The database is then as it was.
 pub fn restore(
     settings: &config::Storage,
+    actor: &Actor,
     from: &Path,
     what_is_open: WhatIsOpen,
     now: Timestamp,
@@ -81,15 +86,20 @@ pub fn restore(
     let copied = copy::make(&backup, dir)?;
     drop(backup);
 
-    let conn = Connection::open_with_flags(copied.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut conn = Connection::open_with_flags(copied.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // A crash in between leaves an unfinished copy that nobody reads: no journal beside it.
     conn.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+    migrate::migrate_copy(&mut conn)?;
     let since = made_at(&conn)?.or(contents.last_at).unwrap_or(now).min(now);
     forget_the_run(&conn)?;
     end_sessions(&conn)?;
     let newer = if present.exists() { compare(&conn, &present).ok() } else { None };
     let known_to_be_done = newer.map_or(0, |(_, done)| done);
+    let carried = if present.exists() { audit::carry(&conn, &present) } else { 0 };
     let held = open::settle(&conn, what_is_open, since, now)?;
+    let entry = Entry::named("database.restore", "database").with("made_ms", since.as_millis());
+    let entry = entry.with("schema", contents.schema).with("held", held.len()).with("entries_carried", carried);
+    audit::record(&conn, actor, entry, now)?;
     let (to_answer, to_send) = open::count(&conn)?;
     let stamp: String =
         conn.query_row("SELECT strftime('%Y%m%d-%H%M%S', ?1 / 1000, 'unixepoch')", [now.as_millis()], |row| {

@@ -88,7 +88,7 @@ async fn what_was_chosen_is_erased_with_the_member() {
     let export = qimate::store::member::export(&app.config.storage, &member, now).unwrap();
     let chosen = &export["applications"][0]["preferences"];
     assert_eq!((chosen["model"].as_str(), chosen["language"].as_str()), (Some("smart"), Some("en")), "{export}");
-    qimate::store::member::erase(&app.config.storage, &member, now).unwrap();
+    qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &member, now).unwrap();
     assert_eq!(app.count("SELECT COUNT(*) FROM member_preference"), 0);
     // The daemon that remembered it has forgotten it too.
     assert_eq!(ask(&app, "zhangsan", "/stop").await, "现在没有正在写的回答。");

@@ -100,7 +100,7 @@ async fn a_block_is_exported_and_erased_with_the_member() {
     let now = qimate::clock::Timestamp::from_secs(1_790_000_000);
     let export = qimate::store::member::export(&app.config.storage, &member, now).unwrap();
     assert_eq!(export["blocked"][0]["reason"], "刷屏", "{export}");
-    qimate::store::member::erase(&app.config.storage, &member, now).unwrap();
+    qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &member, now).unwrap();
     assert_eq!(ask(&app, "lisi", "喂").await, "好");
 }
 

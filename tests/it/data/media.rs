@@ -117,7 +117,7 @@ async fn an_erased_member_leaves_no_file_and_gets_none_back() {
     let file = format!("media/{}/{own}", &own.to_string()[..2]);
     assert!(export.contains(&file) && dir.path().join(&file).exists(), "{export}");
 
-    member::erase(&settings, &member, T0).unwrap();
+    member::erase(&settings, &qimate::model::audit::Actor::Daemon, &member, T0).unwrap();
     assert_eq!(files(dir.path()), [shared.to_string()]);
     let late = store.keep_media(&a, "image/png", Bytes::from_static(b"late"), T0).await.unwrap();
     assert_eq!(late, Err(LeaseLost), "the worker that was at it writes nothing more");
@@ -135,13 +135,13 @@ async fn a_backup_without_its_files_is_restored_and_says_that_they_are_gone() {
     let after = keep(&store, &a, b"after", T0).await;
     drop(store);
 
-    restore(&settings(elsewhere.path()), &copy, WhatIsOpen::Answer, T0).unwrap();
+    restore(&settings(elsewhere.path()), &qimate::model::audit::Actor::Daemon, &copy, WhatIsOpen::Answer, T0).unwrap();
     let store = Store::open(&settings(elsewhere.path()), T0).unwrap();
     assert_eq!(store.read_media(&before).await.unwrap(), None);
     drop(store);
 
     // In its own directory the files of before are there, and what came after it goes.
-    restore(&settings(dir.path()), &copy, WhatIsOpen::Answer, T0).unwrap();
+    restore(&settings(dir.path()), &qimate::model::audit::Actor::Daemon, &copy, WhatIsOpen::Answer, T0).unwrap();
     let store = Store::open(&settings(dir.path()), T0).unwrap();
     assert!(store.read_media(&before).await.unwrap().is_some() && store.read_media(&after).await.unwrap().is_some());
     store.prune(T0, DAY).await.unwrap();

@@ -67,7 +67,7 @@ async fn half_answer(store: &Store) {
 }
 
 fn restored(settings: &config::Storage, copy: &Path, what: WhatIsOpen, now: Timestamp) -> Restored {
-    restore(settings, copy, what, now).unwrap()
+    restore(settings, &qimate::model::audit::Actor::Daemon, copy, what, now).unwrap()
 }
 
 /// The sentence that says what WeCom refused is in the outbox under the question's number, as its dead letter is.
@@ -85,7 +85,7 @@ async fn a_question_whose_answer_was_partly_refused_is_held_like_any_other() {
 
     let told = loop {
         // The writer of a dropped store gives the directory back in its own time.
-        match restore(&settings, &copy, WhatIsOpen::Hold, T0 + HOUR) {
+        match restore(&settings, &qimate::model::audit::Actor::Daemon, &copy, WhatIsOpen::Hold, T0 + HOUR) {
             Err(qimate::store::Error::InUse(_)) => tokio::task::yield_now().await,
             other => break other.unwrap(),
         }
@@ -95,7 +95,7 @@ async fn a_question_whose_answer_was_partly_refused_is_held_like_any_other() {
 
     let store = Store::open(&settings, T0 + HOUR).unwrap();
     assert!(store.claim_inbound(&app(), 1, T0 + HOUR).await.unwrap().claims.is_empty());
-    assert_eq!(store.retry_dead_letters(None, T0 + HOUR).await.unwrap(), 3);
+    assert_eq!(store.retry_dead_letters(&qimate::model::audit::Actor::Daemon, None, T0 + HOUR).await.unwrap(), 3);
     assert_eq!(store.claim_inbound(&app(), 1, T0 + HOUR).await.unwrap().claims.len(), 1, "asked to, it goes on");
 }
 

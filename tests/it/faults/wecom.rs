@@ -151,7 +151,7 @@ async fn dead_letter(fault: String, errcode: i64) -> Row {
     // As `qimate dead-letters retry` does, beside the running daemon.
     let store = Store::open_beside(&scene.app.config.storage).unwrap();
     let clock = qimate::clock::Clock::Manual(scene.app.clock.clone());
-    assert_eq!(store.retry_dead_letters(None, clock.now()).await.unwrap(), 1);
+    assert_eq!(store.retry_dead_letters(&qimate::model::audit::Actor::Daemon, None, clock.now()).await.unwrap(), 1);
     let row = scene.ends(fault, "kept as a dead letter; `qimate dead-letters retry` sends it").await;
     Row { hears: format!("{hears}; the answer when it is sent again"), ..row }
 }

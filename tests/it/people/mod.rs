@@ -40,7 +40,7 @@ pub fn beside(app: &App) -> Store {
 
 pub async fn change(app: &App, edits: Vec<Edit>) {
     let now = Clock::Manual(app.clock.clone()).now();
-    beside(app).change_people(&corp(), edits, now).await.unwrap();
+    beside(app).change_people(&qimate::model::audit::Actor::Daemon, &corp(), edits, now).await.unwrap();
 }
 
 #[tokio::test]
@@ -123,7 +123,10 @@ async fn outside_the_service_hours_a_question_waits_for_them_and_a_command_does_
     let (store, now) = (beside(&app), Clock::Manual(app.clock.clone()).now());
     let hours = |text| ServiceHours::parse(text).unwrap();
     let office = hours("Mon-Fri 08:00-20:00");
-    store.set_hours(&Subject::company(&corp()), Some(&office), now).await.unwrap();
+    store
+        .set_hours(&qimate::model::audit::Actor::Daemon, &Subject::company(&corp()), Some(&office), now)
+        .await
+        .unwrap();
     let closed = "现在不在服务时间内，9月22日（周二）08:00 开始可以提问。如有疑问，请联系管理员。";
     for message in ["喂", "/retry", "画一只猫"] {
         assert_eq!(ask(&app, "li", message).await, closed, "{message}");
@@ -137,10 +140,16 @@ async fn outside_the_service_hours_a_question_waits_for_them_and_a_command_does_
     )
     .await;
     let department = |id| Subject::department(&corp(), id);
-    store.set_hours(&department(2), Some(&hours("Mon-Sun 22:00-06:00")), now).await.unwrap();
+    store
+        .set_hours(&qimate::model::audit::Actor::Daemon, &department(2), Some(&hours("Mon-Sun 22:00-06:00")), now)
+        .await
+        .unwrap();
     assert_eq!(ask(&app, "dev", "喂").await, "好");
     assert_eq!(ask(&app, "hr", "喂").await, closed);
-    store.set_hours(&department(5), Some(&hours("Tue 09:00-10:00")), now).await.unwrap();
+    store
+        .set_hours(&qimate::model::audit::Actor::Daemon, &department(5), Some(&hours("Tue 09:00-10:00")), now)
+        .await
+        .unwrap();
     assert!(ask(&app, "dev", "喂").await.contains("9月22日（周二）09:00 开始"));
     change(&app, vec![Edit { hours: Some(Some(hours("always"))), ..of("dev") }]).await;
     assert_eq!(ask(&app, "dev", "喂").await, "好");

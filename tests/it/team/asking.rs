@@ -268,8 +268,8 @@ async fn what_was_asked_for_is_exported_and_erased_with_the_member() {
     let export = qimate::store::member::export(&app.config.storage, &li, now).unwrap();
     assert_eq!(export["asked_for"][0]["limit"], "requests=1/day", "{export}");
     assert_eq!(export["asked_for"][0]["reason"], "秘密");
-    qimate::store::member::erase(&app.config.storage, &li, now).unwrap();
-    qimate::store::member::erase(&app.config.storage, &boss, now).unwrap();
+    qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &li, now).unwrap();
+    qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &boss, now).unwrap();
     let left = |sql: &str| app.count(&format!("SELECT COUNT(*) FROM {sql}"));
     assert_eq!(left("quota_request WHERE member = 'li'"), 0);
     assert_eq!(left("outbox WHERE content LIKE 'li %'"), 0, "nor in what operators were told");

@@ -123,7 +123,11 @@ async fn a_revoked_key_is_refused_within_a_second_also_in_the_middle_of_an_answe
     body["stream"] = true.into();
     let mut stream = scene.ask(&body).await;
     assert!(within(stream.chunk()).await.unwrap().is_some());
-    let rotated = scene.beside().rotate_key(&scene.id(), Duration::from_secs(10), scene.now()).await.unwrap();
+    let rotated = scene
+        .beside()
+        .rotate_key(&qimate::model::audit::Actor::Daemon, &scene.id(), Duration::from_secs(10), scene.now())
+        .await
+        .unwrap();
     let qimate::store::keys::Rotated::Yes(_, second) = rotated else { panic!("not rotated") };
     scene.felt().await;
     let models = |key: &str| scene.http.get(scene.app.url("/v1/models")).bearer_auth(key);
@@ -134,7 +138,7 @@ async fn a_revoked_key_is_refused_within_a_second_also_in_the_middle_of_an_answe
     assert_eq!(within(models(&scene.key).send()).await.unwrap().status(), 401, "and then the new one alone");
     assert_eq!(within(models(second.expose()).send()).await.unwrap().status(), 200);
 
-    scene.beside().revoke_key(&scene.id(), scene.now()).await.unwrap();
+    scene.beside().revoke_key(&qimate::model::audit::Actor::Daemon, &scene.id(), scene.now()).await.unwrap();
     scene.felt().await;
     assert_eq!(within(models(second.expose()).send()).await.unwrap().status(), 401);
     let mut rest = Vec::new();

@@ -38,7 +38,7 @@ async fn each_level_must_have_room_and_the_answer_names_the_one_that_has_none() 
         assert!(headers["x-ratelimit-reset-requests"].to_str().unwrap().starts_with("1h"));
         assert!(number("retry-after") > 3600 && headers["x-should-retry"] == "false");
         let beside = scene.beside();
-        assert!(beside.detach_plan(&holder).await.unwrap());
+        assert!(beside.detach_plan(&qimate::model::audit::Actor::Daemon, &holder, scene.now()).await.unwrap());
         scene.felt().await;
     }
     assert_eq!(scene.app.model.requests().len(), 3, "nobody asks the model for who may not");

@@ -97,7 +97,11 @@ impl Scene {
 
     /// A key, made as a command makes it, and felt by the daemon.
     async fn make(&self, new: NewKey) -> String {
-        let Made::New(_, text) = self.beside().make_key(new, self.now()).await.unwrap() else { panic!("not new") };
+        let Made::New(_, text) =
+            self.beside().make_key(&qimate::model::audit::Actor::Daemon, new, self.now()).await.unwrap()
+        else {
+            panic!("not new")
+        };
         self.felt().await;
         text.expose().clone()
     }
@@ -109,8 +113,8 @@ impl Scene {
 
     pub async fn attach(&self, holder: &Holder, name: &str, plan: &Plan) {
         let store = self.beside();
-        store.save_plan(name, plan, self.now()).await.unwrap();
-        assert!(store.attach_plan(holder, name, self.now()).await.unwrap());
+        store.save_plan(&qimate::model::audit::Actor::Daemon, name, plan, self.now()).await.unwrap();
+        assert!(store.attach_plan(&qimate::model::audit::Actor::Daemon, holder, name, self.now()).await.unwrap());
         self.felt().await;
     }
 

@@ -11,10 +11,11 @@ use crate::{
     clock::Clock,
     config::Config,
     metrics::Metrics,
+    model::audit::Entry,
     net,
     server::{
         self,
-        commands::{say, tell},
+        commands::{actor, say, tell},
     },
     store::Store,
     wecom::contact::ContactError,
@@ -32,6 +33,8 @@ pub async fn sync(config: &Config, as_json: bool) -> anyhow::Result<()> {
         let wecom = server::doctor::client(app, &clock, &Arc::new(metrics.of_app(app.name.as_ref())))?;
         let range = Range { app: app.key(), corp: app.wecom.corp_id.clone(), wecom };
         let name = app.to_string();
+        let entry = Entry::named("member.sync", format!("app/{}", range.app));
+        store.audit(&actor(), entry, clock.now()).await?;
         let synced = directory::sync(&store, &clock, &range).await;
         failed |= synced.is_err();
         let line = match &synced {
