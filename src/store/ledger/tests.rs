@@ -290,6 +290,8 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir);
+        // Whose audit log says that sums were made again.
+        drop(Store::open(&settings, T0).unwrap());
         let zone = Zone::parse(zone).unwrap();
         let conn = file::open(dir.path(), T0).unwrap();
         let mut calendar = Calendar::new(zone.clone());
