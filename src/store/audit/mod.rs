@@ -8,7 +8,7 @@
 //! Userids, and what administrators wrote about members, stand in it by a pseudonym. What it stands for goes when the
 //! member is erased; the entry stays, and so do the hashes.
 //!
-//! To have another change in it, give its function an [`Actor`] and call [`record`] where it writes.
+//! To have another change in it, give its function an [`Actor`] and call `record` where it writes.
 
 mod carry;
 mod names;
