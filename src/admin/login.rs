@@ -93,7 +93,7 @@ impl Admin {
     /// [`Refused::SessionOnly`], [`Refused::Store`].
     pub async fn logout(&self, operator: &Operator) -> Result<(), Refused> {
         let By::Session { id, .. } = &operator.by else { return Err(Refused::SessionOnly) };
-        self.0.store.end_session(operator.number, id).await?;
+        self.0.store.end_session(operator.number, id, self.0.clock.now()).await?;
         self.changed().await;
         info!(operator = %operator.name, session.id = %id, "an operator logged out");
         Ok(())
@@ -104,7 +104,7 @@ impl Admin {
     /// # Errors
     /// [`Refused::NotThere`], [`Refused::Store`].
     pub async fn end_session(&self, operator: &Operator, id: &KeyId) -> Result<(), Refused> {
-        let ended = self.0.store.end_session(operator.number, id).await?;
+        let ended = self.0.store.end_session(operator.number, id, self.0.clock.now()).await?;
         self.changed().await;
         match ended {
             Changed::Yes | Changed::Already => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{say, tell};
+use super::{actor, say, tell};
 use crate::{
     admin::shown::{account as in_json, token as token_in_json},
     clock::{Clock, Timestamp},
@@ -47,7 +47,7 @@ pub struct WantedToken {
 /// There is one of this name, or the database cannot be written.
 pub async fn create(config: &Config, name: &OperatorName, role: Role, as_json: bool) -> anyhow::Result<()> {
     let now = Clock::System.now();
-    match Store::open_beside(&config.storage)?.create_operator(name, role, now).await? {
+    match Store::open_beside(&config.storage)?.create_operator(&actor(), name, role, now).await? {
         Created::New(account, code) => code_shown_once(config, &account, &code, as_json, now),
         Created::There(account) => bail!(tell(
             config,
@@ -141,7 +141,7 @@ pub async fn show(config: &Config, name: &OperatorName, as_json: bool) -> anyhow
 /// There is no such operator, they are disabled, or the database cannot be written.
 pub async fn reset(config: &Config, name: &OperatorName, as_json: bool) -> anyhow::Result<()> {
     let now = Clock::System.now();
-    match Store::open_beside(&config.storage)?.reset_operator(name, now).await? {
+    match Store::open_beside(&config.storage)?.reset_operator(&actor(), name, now).await? {
         Reset::Yes(account, code) => code_shown_once(config, &account, &code, as_json, now),
         Reset::NotThere => return Err(no_such(config, name)),
         Reset::Disabled => bail!(tell(
@@ -158,7 +158,7 @@ pub async fn reset(config: &Config, name: &OperatorName, as_json: bool) -> anyho
 /// # Errors
 /// There is no such operator, or the database cannot be written.
 pub async fn disable(config: &Config, name: &OperatorName, as_json: bool) -> anyhow::Result<()> {
-    let changed = Store::open_beside(&config.storage)?.disable_operator(name, Clock::System.now()).await?;
+    let changed = Store::open_beside(&config.storage)?.disable_operator(&actor(), name, Clock::System.now()).await?;
     let said = match changed {
         Changed::NotThere => return Err(no_such(config, name)),
         Changed::Yes => [
@@ -175,7 +175,7 @@ pub async fn disable(config: &Config, name: &OperatorName, as_json: bool) -> any
 /// # Errors
 /// There is no such operator, or the database cannot be written.
 pub async fn enable(config: &Config, name: &OperatorName, as_json: bool) -> anyhow::Result<()> {
-    let said = match Store::open_beside(&config.storage)?.enable_operator(name).await? {
+    let said = match Store::open_beside(&config.storage)?.enable_operator(&actor(), name, Clock::System.now()).await? {
         Changed::NotThere => return Err(no_such(config, name)),
         Changed::Yes => [
             format!("管理员 {name} 可以再次登录；收回的令牌需要重新创建"),
@@ -213,7 +213,7 @@ pub async fn create_token(config: &Config, wanted: WantedToken, as_json: bool) -
     );
     let scopes = wanted.scopes.into_iter().collect();
     let new = NewToken { operator: name.clone(), label: wanted.label, scopes, expires_at };
-    match Store::open_beside(&config.storage)?.make_token(new, now).await? {
+    match Store::open_beside(&config.storage)?.make_token(&actor(), new, now).await? {
         MadeToken::New(token, text) if as_json => {
             let mut all = token_in_json(&token, now);
             all["token"] = Value::from(text.expose().as_str());
@@ -264,15 +264,16 @@ pub async fn revoke_token(config: &Config, id: &str, as_json: bool) -> anyhow::R
             )
         )
     })?;
-    let [chinese, english] = match Store::open_beside(&config.storage)?.revoke_token(&id, Clock::System.now()).await? {
-        Changed::Yes => [format!("令牌 {id} 已收回"), format!("revoked token {id}")],
-        Changed::Already => [format!("令牌 {id} 早已收回"), format!("token {id} was revoked before")],
-        Changed::NotThere => bail!(tell(
-            config,
-            || format!("没有编号为 {id} 的令牌；qimate operator show 会列出一个管理员的全部令牌"),
-            || format!("there is no token {id}; `qimate operator show` shows those of an operator"),
-        )),
-    };
+    let [chinese, english] =
+        match Store::open_beside(&config.storage)?.revoke_token(&actor(), &id, Clock::System.now()).await? {
+            Changed::Yes => [format!("令牌 {id} 已收回"), format!("revoked token {id}")],
+            Changed::Already => [format!("令牌 {id} 早已收回"), format!("token {id} was revoked before")],
+            Changed::NotThere => bail!(tell(
+                config,
+                || format!("没有编号为 {id} 的令牌；qimate operator show 会列出一个管理员的全部令牌"),
+                || format!("there is no token {id}; `qimate operator show` shows those of an operator"),
+            )),
+        };
     if as_json {
         println!("{:#}", json!({"id": id.as_str(), "state": "revoked"}));
     } else {

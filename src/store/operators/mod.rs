@@ -8,10 +8,11 @@ pub mod tokens;
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
-use super::{Error, Store, keys::draw};
+use super::{Error, Store, audit, keys::draw};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::{Actor, Entry},
         key::{KeyHash, KeyId},
         operator::{
             Account, INVITATION_LIFE, Invitation, InvitationText, OperatorName, PasswordHash, Role, Session, Token,
@@ -72,9 +73,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn create_operator(&self, name: &OperatorName, role: Role, now: Timestamp) -> Result<Created, Error> {
+    pub async fn create_operator(
+        &self,
+        actor: &Actor,
+        name: &OperatorName,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<Created, Error> {
         let code: InvitationText = draw(None)?;
-        let (name, id, hash) = (name.clone(), code.id.clone(), code.hash());
+        let (actor, name, id, hash) = (actor.clone(), name.clone(), code.id.clone(), code.hash());
         let (account, is_new) = self
             .db
             .write(move |conn| {
@@ -93,6 +100,7 @@ impl Store {
                         now.as_millis()
                     ],
                 )?;
+                audit::record(conn, &actor, entry("operator.create", &name).with("role", role.as_str()), now)?;
                 Ok((find(conn, &name)?, true))
             })
             .await?;
@@ -105,9 +113,9 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn reset_operator(&self, name: &OperatorName, now: Timestamp) -> Result<Reset, Error> {
+    pub async fn reset_operator(&self, actor: &Actor, name: &OperatorName, now: Timestamp) -> Result<Reset, Error> {
         let code: InvitationText = draw(None)?;
-        let (name, id, hash) = (name.clone(), code.id.clone(), code.hash());
+        let (actor, name, id, hash) = (actor.clone(), name.clone(), code.id.clone(), code.hash());
         let found = self
             .db
             .write(move |conn| {
@@ -120,6 +128,7 @@ impl Store {
                     params![there.number, id.as_str(), hash.bytes(), (now + INVITATION_LIFE).as_millis()],
                 )?;
                 sessions::end_all(conn, there.number)?;
+                audit::record(conn, &actor, entry("operator.reset", &name), now)?;
                 find(conn, &name)
             })
             .await?;
@@ -135,8 +144,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn disable_operator(&self, name: &OperatorName, now: Timestamp) -> Result<Changed, Error> {
-        let name = name.clone();
+    pub async fn disable_operator(&self, actor: &Actor, name: &OperatorName, now: Timestamp) -> Result<Changed, Error> {
+        let (actor, name) = (actor.clone(), name.clone());
         self.db
             .write(move |conn| {
                 let Some(there) = find(conn, &name)? else { return Ok(Changed::NotThere) };
@@ -153,6 +162,7 @@ impl Store {
                     "UPDATE operator_token SET revoked_at = ?2 WHERE operator = ?1 AND revoked_at IS NULL",
                     params![there.number, now.as_millis()],
                 )?;
+                audit::record(conn, &actor, entry("operator.disable", &name), now)?;
                 Ok(Changed::Yes)
             })
             .await
@@ -162,8 +172,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn enable_operator(&self, name: &OperatorName) -> Result<Changed, Error> {
-        let name = name.clone();
+    pub async fn enable_operator(&self, actor: &Actor, name: &OperatorName, now: Timestamp) -> Result<Changed, Error> {
+        let (actor, name) = (actor.clone(), name.clone());
         self.db
             .write(move |conn| {
                 let Some(there) = find(conn, &name)? else { return Ok(Changed::NotThere) };
@@ -171,6 +181,7 @@ impl Store {
                     return Ok(Changed::Already);
                 }
                 conn.execute("UPDATE operator SET disabled_at = NULL WHERE number = ?1", [there.number])?;
+                audit::record(conn, &actor, entry("operator.enable", &name), now)?;
                 Ok(Changed::Yes)
             })
             .await
@@ -199,6 +210,7 @@ impl Store {
                 };
                 set_password(conn, there.number, &password, now)?;
                 sessions::remember_place(conn, there.number, &place, now)?;
+                audit::record(conn, &by(&there.name, "code"), entry("operator.password", &there.name), now)?;
                 Ok(true)
             })
             .await
@@ -219,10 +231,11 @@ impl Store {
             .write(move |conn| {
                 let sql = format!("SELECT {COLUMNS} FROM operator WHERE number = ?1 AND disabled_at IS NULL");
                 let there = conn.prepare_cached(&sql)?.query_row([operator], account).optional()?;
-                if there.is_none_or(|there| there.password.as_ref() != Some(&before)) {
+                let Some(there) = there.filter(|there| there.password.as_ref() == Some(&before)) else {
                     return Ok(false);
-                }
+                };
                 set_password(conn, operator, &password, now)?;
+                audit::record(conn, &by(&there.name, "password"), entry("operator.password", &there.name), now)?;
                 Ok(true)
             })
             .await
@@ -263,6 +276,22 @@ impl Store {
             })
             .await
     }
+}
+
+/// What the audit log says of an operator.
+fn entry(action: &'static str, name: &OperatorName) -> Entry {
+    Entry::named(action, format!("operator/{name}"))
+}
+
+/// An operator who proved who they are by something.
+fn by(name: &OperatorName, what: &str) -> Actor {
+    Actor::Operator { name: name.to_string(), by: what.to_owned() }
+}
+
+/// The operator of this number.
+fn name_of(conn: &Connection, operator: i64) -> rusqlite::Result<OperatorName> {
+    let name: String = conn.query_row("SELECT name FROM operator WHERE number = ?1", [operator], |row| row.get(0))?;
+    OperatorName::parse(&name).map_err(|_| wrong(0, "operator.name"))
 }
 
 /// A password is another: what was proved by the one before is over, and so is a code.

@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Changed, time, wrong};
+use super::{Changed, by, name_of, time, wrong};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::Entry,
         key::{KeyHash, KeyId},
         operator::{PasswordHash, SESSION_LIFE, Session, SessionText},
     },
-    store::{Error, Store, keys::draw},
+    store::{Error, Store, audit, keys::draw},
 };
 
 const COLUMNS: &str = "id, operator, hash, created_at, used_at, address, agent";
@@ -63,6 +64,9 @@ impl Store {
                     params![login.operator, MOST_SESSIONS, (now - SESSION_LIFE).as_millis()],
                 )?;
                 remember_place(conn, login.operator, &login.place, now)?;
+                let entry = Entry::named("session.open", format!("session/{}", id.as_str()));
+                let entry = entry.with("address", login.address.as_str());
+                audit::record(conn, &by(&name_of(conn, login.operator)?, "password"), entry, now)?;
                 Ok(true)
             })
             .await?;
@@ -73,7 +77,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn end_session(&self, operator: i64, id: &KeyId) -> Result<Changed, Error> {
+    pub async fn end_session(&self, operator: i64, id: &KeyId, now: Timestamp) -> Result<Changed, Error> {
         let id = id.clone();
         self.db
             .write(move |conn| {
@@ -81,7 +85,12 @@ impl Store {
                     "DELETE FROM operator_session WHERE operator = ?1 AND id = ?2",
                     params![operator, id.as_str()],
                 )?;
-                Ok(if ended == 0 { Changed::NotThere } else { Changed::Yes })
+                if ended == 0 {
+                    return Ok(Changed::NotThere);
+                }
+                let entry = Entry::named("session.end", format!("session/{}", id.as_str()));
+                audit::record(conn, &by(&name_of(conn, operator)?, "session"), entry, now)?;
+                Ok(Changed::Yes)
             })
             .await
     }

@@ -6,11 +6,12 @@ use super::{Changed, find, time, wrong};
 use crate::{
     clock::Timestamp,
     model::{
+        audit::{Actor, Entry},
         key::{KeyHash, KeyId},
         operator::{OperatorName, Scope, Scopes, Token, TokenText},
     },
     secret::Secret,
-    store::{Error, Store, keys::draw},
+    store::{Error, Store, audit, keys::draw},
 };
 
 const COLUMNS: &str = "number, id, operator, label, scopes, hash, created_at, expires_at, revoked_at, last_used_at";
@@ -46,9 +47,9 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn make_token(&self, wanted: NewToken, now: Timestamp) -> Result<MadeToken, Error> {
+    pub async fn make_token(&self, actor: &Actor, wanted: NewToken, now: Timestamp) -> Result<MadeToken, Error> {
         let text: TokenText = draw(None)?;
-        let (id, hash) = (text.id.clone(), text.hash());
+        let (actor, id, hash) = (actor.clone(), text.id.clone(), text.hash());
         let made = self
             .db
             .write(move |conn| {
@@ -72,6 +73,12 @@ impl Store {
                         wanted.expires_at.map(Timestamp::as_millis)
                     ],
                 )?;
+                let entry = Entry::named("token.create", format!("token/{}", id.as_str()))
+                    .with("operator", wanted.operator.as_str())
+                    .with("label", wanted.label.as_str())
+                    .with("scopes", scopes_text(&wanted.scopes))
+                    .with("expires_ms", wanted.expires_at.map(Timestamp::as_millis));
+                audit::record(conn, &actor, entry, now)?;
                 Ok(Ok(find_token(conn, &id)?))
             })
             .await?;
@@ -86,8 +93,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn revoke_token(&self, id: &KeyId, now: Timestamp) -> Result<Changed, Error> {
-        let id = id.clone();
+    pub async fn revoke_token(&self, actor: &Actor, id: &KeyId, now: Timestamp) -> Result<Changed, Error> {
+        let (actor, id) = (actor.clone(), id.clone());
         self.db
             .write(move |conn| {
                 let Some(there) = find_token(conn, &id)? else { return Ok(Changed::NotThere) };
@@ -98,6 +105,7 @@ impl Store {
                     "UPDATE operator_token SET revoked_at = ?2 WHERE number = ?1",
                     params![there.number, now.as_millis()],
                 )?;
+                audit::record(conn, &actor, Entry::named("token.revoke", format!("token/{}", id.as_str())), now)?;
                 Ok(Changed::Yes)
             })
             .await

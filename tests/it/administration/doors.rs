@@ -41,7 +41,10 @@ async fn where_nobody_administers_nothing_is_there() {
     let answer = within(scene.request(Method::GET, "/me").send()).await.unwrap();
     assert_eq!(answer.headers()["www-authenticate"], "Bearer");
     assert_eq!(problem(answer).await, (401, "unauthenticated".to_owned()));
-    assert_eq!(scene.beside().disable_operator(&name("li"), scene.now()).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        scene.beside().disable_operator(&qimate::model::audit::Actor::Daemon, &name("li"), scene.now()).await.unwrap(),
+        Changed::Yes
+    );
     scene.app.felt().await;
     is_not_there().await;
 }
@@ -78,7 +81,10 @@ async fn a_token_opens_what_it_is_for_until_its_end() {
     assert_eq!(problem(get("/operators", narrow.expose()).await).await, (403, "missing-scope".to_owned()));
     assert_eq!(problem(get("/sessions", narrow.expose()).await).await, (403, "missing-scope".to_owned()));
     let id = TokenText::parse(narrow.expose()).unwrap().id;
-    assert_eq!(scene.beside().revoke_token(&id, scene.now()).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        scene.beside().revoke_token(&qimate::model::audit::Actor::Daemon, &id, scene.now()).await.unwrap(),
+        Changed::Yes
+    );
     scene.app.felt().await;
     assert_eq!(problem(get("/me", narrow.expose()).await).await, (401, "unauthenticated".to_owned()));
 
@@ -92,8 +98,15 @@ async fn a_token_opens_what_it_is_for_until_its_end() {
         }
     })
     .await;
-    assert_eq!(scene.beside().disable_operator(&name("wang"), scene.now()).await.unwrap(), Changed::Yes);
-    scene.beside().enable_operator(&name("wang")).await.unwrap();
+    assert_eq!(
+        scene
+            .beside()
+            .disable_operator(&qimate::model::audit::Actor::Daemon, &name("wang"), scene.now())
+            .await
+            .unwrap(),
+        Changed::Yes
+    );
+    scene.beside().enable_operator(&qimate::model::audit::Actor::Daemon, &name("wang"), scene.now()).await.unwrap();
     scene.app.felt().await;
     assert_eq!(get("/me", last.expose()).await.status(), 401, "what was revoked does not come back");
 }

@@ -15,7 +15,7 @@ async fn nobody_learns_from_an_answer_who_there_is() {
     let scene = Scene::behind_a_proxy().await;
     scene.operator("li", Role::Owner).await;
     scene.operator("gone", Role::Owner).await;
-    scene.beside().disable_operator(&name("gone"), scene.now()).await.unwrap();
+    scene.beside().disable_operator(&qimate::model::audit::Actor::Daemon, &name("gone"), scene.now()).await.unwrap();
     scene.invite("new", Role::Owner).await;
     let mut answers = Vec::new();
     for (n, (name, password)) in [

@@ -70,14 +70,23 @@ impl Scene {
 
     /// Makes an operator as a command does, felt by the daemon. Gives the code.
     pub async fn invite(&self, operator: &str, role: Role) -> String {
-        let created = self.beside().create_operator(&name(operator), role, self.now()).await.unwrap();
+        let created = self
+            .beside()
+            .create_operator(&qimate::model::audit::Actor::Daemon, &name(operator), role, self.now())
+            .await
+            .unwrap();
         let Created::New(_, code) = created else { panic!("there is one") };
         self.app.felt().await;
         code.expose().clone()
     }
 
     pub async fn reset(&self, operator: &str) -> String {
-        let Reset::Yes(_, code) = self.beside().reset_operator(&name(operator), self.now()).await.unwrap() else {
+        let Reset::Yes(_, code) = self
+            .beside()
+            .reset_operator(&qimate::model::audit::Actor::Daemon, &name(operator), self.now())
+            .await
+            .unwrap()
+        else {
             panic!("not reset")
         };
         self.app.felt().await;
@@ -93,7 +102,9 @@ impl Scene {
     pub async fn token(&self, operator: &str, scopes: &[Scope], expires_at: Option<Timestamp>) -> Secret<String> {
         let scopes = scopes.iter().copied().collect();
         let new = NewToken { operator: name(operator), label: "test".to_owned(), scopes, expires_at };
-        let MadeToken::New(_, text) = self.beside().make_token(new, self.now()).await.unwrap() else {
+        let MadeToken::New(_, text) =
+            self.beside().make_token(&qimate::model::audit::Actor::Daemon, new, self.now()).await.unwrap()
+        else {
             panic!("not made")
         };
         self.app.felt().await;

@@ -129,11 +129,11 @@ async fn whatever_takes_trust_away_ends_sessions() {
     assert_eq!(scene.accept(&code, PASSWORD).await.status(), 204);
 
     let browser = scene.browser("li").await;
-    scene.beside().disable_operator(&name("li"), scene.now()).await.unwrap();
+    scene.beside().disable_operator(&qimate::model::audit::Actor::Daemon, &name("li"), scene.now()).await.unwrap();
     scene.app.felt().await;
     assert_eq!(scene.me(&browser).await, 401, "disabled");
     assert_eq!(sent(scene.login("li", PASSWORD)).await.status(), 401);
-    scene.beside().enable_operator(&name("li")).await.unwrap();
+    scene.beside().enable_operator(&qimate::model::audit::Actor::Daemon, &name("li"), scene.now()).await.unwrap();
     scene.app.felt().await;
     assert_eq!(scene.me(&browser).await, 401, "and no session comes back");
     assert_eq!(sent(scene.login("li", PASSWORD)).await.status(), 201);

@@ -18,7 +18,15 @@ async fn change(app: &App, member: &str, premium: Premium) {
     let now = Clock::Manual(app.clock.clone()).now();
     let edit = Edit { premium: Some(premium), ..Edit::of(MemberId::parse(member).unwrap()) };
     let store = Store::open_beside(&app.config.storage).unwrap();
-    store.change_people(&CorpId::parse("ww1436e0e65a779aee").unwrap(), vec![edit], now).await.unwrap();
+    store
+        .change_people(
+            &qimate::model::audit::Actor::Daemon,
+            &CorpId::parse("ww1436e0e65a779aee").unwrap(),
+            vec![edit],
+            now,
+        )
+        .await
+        .unwrap();
 }
 
 /// Two models, of which `smart` is a premium one.
@@ -73,8 +81,8 @@ async fn a_plan_without_a_model_hides_it_and_says_so() {
     let now = Clock::Manual(app.clock.clone()).now();
     let store = Store::open(&app.config.storage, now).unwrap();
     let small = Plan { models: Some(["qimate-demo".to_owned()].into()), ..Plan::default() };
-    store.save_plan("small", &small, now).await.unwrap();
-    assert!(store.attach_plan(&Holder::EveryMember, "small", now).await.unwrap());
+    store.save_plan(&qimate::model::audit::Actor::Daemon, "small", &small, now).await.unwrap();
+    assert!(store.attach_plan(&qimate::model::audit::Actor::Daemon, &Holder::EveryMember, "small", now).await.unwrap());
     drop(store);
     app.launch().await;
     assert!(ask(&app, "li", "/model").await.starts_with("可以选的模型：\n1. qimate-demo（当前）\n\n"));
