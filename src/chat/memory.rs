@@ -13,6 +13,7 @@ use crate::{
         fact::Fact,
         id::Lane,
         preferences::{Client, Preferences},
+        privacy::Privacy,
     },
     store::{self, LeaseLost, Store, inbox::Inbound},
 };
@@ -52,6 +53,7 @@ pub struct Memory {
     cache: Cache<Lane, AtHand>,
     idle: Option<Duration>,
     bytes: usize,
+    privacy: Privacy,
 }
 
 impl Memory {
@@ -69,7 +71,7 @@ impl Memory {
             .time_to_idle(AT_HAND)
             .build();
         let bytes = settings.context_tokens.saturating_mul(BYTES_PER_TOKEN);
-        Self { store, cache, idle: settings.idle, bytes }
+        Self { store, cache, idle: settings.idle, bytes, privacy: settings.privacy }
     }
 
     /// The conversation that a claimed message belongs to: the one that goes on, or a new one when it rested too long.
@@ -166,8 +168,15 @@ impl Memory {
         self.cache.invalidate(lane).await;
     }
 
-    /// Adds an exchange that is about to be saved. Only while the lane is held.
-    pub async fn add(&self, claim: &Inbound, conversation: &Conversation, exchange: Exchange, now: Timestamp) {
+    /// Adds an exchange that is about to be saved. Only while the lane is held. Where no texts are kept, this is the only
+    /// place that has them and, where nothing is, not even this.
+    pub async fn add(&self, claim: &Inbound, conversation: &Conversation, mut exchange: Exchange, now: Timestamp) {
+        match self.privacy {
+            Privacy::Full => {}
+            // Its files go.
+            Privacy::Metadata => exchange.pictures.clear(),
+            Privacy::Nothing => return self.forget(&claim.lane).await,
+        }
         let mut conversation = conversation.clone();
         conversation.last_at = now;
         if !exchange.answer.is_empty() {

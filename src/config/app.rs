@@ -48,7 +48,7 @@ const fn inherited(own: &'static str, of: &'static str) -> Key {
 }
 
 /// What an application may set.
-pub(super) static KEYS: [Key; 26] = [
+pub(super) static KEYS: [Key; 27] = [
     inherited("corp_id", "wecom.corp_id"),
     own("agent_id", "wecom.agent_id"),
     own("secret", "wecom.secret"),
@@ -71,6 +71,7 @@ pub(super) static KEYS: [Key; 26] = [
     inherited("output", "chat.output"),
     inherited("context_tokens", "chat.context_tokens"),
     inherited("welcome", "chat.welcome"),
+    inherited("privacy", "chat.privacy"),
     inherited("slow_notice_seconds", "chat.slow_notice_seconds"),
     inherited("backlog_notice", "chat.backlog_notice"),
     inherited("menu_enabled", "menu.enabled"),

@@ -8,7 +8,10 @@ use super::{
     reader::{Reader, Reported, any},
 };
 pub use crate::model::language::Language;
-use crate::{clock::zone::Zone, model::preferences::Output};
+use crate::{
+    clock::zone::Zone,
+    model::{preferences::Output, privacy::Privacy},
+};
 
 /// What becomes of what a model thinks aloud before it answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Chat {
     pub personas: Vec<Persona>,
     /// What becomes of what the model thinks aloud.
     pub reasoning: Reasoning,
+    /// What is kept of conversations.
+    pub privacy: Privacy,
 }
 
 impl Chat {
@@ -81,6 +86,8 @@ impl Chat {
         let backlog_notice = reader.whole("chat.backlog_notice", 0..=10_000);
         let personas = reader.take("chat.personas", personas);
         let reasoning = reader.choice("chat.reasoning", &[("hide", Reasoning::Hide), ("quote", Reasoning::Quote)]);
+        let privacy = reader.choice("chat.privacy", &Privacy::ALL.map(|privacy| (privacy.as_str(), privacy)));
+        let privacy = privacy?;
         Ok(Self {
             language: language?,
             time_zone: time_zone?,
@@ -93,13 +100,15 @@ impl Chat {
             join: Duration::from_secs_f64(join?.unwrap_or_default()),
             context_tokens: context_tokens?,
             member_profile: member_profile?,
-            summary: summary?,
+            // There is nothing to be summed up where no texts are kept.
+            summary: summary? && privacy.keeps_texts(),
             summary_model: summary_model?,
             welcome: welcome?,
             slow_notice: slow_notice?.map(Duration::from_secs),
             backlog_notice: backlog_notice?,
             personas: personas?,
             reasoning: reasoning?,
+            privacy,
         })
     }
 }

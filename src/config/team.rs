@@ -16,6 +16,8 @@ pub struct Team {
     pub contact: Option<String>,
     /// How often the address book is read; `None`: never, not at start either.
     pub sync: Option<Duration>,
+    /// Whether commands of administrators may show texts of conversations.
+    pub read_conversations: bool,
     /// How long each model call is kept, and the sums of calls by the hour.
     pub keep_calls: Duration,
     /// How long the sums of calls by the day are kept.
@@ -27,6 +29,7 @@ impl Team {
         let currency = reader.text("team.currency", |text| short(text, 8));
         let contact = reader.optional_text("team.contact", |text| short(text, 64));
         let sync = reader.whole_or_none("team.sync_hours", 1..=720_u64);
+        let read_conversations = reader.flag("team.read_conversations");
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let keep_calls = reader.whole("team.keep_calls_days", 1..=3650_u64);
         let keep_totals = reader.whole("team.keep_totals_days", 1..=3650_u64);
@@ -34,6 +37,7 @@ impl Team {
             currency: currency?,
             contact: contact?,
             sync: sync?.map(hours),
+            read_conversations: read_conversations?,
             keep_calls: Duration::from_secs(keep_calls? * DAY),
             keep_totals: Duration::from_secs(keep_totals? * DAY),
         })

@@ -22,6 +22,7 @@ pub mod outbound;
 pub mod pace;
 pub mod person;
 pub mod preferences;
+pub mod privacy;
 pub mod profile;
 pub mod quota;
 pub mod reply;

@@ -228,7 +228,7 @@ fn turns(
     .with_operators(config.alerts.operators.clone())
     .with_tooling(tooling)
     .with_continuations(config.llm.max_continuations)
-    .with_texts_in_the_log(config.log.message_text);
+    .with_texts_in_the_log(config.log.message_text && config.chat.privacy.keeps_texts());
     let (store, clock, memory) = (store.clone(), clock.clone(), turns.memory());
     let (wishes, summaries) = Summaries::new(store, clock, memory, meter, &config.chat).unzip();
     let (profiles, lookups) = match config.chat.member_profile {

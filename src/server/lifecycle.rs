@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{Server, listen};
+use super::{Server, listen, privacy::let_texts_go};
 use crate::{
     admin::Admin,
     api::Api,
@@ -158,6 +158,7 @@ impl Server {
             ledger.clone(),
             stop.soft.clone(),
         ));
+        parts.spawn(let_texts_go(store.clone(), clock.clone(), config.storage.clone(), stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         let keep = Keep { calls: config.team.keep_calls, totals: config.team.keep_totals };
         parts.spawn(prune_usage(ledger.clone(), clock.clone(), keep, stop.soft.clone()));

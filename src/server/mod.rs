@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod init;
 mod lifecycle;
 mod listen;
+mod privacy;
 mod programs;
 pub mod status;
 pub mod telemetry;
@@ -92,6 +93,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         Language::Chinese => "无法打开数据库",
         Language::English => "cannot open the database",
     })?;
+    let store = store.with_privacy(config.apps.iter().map(|app| (app.key(), config.of(app).chat.privacy)));
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;

@@ -18,10 +18,10 @@ impl Store {
     ) -> Result<Result<(), LeaseLost>, Error> {
         let of = claim.lane.clone();
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease(), claim.seq);
-        let to = outbox::Recipient::of(&claim.event);
+        let (to, mode) = (outbox::Recipient::of(&claim.event), self.modes.of(&claim.lane));
         let signals = Arc::clone(&self.signals);
         let work = move |conn: &Connection| {
-            if !end_rows(conn, &lane, lease, seq..=seq, "done", now)? {
+            if !end_rows(conn, &lane, lease, seq..=seq, "done", mode, now)? {
                 return Ok(Err(LeaseLost));
             }
             let parts = change(conn)?;

@@ -36,9 +36,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease(), claim.seq);
-        let to = outbox::Recipient::of(&claim.event);
+        let (to, mode) = (outbox::Recipient::of(&claim.event), self.modes.of(&claim.lane));
         let work = move |conn: &Connection| {
-            if !end_rows(conn, &lane, lease, seq..=seq, "done", now)? {
+            if !end_rows(conn, &lane, lease, seq..=seq, "done", mode, now)? {
                 return Ok(Err(LeaseLost));
             }
             apply(conn, &lane, &change, now)?;

@@ -3,24 +3,26 @@
 //! A worker leases a lane, not a row: that is what keeps one member's messages in order and one at a time, on any
 //! database, and what keeps a claim as cheap with ten thousand rows of one member as with one.
 
+mod ending;
+
 use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, params};
 use tracing::error;
 
+pub use self::ending::Ending;
 use super::{
     Error, LeaseLost, Store,
-    conversation::TurnRecord,
     lane::{Queue, end_rows, lease_lanes, next_lease, next_ready},
     member::tombstone,
     outbox, people,
+    privacy::{self, Modes},
 };
 use crate::{
     clock::Timestamp,
     model::{
         event::{Event, EventKind},
         id::{AppKey, Lane},
-        reply::ReplyPart,
     },
 };
 
@@ -93,26 +95,6 @@ pub struct Claimed<T> {
     pub next_at: Option<Timestamp>,
 }
 
-/// How an inbox row ends: what must be true together with its end.
-#[derive(Clone, Debug)]
-pub enum Ending {
-    /// There is nothing to say.
-    Silent,
-    /// The bot says something of its own.
-    Says(Vec<ReplyPart>),
-    /// The member is welcomed, and that is remembered.
-    Welcomes(Vec<ReplyPart>),
-    /// A turn ends.
-    Turn {
-        /// The turn with its cost.
-        turn: TurnRecord,
-        /// The number of the first of `parts` in the answer.
-        first_part: u32,
-        /// What is still to be said of it.
-        parts: Vec<ReplyPart>,
-    },
-}
-
 impl Inbound {
     pub(super) const fn lease(&self) -> i64 {
         self.lease
@@ -140,7 +122,7 @@ impl Store {
         let (lane, of) = (event.lane(), event.lane());
         // Its member may have been erased since it came the first time.
         let erased = tombstone(event.dedup.as_str());
-        let signals = Arc::clone(&self.signals);
+        let (signals, mode) = (Arc::clone(&self.signals), self.modes.of(&lane));
         let wrote = !matches!(event.kind, EventKind::Subscribe | EventKind::EnterAgent);
         let work = move |conn: &Connection| {
             let state = if disposition == Disposition::Keep { "done" } else { "open" };
@@ -159,6 +141,7 @@ impl Store {
             let seq = conn.last_insert_rowid();
             people::directory::heard(conn, &event, now)?;
             if disposition == Disposition::Keep {
+                privacy::ended(conn, mode, &lane, seq..=seq, now)?;
                 return Ok(Accepted::Fresh { seq, backlog: None });
             }
             if wrote {
@@ -208,12 +191,12 @@ impl Store {
         now: Timestamp,
         claimed: impl Fn(&Lane) + Send + 'static,
     ) -> Result<Claimed<Inbound>, Error> {
-        let (lease, app) = (next_lease(), app.clone());
+        let (lease, app, modes) = (next_lease(), app.clone(), self.modes.clone());
         let work = move |conn: &Connection| {
             let mut claims = Vec::new();
             let epoch = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
             for (lane, depth) in lease_lanes(conn, Queue::Inbox, &app, lease, limit, now)? {
-                let claim = claim_first(conn, Lane::from_stored(lane), lease, epoch, now)?;
+                let claim = claim_first(conn, Lane::from_stored(lane), lease, epoch, &modes, now)?;
                 claims.extend(match claim {
                     Some(claim) if depth > 1 => {
                         Some(Inbound { waiting: waiting(conn, &claim.lane, claim.seq)?, ..claim })
@@ -249,14 +232,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
         let (lane, lease, seq) = (claim.lane.clone(), claim.lease, claim.seq);
-        let to = outbox::Recipient::of(&claim.event);
+        let (to, mode, shelf) = (outbox::Recipient::of(&claim.event), self.modes.of(&claim.lane), self.shelf.clone());
+        let ending = if mode.keeps_texts() { ending } else { ending.without_texts() };
         let work = move |conn: &Connection| {
             let through = if let Ending::Turn { turn, .. } = &ending { turn.through.max(seq) } else { seq };
-            if !end_rows(conn, &lane, lease, seq..=through, "done", now)? {
+            if !end_rows(conn, &lane, lease, seq..=through, "done", mode, now)? {
                 return Ok(Err(LeaseLost));
             }
             let (first_part, parts) = match &ending {
-                Ending::Silent => return Ok(Ok(())),
+                Ending::Silent => return privacy::tidy(conn, mode, &shelf, &lane).map(Ok),
                 Ending::Says(parts) => (0, parts),
                 Ending::Welcomes(parts) => {
                     conn.prepare_cached(
@@ -272,7 +256,7 @@ impl Store {
                 }
             };
             outbox::insert(conn, &lane, &to, seq, first_part, parts, now)?;
-            Ok(Ok(()))
+            privacy::tidy(conn, mode, &shelf, &lane).map(Ok)
         };
         self.db.write_then(work, self.wake_both(&claim.lane)).await
     }
@@ -357,6 +341,7 @@ fn claim_first(
     lane: Lane,
     lease: i64,
     epoch: i64,
+    modes: &Modes,
     now: Timestamp,
 ) -> Result<Option<Inbound>, rusqlite::Error> {
     let (seq, event, claims, received_at) = conn
@@ -375,7 +360,7 @@ fn claim_first(
         }
         Err(error) => {
             error!(inbox.seq = seq, %error, "set aside a message that this version cannot read");
-            end_rows(conn, &lane, lease, seq..=seq, "unreadable", now)?;
+            end_rows(conn, &lane, lease, seq..=seq, "unreadable", modes.of(&lane), now)?;
             Ok(None)
         }
     }

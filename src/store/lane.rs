@@ -8,10 +8,13 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::conversation::holds;
+use super::{conversation::holds, privacy};
 use crate::{
     clock::Timestamp,
-    model::id::{AppKey, Lane},
+    model::{
+        id::{AppKey, Lane},
+        privacy::Privacy,
+    },
 };
 
 /// One of the two queues.
@@ -68,7 +71,8 @@ pub(super) fn next_ready(conn: &Connection, queue: Queue, app: &AppKey) -> Resul
     Ok(at.map(Timestamp::from_millis))
 }
 
-/// Ends the open rows of `seqs`, of which the first is claimed, and frees their lane for the next. `false`: the lease is
+/// Ends the open rows of `seqs`, of which the first is claimed, and frees their lane for the next. What was in them goes
+/// where `mode` keeps no texts. `false`: the lease is
 /// not ours, and nothing was changed.
 pub(super) fn end_rows(
     conn: &Connection,
@@ -76,6 +80,7 @@ pub(super) fn end_rows(
     lease: i64,
     seqs: RangeInclusive<i64>,
     state: &str,
+    mode: Privacy,
     now: Timestamp,
 ) -> Result<bool, rusqlite::Error> {
     let (first, last) = seqs.into_inner();
@@ -99,6 +104,7 @@ pub(super) fn end_rows(
         conn.prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1")?.execute([lane.as_str()])?;
     }
     conn.prepare_cached("UPDATE inbox SET state = ?2 WHERE seq = ?1")?.execute(params![first, state])?;
+    privacy::ended(conn, mode, lane, first..=last.max(first), now)?;
     Ok(true)
 }
 

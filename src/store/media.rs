@@ -229,13 +229,17 @@ fn remove_unused<'a>(
 /// Erases a lane's files, but those that are in another lane too. For `qimate member erase`; runs within its
 /// transaction.
 pub(super) fn erase(conn: &Connection, data_dir: &Path, lane: &str) -> Result<usize, rusqlite::Error> {
-    let shelf = Shelf::new(data_dir);
+    erase_of(conn, &Shelf::new(data_dir), lane)
+}
+
+/// The same for a lane whose application keeps no files.
+pub(super) fn erase_of(conn: &Connection, shelf: &Shelf, lane: &str) -> Result<usize, rusqlite::Error> {
     let used: Vec<String> = conn
         .prepare_cached("SELECT hash FROM media_use WHERE lane = ?1")?
         .query_map([lane], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let uses = conn.prepare_cached("DELETE FROM media_use WHERE lane = ?1")?.execute([lane])?;
-    Ok(uses + remove_unused(conn, &shelf, used.iter().map(String::as_str))?)
+    Ok(uses + remove_unused(conn, shelf, used.iter().map(String::as_str))?)
 }
 
 /// Where a file is, from `storage.data_dir` on, as SQL over `media.hash`.

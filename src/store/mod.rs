@@ -31,6 +31,7 @@ pub mod outbox;
 pub mod people;
 pub mod plans;
 pub mod preferences;
+mod privacy;
 pub mod profiles;
 mod prune;
 pub mod quota_requests;
@@ -53,7 +54,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::{db::Db, media::Shelf};
+use self::{db::Db, media::Shelf, privacy::Modes};
 use crate::{
     clock::Timestamp,
     config,
@@ -155,6 +156,7 @@ pub struct Store {
     db: Db,
     shelf: Shelf,
     signals: Arc<Signals>,
+    modes: Modes,
 }
 
 /// Wakes whoever works the queues. Each application has a dispatcher for each of its queues, who is woken for what is
@@ -163,6 +165,8 @@ pub struct Store {
 struct Signals {
     /// For the one who sends announcements.
     announcements: Notify,
+    /// For the one who empties the log where texts are not kept.
+    texts_went: Notify,
     of_app: Mutex<HashMap<AppKey, Arc<Wake>>>,
 }
 
@@ -208,7 +212,7 @@ impl Store {
         let db = Db::open(settings, now)?;
         let shelf = Shelf::new(&settings.data_dir);
         shelf.tidy()?;
-        Ok(Self { db, shelf, signals: Arc::default() })
+        Ok(Self { db, shelf, signals: Arc::default(), modes: Modes::default() })
     }
 
     /// Opens the database beside a process that may be serving from it: for commands.
@@ -217,13 +221,20 @@ impl Store {
     /// [`Error::Missing`] where there is none, otherwise as [`Store::open`].
     pub fn open_beside(settings: &config::Storage) -> Result<Self, Error> {
         let db = Db::open_beside(settings)?;
-        Ok(Self { db, shelf: Shelf::new(&settings.data_dir), signals: Arc::default() })
+        let shelf = Shelf::new(&settings.data_dir);
+        Ok(Self { db, shelf, signals: Arc::default(), modes: Modes::default() })
     }
 
     /// Wakes the dispatcher of the outbox for a lane; for [`Db::write_then`].
     fn wake_outbox<T>(&self, lane: &Lane) -> impl FnOnce(&T) + Send + 'static {
         let (signals, lane) = (Arc::clone(&self.signals), lane.clone());
-        move |_| signals.of(lane.app()).outbox.notify_one()
+        let keeps_texts = self.modes.of(&lane).keeps_texts();
+        move |_| {
+            signals.of(lane.app()).outbox.notify_one();
+            if !keeps_texts {
+                signals.texts_went.notify_one();
+            }
+        }
     }
 
     /// The same for both queues.
@@ -278,12 +289,25 @@ impl Store {
         Ok(version)
     }
 
+    /// Takes away what applications that keep no texts have of before: under another mode, or from a backup. Returns how
+    /// many rows lost something.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be written.
+    pub async fn sweep(&self, now: Timestamp) -> Result<usize, Error> {
+        let swept = privacy::sweep(&self.db, &self.shelf, &self.modes, now).await?;
+        self.signals.texts_went.notify_one();
+        Ok(swept)
+    }
+
     /// Deletes finished rows and media that are older than `keep`, a bounded number at a time, so that no callback waits for it.
     /// Returns how many went.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be written.
     pub async fn prune(&self, now: Timestamp, keep: Duration) -> Result<usize, Error> {
-        Ok(prune::prune(&self.db, now, keep).await? + media::prune(&self.db, &self.shelf, now - keep).await?)
+        let mut pruned = prune::prune(&self.db, now, keep).await?;
+        pruned += privacy::prune(&self.db, &self.modes, now).await?;
+        Ok(pruned + media::prune(&self.db, &self.shelf, now - keep).await?)
     }
 }

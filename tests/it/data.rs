@@ -4,6 +4,7 @@ mod backup;
 mod import;
 mod media;
 mod member;
+mod privacy;
 mod restored;
 mod retention;
 mod schema;

@@ -91,7 +91,7 @@ async fn what_is_wrong_is_said_and_a_key_given_for_an_id_is_not_repeated() {
     let company = company().await;
     for (arguments, words) in [
         ("key create a --service --models gpt-9", "there is no model gpt-9; there are qimate-demo"),
-        ("key create a --service --endpoints chats", "expected some of chat, embeddings, models"),
+        ("key create a --service --endpoints chats", "expected some of chat, responses, embeddings"),
         ("key create a --service --from 10.0.0.5/8", "expected a network such as 10.0.0.0/8"),
         ("key create a --service --corp ww2", "say with --corp which: ww1436e0e65a779aee"),
         ("key create a", "--member"),

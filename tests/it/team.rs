@@ -176,7 +176,7 @@ async fn operators_and_owners_are_held_like_everybody() {
     let now = Clock::Manual(app.clock.clone()).now();
     let store = Store::open(&app.config.storage, now).unwrap();
     let owner = Edit { role: Some(Role::Owner), ..Edit::of(MemberId::parse("owner").unwrap()) };
-    store.change_people(&corp(), vec![owner], now).await.unwrap();
+    store.change_people(&qimate::model::audit::Actor::Daemon, &corp(), vec![owner], now).await.unwrap();
     drop(store);
     app.launch().await;
     for member in ["boss", "owner"] {

@@ -41,7 +41,12 @@ impl Turns {
             return self.reply(claim, Words::Lacks(command)).await;
         }
         match command {
-            Command::Help => self.say(claim, Text::Help { role }).await,
+            Command::Help => self.say(claim, Text::Help { role, privacy: self.settings.privacy }).await,
+            Command::Retry | Command::History | Command::Export | Command::Remember
+                if !self.settings.privacy.keeps_texts() =>
+            {
+                self.reply(claim, Words::NotKept).await;
+            }
             Command::New => {
                 persist(&self.clock, || self.memory.close(&claim.lane, self.clock.now())).await;
                 self.say(claim, Text::NewConversation).await;

@@ -39,6 +39,8 @@ pub(super) enum Words<'a> {
     /// The command needs something behind its name.
     Lacks(Command),
     NothingToRetry,
+    /// The application keeps no texts.
+    NotKept,
     /// Nobody makes pictures here.
     NoPictures,
     /// The models that can be chosen.
@@ -110,6 +112,7 @@ impl Words<'_> {
         match self {
             Self::Lacks(command) => format!("请在命令后面写上内容：{}", command.row().form(Language::Chinese)),
             Self::NoPictures => "这里还没有开启画图。需要的话，请联系管理员。".to_owned(),
+            Self::NotKept => "本应用不保存聊天内容，所以这里什么也没有，也不能让我记住什么。".to_owned(),
             Self::NothingToRetry => "这次对话里还没有可以重问的问题。".to_owned(),
             Self::Models { aliases, current, unknown } => {
                 let head = unknown.map(|name| format!("没有叫“{name}”的模型。")).unwrap_or_default();
@@ -229,6 +232,10 @@ impl Words<'_> {
                 format!("Please write what you mean behind it: {}", command.row().form(Language::English))
             }
             Self::NoPictures => "Pictures are not switched on here. Please ask your administrator.".to_owned(),
+            Self::NotKept => {
+                "No texts of conversations are kept here: there is nothing to show, and nothing can be remembered."
+                    .to_owned()
+            }
             Self::NothingToRetry => "There is no question in this conversation that could be asked again.".to_owned(),
             Self::Models { aliases, current, unknown } => {
                 let head = unknown.map(|name| format!("There is no model “{name}”. ")).unwrap_or_default();

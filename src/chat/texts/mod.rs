@@ -13,6 +13,7 @@ use crate::{
         event::EventKind,
         id::TurnId,
         person::Role,
+        privacy::Privacy,
     },
 };
 
@@ -23,6 +24,8 @@ pub enum Text<'a> {
     Help {
         /// For whom: a role may have some of its own.
         role: Role,
+        /// What is kept of what is said.
+        privacy: Privacy,
     },
     /// A word that looks like a command, and the one that is meant.
     Meant(&'static str),
@@ -94,10 +97,17 @@ impl Text<'_> {
 
     fn chinese(self) -> String {
         match self {
-            Self::Help { role } => {
+            Self::Help { role, privacy } => {
                 let [own, more] = help(role, Language::Chinese);
+                let kept = match privacy {
+                    Privacy::Full => "",
+                    Privacy::Metadata => "\n\n本应用不保存聊天内容：回答送达后即删除，对话最多记住半小时。",
+                    Privacy::Nothing => {
+                        "\n\n本应用不保存聊天内容：回答送达后即删除，每个问题单独回答，不记得前面说过的。"
+                    }
+                };
                 let more = if more.is_empty() { more } else { format!("\n\n管理员命令：\n{more}") };
-                format!("直接发消息，我就会回答。\n\n可用的命令：\n{own}{more}")
+                format!("直接发消息，我就会回答。\n\n可用的命令：\n{own}{more}{kept}")
             }
             Self::Meant(name) => format!("没有这个命令。你是不是想发 {name}？发 /help 查看全部命令。"),
             Self::NewConversation => "好的，已开始新对话，之前的内容不再参考。".to_owned(),
@@ -143,10 +153,21 @@ impl Text<'_> {
 
     fn english(self) -> String {
         match self {
-            Self::Help { role } => {
+            Self::Help { role, privacy } => {
                 let [own, more] = help(role, Language::English);
+                let kept = match privacy {
+                    Privacy::Full => "",
+                    Privacy::Metadata => {
+                        "\n\nWhat is said here is not kept: it goes when the answer is delivered, and I know the conversation \
+                         for half an hour at most."
+                    }
+                    Privacy::Nothing => {
+                        "\n\nWhat is said here is not kept: it goes when the answer is delivered, and I answer each question \
+                         for itself."
+                    }
+                };
                 let more = if more.is_empty() { more } else { format!("\n\nFor operators:\n{more}") };
-                format!("Just write, and I will answer.\n\nCommands:\n{own}{more}")
+                format!("Just write, and I will answer.\n\nCommands:\n{own}{more}{kept}")
             }
             Self::Meant(name) => format!("There is no such command. Did you mean {name}? /help shows them all."),
             Self::NewConversation => "A new conversation has begun; what was said before no longer counts.".to_owned(),

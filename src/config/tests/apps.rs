@@ -1,7 +1,7 @@
 //! `[apps.NAME]`: several applications beside, or instead of, that of `[wecom]`.
 
 use super::*;
-use crate::config::app::KEYS;
+use crate::{config::app::KEYS, model::privacy::Privacy};
 
 /// A section that an application needs at least.
 fn section(name: &str, agent: u32) -> String {
@@ -34,7 +34,7 @@ const CORP: &str = "[wecom]\ncorp_id = \"ww1436e0e65a779aee\"\nproxy = \"http://
 #[test]
 fn two_applications_of_one_corp_share_what_they_do_not_set() {
     let text = format!(
-        "{CORP}{}callback_path = \"/hr\"\nmodel = \"gpt-4o\"\nwelcome = \"\"\nmax_concurrent_turns = 3\n{}system_prompt = \"it\"\n",
+        "{CORP}{}callback_path = \"/hr\"\nmodel = \"gpt-4o\"\nwelcome = \"\"\nmax_concurrent_turns = 3\nprivacy = \"nothing\"\n{}system_prompt = \"it\"\n",
         section("hr", 7),
         section("it", 8)
     );
@@ -54,6 +54,8 @@ fn two_applications_of_one_corp_share_what_they_do_not_set() {
     assert_eq!((it.llm.system_prompt.as_str(), hr.llm.system_prompt == config.llm.system_prompt), ("it", true));
     assert_eq!((hr.chat.welcome.clone(), it.chat.welcome.as_deref()), (None, Some("hi")));
     assert_eq!((hr.chat.max_concurrent_turns, it.chat.max_concurrent_turns), (3, 256));
+    assert_eq!((hr.chat.privacy, it.chat.privacy), (Privacy::Nothing, Privacy::Full));
+    assert_eq!((hr.chat.summary, it.chat.summary), (false, true), "there is nothing to be summed up");
     let offered: Vec<_> = config.llm.all_upstreams()[0].models.iter().map(|model| model.name.clone()).collect();
     assert_eq!(offered, ["gpt-4o-mini", "gpt-4o"], "whoever asks for it finds it");
 

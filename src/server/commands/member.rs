@@ -12,7 +12,10 @@ use crate::{
     clock::Clock,
     config::Config,
     model::id::MemberId,
-    store::{backup, member},
+    store::{
+        backup,
+        member::{self, Reading},
+    },
 };
 
 /// Writes all that is stored of a member as JSON, to `out` or to the standard output.
@@ -21,7 +24,8 @@ use crate::{
 /// `userid` is none, nothing is stored of it, there is no database, or `out` is there already or cannot be written.
 pub fn export(config: &Config, userid: &str, out: Option<&Path>) -> anyhow::Result<()> {
     let member = MemberId::parse(userid)?;
-    let export = member::export(&config.storage, &member, Clock::System.now())?;
+    let reading = if config.team.read_conversations { Reading::Texts(actor()) } else { Reading::WithoutTexts };
+    let export = member::export(&config.storage, &reading, &member, Clock::System.now())?;
     ensure!(
         ["applications", "person", "blocked"]
             .iter()
@@ -33,6 +37,17 @@ pub fn export(config: &Config, userid: &str, out: Option<&Path>) -> anyhow::Resu
             || format!("nothing is stored of {member}; is it their userid (通讯录 → 成员 → 账号)?"),
         )
     );
+    if reading == Reading::WithoutTexts {
+        eprintln!(
+            "{}",
+            say(
+                config,
+                "不含聊天内容：team.read_conversations 是 false。员工可以在聊天里发 /export 得到自己的内容。",
+                "without texts of conversations: team.read_conversations is false. The member gets theirs by /export in \
+                 the chat."
+            )
+        );
+    }
     let text = serde_json::to_string_pretty(&export).context("cannot be written as JSON")? + "\n";
     match out {
         None => stdout().write_all(text.as_bytes()).context("cannot write to the standard output")?,

@@ -21,7 +21,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub(super) use self::{carry::carry, names::forget};
+pub(super) use self::{
+    carry::carry,
+    names::{all_of, forget},
+};
 pub use self::{
     read::{Line, Lines},
     verify::{Broken, Verified, verify},

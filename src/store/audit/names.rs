@@ -38,6 +38,12 @@ pub(super) fn of(salt: &[u8], text: &str) -> String {
     hex::encode(&hash.finalize()[..LENGTH])
 }
 
+/// All that the log calls by a pseudonym and that goes with a member: a userid of before too.
+pub(in crate::store) fn all_of(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::Error> {
+    let sql = "SELECT pseudonym FROM audit_name WHERE member = ?1 ORDER BY pseudonym";
+    conn.prepare_cached(sql)?.query_map([member.key()], |row| row.get(0))?.collect()
+}
+
 /// Forgets what the pseudonyms of an erased member stand for.
 pub(in crate::store) fn forget(conn: &Connection, member: &MemberId) -> Result<(), rusqlite::Error> {
     conn.execute("DELETE FROM audit_name WHERE member = ?1", [member.key()]).map(drop)

@@ -113,22 +113,32 @@ impl Names {
             })?
             .collect::<Result<_, _>>()?;
         let erased = conn
-            .prepare("SELECT object FROM audit WHERE action = 'member.erase'")?
-            .query_map([], |row| row.get::<_, String>(0))?
-            .filter_map(|object| object.map(|object| member(&object).map(str::to_owned)).transpose())
-            .collect::<Result<_, _>>()?;
+            .prepare(
+                "SELECT object, changes FROM audit WHERE action = 'member.erase' AND typeof(object) = 'text'
+                   AND json_valid(changes)",
+            )?
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+            .collect::<Result<Vec<_>, _>>()?;
+        let erased = erased.iter().flat_map(|(object, changes)| {
+            let changes: Map<String, Value> = serde_json::from_str(changes).unwrap_or_default();
+            let more = changes.get("pseudonyms").and_then(|change| change.get(1)?.as_array().cloned());
+            let more = more.unwrap_or_default().into_iter().filter_map(|one| Some(one.as_str()?.to_owned()));
+            member(object).map(str::to_owned).into_iter().chain(more).collect::<Vec<_>>()
+        });
+        let erased = erased.collect();
         Ok(Self { known, erased })
     }
 
     /// Whether the names of a row are what was written: those that are there fit their pseudonyms, and where one is gone,
-    /// a member of the row was erased.
+    /// an entry says that it went with a member.
     fn fit(&self, row: &Row<'_>) -> bool {
         let members = [row.actor, row.object].into_iter().filter_map(member);
-        let was_erased = members.clone().any(|member| self.erased.contains(member));
         let changes: Map<String, Value> = serde_json::from_str(row.changes).unwrap_or_default();
         let sides = changes.values().filter_map(Value::as_array).flatten();
         let texts = sides.filter_map(|side| side.get("#")?.as_str());
-        members.chain(texts).all(|pseudonym| self.known.get(pseudonym).copied().unwrap_or(was_erased))
+        members
+            .chain(texts)
+            .all(|pseudonym| self.known.get(pseudonym).copied().unwrap_or_else(|| self.erased.contains(pseudonym)))
     }
 }
 

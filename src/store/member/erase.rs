@@ -65,7 +65,9 @@ pub fn erase(settings: &config::Storage, actor: &Actor, member: &MemberId, now: 
     let mut conn = open(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // First: where it cannot be written down, nothing is erased. From here on nobody can tell whose the entry is.
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    audit::record(&tx, actor, Entry::new("member.erase", Object::Anywhere(member.clone())), now)?;
+    let gone = audit::all_of(&tx, member)?;
+    let entry = Entry::new("member.erase", Object::Anywhere(member.clone())).with("pseudonyms", gone);
+    audit::record(&tx, actor, entry, now)?;
     audit::forget(&tx, member)?;
     tx.commit()?;
     let mut rows = 0;
@@ -167,7 +169,7 @@ fn delete(conn: &Connection, sql: &str, ids: &[i64]) -> Result<usize, rusqlite::
 }
 
 /// Leaves of an inbox row what tells a repetition of it, and of an old one nothing.
-fn bury(conn: &Connection, seqs: &[i64], now: Timestamp) -> Result<usize, rusqlite::Error> {
+pub(in crate::store) fn bury(conn: &Connection, seqs: &[i64], now: Timestamp) -> Result<usize, rusqlite::Error> {
     let old = (now - TOMBSTONE_KEPT).as_millis();
     for seq in seqs {
         conn.prepare_cached("DELETE FROM inbox WHERE seq = ?1 AND received_at < ?2")?.execute([*seq, old])?;

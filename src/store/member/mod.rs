@@ -2,19 +2,26 @@
 
 mod erase;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use serde_json::{Value, json};
 
 pub use self::erase::{Erased, REWRITTEN_BESIDE, erase};
-pub(super) use self::erase::{TOMBSTONE_KEPT, tombstone};
+pub(super) use self::erase::{TOMBSTONE_KEPT, bury, tombstone};
 use super::{
-    Error,
+    Error, audit,
     db::{self, FILE},
     ledger,
     media::PATH_OF_HASH,
     migrate,
 };
-use crate::{clock::Timestamp, config, model::id::MemberId};
+use crate::{
+    clock::Timestamp,
+    config,
+    model::{
+        audit::{Actor, Entry, Object},
+        id::MemberId,
+    },
+};
 
 /// The last part of a lane, which is `corp/agent/member`: a member's id may hold a slash, the others not.
 pub(super) const MEMBER_OF_LANE: &str =
@@ -105,12 +112,56 @@ fn lanes(conn: &Connection, member: &MemberId) -> Result<Vec<String>, rusqlite::
     conn.prepare(&each.join(" UNION "))?.query_map([member.key()], |row| row.get(0))?.collect()
 }
 
+/// What of a member is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// What they wrote and were answered too, by whom: it is written down.
+    Texts(Actor),
+    /// All but that.
+    WithoutTexts,
+}
+
+/// Where texts stand in what is stored of an application's member, by list and field.
+const TEXTS: &[(&str, &[&str])] =
+    &[("facts", &["text"]), ("announcements", &["text"]), ("received", &["event"]), ("messages", &["content"])];
+
+/// Takes the texts out of what is stored of an application's member.
+fn without_texts(application: &mut Value) {
+    let take = |row: &mut Value, fields: &[&str]| {
+        for field in fields.iter().filter(|field| row.get(**field).is_some()).collect::<Vec<_>>() {
+            row[*field] = Value::Null;
+        }
+    };
+    for (list, fields) in TEXTS {
+        application[*list].as_array_mut().into_iter().flatten().for_each(|row| take(row, fields));
+    }
+    for conversation in application["conversations"].as_array_mut().into_iter().flatten() {
+        take(&mut conversation["summary"], &["text"]);
+        let turns = conversation["turns"].as_array_mut().into_iter().flatten();
+        turns.for_each(|turn| take(turn, &["question", "pictures", "answer"]));
+    }
+    // Files are named by the hash of what is in them.
+    application["files"] = Value::Null;
+}
+
 /// All that is stored of a member, for their eyes: what they wrote, what they were answered, what waits for them, with
-/// times in UTC. May be asked beside a daemon; it is one moment of the database.
+/// times in UTC. May be asked beside a daemon; it is one moment of the database. Where texts are to be read, that is
+/// written into the audit log first.
 ///
 /// # Errors
-/// [`Error::Missing`], or that it cannot be read.
-pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> Result<Value, Error> {
+/// [`Error::Missing`], that it cannot be read or, of texts, that it cannot be written down.
+pub fn export(
+    settings: &config::Storage,
+    reading: &Reading,
+    member: &MemberId,
+    now: Timestamp,
+) -> Result<Value, Error> {
+    if let Reading::Texts(actor) = reading {
+        let mut conn = open(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        audit::record(&tx, actor, Entry::new("member.read", Object::Anywhere(member.clone())), now)?;
+        tx.commit()?;
+    }
     let conn = open(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let moment = conn.unchecked_transaction()?;
     let mut applications = Vec::new();
@@ -201,6 +252,9 @@ pub fn export(settings: &config::Storage, member: &MemberId, now: Timestamp) -> 
         "member": member.as_str(), "exported_at": at, "applications": applications, "used": used, "granted": granted,
         "model_calls": ledger::export(settings, member)?,
     });
+    if *reading == Reading::WithoutTexts {
+        export["applications"].as_array_mut().into_iter().flatten().for_each(without_texts);
+    }
     for (name, sql) in OF_PERSON {
         export[*name] = rows(&moment, sql, member.key())?.into();
     }

@@ -28,5 +28,5 @@ CREATE TABLE audit_name (
     salt      BLOB NOT NULL                  -- 16 random bytes
 ) WITHOUT ROWID;
 CREATE INDEX audit_name_of ON audit_name (member, text);
-CREATE TRIGGER audit_name_is_not_changed BEFORE UPDATE ON audit_name
+CREATE TRIGGER audit_name_is_not_changed BEFORE UPDATE OF pseudonym, text, salt ON audit_name
 BEGIN SELECT RAISE(ABORT, 'names of the audit log are not changed'); END;

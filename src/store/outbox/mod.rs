@@ -16,6 +16,7 @@ use super::{
     Error, LeaseLost, Store,
     inbox::Claimed,
     lane::{Queue, lease_lanes, next_lease, next_ready},
+    privacy,
 };
 use crate::{
     clock::Timestamp,
@@ -263,6 +264,8 @@ impl Store {
         let (lane, lease, batch, cause) = (claim.lane.clone(), claim.lease, claim.batch, claim.cause);
         let Outbound { corp, agent, to, .. } = claim.message.clone();
         let to = Recipient { corp, agent, member: to };
+        let (mode, shelf) = (self.modes.of(&claim.lane), self.shelf.clone());
+        let goes = state == "sent" && !mode.keeps_texts();
         let work = move |conn: &Connection| {
             if !is_held(conn, &lane, lease)? {
                 return Ok(Err(LeaseLost));
@@ -270,11 +273,12 @@ impl Store {
             // A message is made of neighbours from its first row on: looking further would read all that waits for a
             // flooded member.
             conn.prepare_cached(
-                "UPDATE outbox SET state = ?3, msg_id = ?4, reason = COALESCE(?5, reason), ended_at = ?6
+                "UPDATE outbox SET state = ?3, msg_id = ?4, reason = COALESCE(?5, reason), ended_at = ?6,
+                     content = iif(?8, '', content)
                  WHERE batch = ?2 AND seq IN
                      (SELECT seq FROM outbox WHERE lane = ?1 AND state = 'waiting' AND seq >= ?2 ORDER BY seq LIMIT ?7)",
             )?
-            .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis(), MERGE_ROWS])?;
+            .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis(), MERGE_ROWS, goes])?;
             if let Some(part) = &instead {
                 insert_part(conn, &lane, &to, cause, REFUSED_PART, part, now)?;
             }
@@ -282,7 +286,7 @@ impl Store {
                 .prepare_cached("SELECT 1 FROM outbox WHERE lane = ?1 AND state = 'waiting' LIMIT 1")?
                 .exists([lane.as_str()])?;
             set_free(conn, lane.as_str(), lease, more.then_some(now))?;
-            Ok(Ok(()))
+            privacy::tidy(conn, mode, &shelf, &lane).map(Ok)
         };
         self.db.write_then(work, self.wake_outbox(&claim.lane)).await
     }

@@ -348,6 +348,8 @@ fn rename(
         "UPDATE OR REPLACE quota_request SET member = ?3, userid = ?4 WHERE corp = ?1 AND member = ?2",
     )?
     .execute([corp, &old, &new, to.as_str()])?;
+    // What the audit log calls by the userid of before goes with the one of now.
+    conn.prepare_cached("UPDATE audit_name SET member = ?2 WHERE member = ?1")?.execute([&old, &new])?;
     conn.prepare_cached("INSERT INTO renamed (corp, old, new, at) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         corp,
         &old,

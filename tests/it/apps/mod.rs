@@ -131,6 +131,26 @@ async fn a_member_has_a_conversation_with_each_of_two_applications_of_one_corp()
     );
 }
 
+#[tokio::test]
+async fn one_application_keeps_no_texts_and_the_other_all() {
+    let two = Two::start(&[("PRIVACY", "metadata")]).await;
+    two.app.model.set_script(|request| answer(if is_of_hr(request) { "人事的回答" } else { "回答" }));
+    two.app.say("zhangsan", "问题").await;
+    two.say_to_hr("zhangsan", "人事的问题").await;
+    two.app.texts("zhangsan", 1).await;
+    two.texts_of_hr("zhangsan", 1).await;
+    two.app.settled().await;
+    let kept = |agent: u32| {
+        two.app.count(&format!(
+            "SELECT (SELECT COUNT(*) FROM inbox WHERE event <> '' AND lane LIKE '%/{agent}/%')
+                  + (SELECT COUNT(*) FROM outbox WHERE content <> '' AND lane LIKE '%/{agent}/%')
+                  + (SELECT COUNT(*) FROM conversation c JOIN turn t ON t.conversation = c.id
+                     WHERE t.question || t.answer <> '' AND lane LIKE '%/{agent}/%')"
+        ))
+    };
+    assert_eq!((kept(1_000_002), kept(1_000_003)), (3, 0));
+}
+
 /// In one lane the second question would wait for the first answer.
 #[tokio::test]
 async fn a_member_is_answered_by_two_applications_at_the_same_time() {

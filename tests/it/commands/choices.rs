@@ -85,7 +85,9 @@ async fn what_was_chosen_is_erased_with_the_member() {
     ask(&app, "zhangsan", "/lang en").await;
     let member = qimate::model::id::MemberId::parse("ZhangSan").unwrap();
     let now = qimate::clock::Timestamp::from_secs(1_790_000_000);
-    let export = qimate::store::member::export(&app.config.storage, &member, now).unwrap();
+    let export =
+        qimate::store::member::export(&app.config.storage, &qimate::store::member::Reading::WithoutTexts, &member, now)
+            .unwrap();
     let chosen = &export["applications"][0]["preferences"];
     assert_eq!((chosen["model"].as_str(), chosen["language"].as_str()), (Some("smart"), Some("en")), "{export}");
     qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &member, now).unwrap();

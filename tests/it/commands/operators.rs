@@ -98,7 +98,9 @@ async fn a_block_is_exported_and_erased_with_the_member() {
     ask(&app, "boss", "/block lisi 刷屏").await;
     let member = MemberId::parse("lisi").unwrap();
     let now = qimate::clock::Timestamp::from_secs(1_790_000_000);
-    let export = qimate::store::member::export(&app.config.storage, &member, now).unwrap();
+    let export =
+        qimate::store::member::export(&app.config.storage, &qimate::store::member::Reading::WithoutTexts, &member, now)
+            .unwrap();
     assert_eq!(export["blocked"][0]["reason"], "刷屏", "{export}");
     qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &member, now).unwrap();
     assert_eq!(ask(&app, "lisi", "喂").await, "好");

@@ -113,7 +113,9 @@ async fn an_erased_member_leaves_no_file_and_gets_none_back() {
     keep(&store, &b, b"shared", T0).await;
 
     let member = MemberId::parse("A").unwrap();
-    let export = member::export(&settings, &member, T0).unwrap().to_string();
+    let export = member::export(&settings, &member::Reading::Texts(qimate::model::audit::Actor::Daemon), &member, T0)
+        .unwrap()
+        .to_string();
     let file = format!("media/{}/{own}", &own.to_string()[..2]);
     assert!(export.contains(&file) && dir.path().join(&file).exists(), "{export}");
 

@@ -35,7 +35,8 @@ fn files_with(company: &Company, words: &[&str]) -> Vec<String> {
 /// A company in which the member has something of every kind: a conversation, a closed one, a dead letter, a message
 /// that waits, a question that is being answered, and one behind it. The gate holds that answer.
 async fn with_everything() -> (Company, Gate) {
-    let mut company = Company::open(&[("QIMATE_CHAT__WELCOME", "欢迎欢迎")]).await;
+    let mut company =
+        Company::open(&[("QIMATE_CHAT__WELCOME", "欢迎欢迎"), ("QIMATE_TEAM__READ_CONVERSATIONS", "true")]).await;
     let gate = Gate::new();
     let held = gate.clone();
     company.model.set_script(move |body| {
@@ -102,6 +103,19 @@ async fn a_member_is_shown_everything_that_is_stored_of_them() {
     assert!(!company.run(&["member", "export", MEMBER, "--out", "wang.json"]).await.status.success(), "not over it");
     let nobody = company.run(&["member", "export", "erased"]).await;
     assert!(!nobody.status.success() && said(&nobody).contains("nothing is stored of erased"));
+    // Each time that a command read what was said is written down.
+    let log = said(&company.run(&["audit"]).await);
+    assert_eq!(log.matches("member.read  member/*/wang.erased").count(), 3, "{log}");
+
+    // By default it shows none of it.
+    let arguments = ["member", "export", MEMBER];
+    let output = company.run_with(&arguments, &[("QIMATE_TEAM__READ_CONVERSATIONS", "false")]).await;
+    let told = said(&output);
+    assert!(output.status.success() && told.contains("team.read_conversations"), "{told}");
+    assert!(!told.contains("秘密问题") && !told.contains("秘密爱好") && !told.contains("秘密摘要"), "{told}");
+    let export: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(export["applications"][0]["conversations"].as_array().unwrap().len(), 2);
+    assert_eq!(said(&company.run(&["audit"]).await), log, "nothing was read");
     gate.open();
 }
 

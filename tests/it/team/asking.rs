@@ -265,7 +265,9 @@ async fn what_was_asked_for_is_exported_and_erased_with_the_member() {
     ask(&app, "boss", "/deny 2").await;
     let (li, boss) = (MemberId::parse("li").unwrap(), MemberId::parse("boss").unwrap());
     let now = qimate::clock::Timestamp::from_secs(1_790_000_000);
-    let export = qimate::store::member::export(&app.config.storage, &li, now).unwrap();
+    let export =
+        qimate::store::member::export(&app.config.storage, &qimate::store::member::Reading::WithoutTexts, &li, now)
+            .unwrap();
     assert_eq!(export["asked_for"][0]["limit"], "requests=1/day", "{export}");
     assert_eq!(export["asked_for"][0]["reason"], "秘密");
     qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &li, now).unwrap();

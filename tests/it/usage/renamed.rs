@@ -99,7 +99,7 @@ async fn a_crash_right_after_the_event_loses_nothing_and_a_new_owner_of_the_user
     // Who erases the member erases what they were called before, too.
     let lisi = MemberId::parse("lisi").unwrap();
     let now = qimate::clock::Clock::Manual(app.clock.clone()).now();
-    qimate::store::member::erase(&app.config.storage, &lisi, now).unwrap();
+    qimate::store::member::erase(&app.config.storage, &qimate::model::audit::Actor::Daemon, &lisi, now).unwrap();
     assert_eq!(app.count("SELECT COUNT(*) FROM renamed"), 0);
     assert_eq!(calls(&app, "member LIKE '#%'"), ["1", "0", "0"]);
     let left = Connection::open(app.dir.path().join("usage.db")).unwrap();

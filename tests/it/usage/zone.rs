@@ -43,7 +43,10 @@ async fn sums_follow_a_new_time_zone_and_lose_and_double_nothing() {
         let zone = Zone::parse(name).unwrap();
         let [said, counted] = sums(&app, &zone, Grain::Day).await;
         assert_ne!(said, counted, "{name}: earlier days stay as they were");
-        assert_eq!(rebuild(&app.config.storage, &zone, kept_from).unwrap(), 14);
+        assert_eq!(
+            rebuild(&app.config.storage, &qimate::model::audit::Actor::Daemon, &zone, kept_from, kept_from).unwrap(),
+            14
+        );
         for grain in [Grain::Hour, Grain::Day] {
             let [said, counted] = sums(&app, &zone, grain).await;
             assert_eq!(said, counted, "{name} {grain:?}");
@@ -67,7 +70,14 @@ async fn what_is_left_of_a_day_whose_calls_are_pruned_is_counted_once() {
     let total = async |app: &App, zone: &Zone| sums(app, zone, Grain::Day).await[0].values().sum::<u64>();
     for name in ["America/New_York", "Asia/Shanghai", "Asia/Kolkata", "Asia/Kolkata"] {
         let zone = Zone::parse(name).unwrap();
-        rebuild(&app.config.storage, &zone, Timestamp::default()).unwrap();
+        rebuild(
+            &app.config.storage,
+            &qimate::model::audit::Actor::Daemon,
+            &zone,
+            Timestamp::default(),
+            Timestamp::default(),
+        )
+        .unwrap();
         assert_eq!(total(&app, &zone).await, 10, "{name}");
     }
     let zone = Zone::parse("Asia/Kolkata").unwrap();

@@ -103,7 +103,11 @@ async fn premium_models_end_with_their_date_and_hours_hold_for_keys_too() {
     .await;
     let zone = scene.app.config.chat.time_zone.clone();
     let edit = async |edit: Edit| {
-        scene.beside().change_people(&corp(), vec![edit], scene.now()).await.unwrap();
+        scene
+            .beside()
+            .change_people(&qimate::model::audit::Actor::Daemon, &corp(), vec![edit], scene.now())
+            .await
+            .unwrap();
         scene.felt().await;
     };
     let of_li = || Edit::of(MemberId::parse("Li").unwrap());
@@ -121,7 +125,11 @@ async fn premium_models_end_with_their_date_and_hours_hold_for_keys_too() {
     assert_eq!(scene.ask(&question("喂")).await.status(), 200, "the others go on");
 
     let office = ServiceHours::parse("Mon-Fri 08:00-20:00").unwrap();
-    scene.beside().set_hours(&Subject::company(&corp()), Some(&office), scene.now()).await.unwrap();
+    scene
+        .beside()
+        .set_hours(&qimate::model::audit::Actor::Daemon, &Subject::company(&corp()), Some(&office), scene.now())
+        .await
+        .unwrap();
     scene.felt().await;
     let (status, error) = refusal(scene.ask(&question("喂")).await).await;
     assert_eq!((status, &error["code"]), (403, &"owner_not_allowed".into()), "it is night");
