@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -81,6 +81,22 @@ impl Daemon {
         let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
         kib.map(|kib: f64| kib / 1024.0).context("the system does not say how much memory a process uses")
+    }
+
+    /// What a command says that is given beside it.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+        let output = Command::new(BINARY)
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(wecom::variables())
+            .env("QIMATE_LLM__MODEL", "bench")
+            .env("QIMATE_LLM__BASE_URL", "http://127.0.0.1:9/v1")
+            .env("QIMATE_STORAGE__DATA_DIR", self.dir.path().join("data"))
+            .output()
+            .await?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(output.stdout)
     }
 
     /// What it logged.

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 const CONTENT_LENGTH: &[u8] = b"content-length: ";
 
 /// A connection on which requests are written as they are.
@@ -43,6 +44,41 @@ impl Caller {
                 return status.ok_or_else(|| io::ErrorKind::InvalidData.into());
             }
         }
+    }
+}
+
+/// An answer, or as much of it as has come.
+#[derive(Debug)]
+pub(crate) struct Answer<'c> {
+    caller: &'c mut Caller,
+}
+
+impl Caller {
+    /// Writes a whole request, and waits until `mark` has come of its answer.
+    pub(crate) async fn begin(&mut self, request: &[u8], mark: &[u8]) -> io::Result<Answer<'_>> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        while find(&self.buffer, mark).is_none() {
+            read_more(&mut self.stream, &mut self.buffer).await?;
+        }
+        Ok(Answer { caller: self })
+    }
+}
+
+impl Answer<'_> {
+    /// Waits for more, which must not be the end.
+    pub(crate) async fn more(&mut self) -> io::Result<()> {
+        read_more(&mut self.caller.stream, &mut self.caller.buffer).await
+    }
+
+    /// Whether an answer in chunks has come to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.caller.buffer.ends_with(LAST_CHUNK)
+    }
+
+    /// All that has come.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.caller.buffer
     }
 }
 

@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod instant;
 mod model;
+mod programs;
 mod size;
 mod statistics;
 mod usage;
@@ -49,6 +50,9 @@ const BENCHMARKS: &[(&str, &str, Run)] = &[
     ("size", "memory, start, binary", || Box::pin(size::run())),
     ("hostile", "8 hung model calls, 64 half-sent requests and 32 MiB bodies beside 100 ordinary questions", || {
         Box::pin(hostile::run())
+    }),
+    ("programs", "calls at /v1 by a member's key under a plan, beside the same calls without Qimate", || {
+        Box::pin(programs::run())
     }),
     ("usage", "what `qimate usage` asks of ten million calls", || Box::pin(usage::run())),
 ];
