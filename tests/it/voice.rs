@@ -265,14 +265,17 @@ async fn a_slow_transcription_is_announced_once() {
     let app = App::start_with(|config| {
         hears(config);
         config.chat.slow_notice = Some(Duration::from_secs(7));
+        // Like no other wait.
+        config.voice.timeout = Duration::from_secs(45);
     })
     .await;
     app.model.push_transcript(Transcript::Hang);
     speak(&app, Some(spoken())).await;
+    within(app.clock.sleeper_within(Duration::from_secs(45)..=Duration::from_secs(45))).await;
     app.advance_to_sleeper(7.0..=7.0).await;
     assert_eq!(app.texts("zhangsan", 1).await, ["收到，正在处理，请稍等。"]);
     // voice.timeout_seconds, from when the recording was sent.
-    app.advance_to_sleeper(40.0..=60.0).await;
+    app.advance_to_sleeper(38.0..=38.0).await;
     assert!(app.texts("zhangsan", 2).await[1].contains("暂时无法转成文字"));
     app.settled().await;
 }
