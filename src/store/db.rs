@@ -81,8 +81,11 @@ impl Db {
     pub(super) fn open(settings: &config::Storage, now: Timestamp) -> Result<Self, Error> {
         let dir = &settings.data_dir;
         let lock = lock::take(dir)?;
-        let mut writer = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        migrate::migrate(&mut writer, dir, migrate::ALL)?;
+        // On a connection of its own: what a migration takes of memory is given back before those are opened that stay.
+        let mut migrating = connect(settings, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::migrate(&mut migrating, dir, migrate::ALL)?;
+        drop(migrating);
+        let writer = connect(settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         clear_leases(&writer, now)?;
         Self::start(settings, writer, Some(Arc::new(lock)))
     }
