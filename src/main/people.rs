@@ -142,6 +142,9 @@ pub(crate) enum Department {
         /// Everybody for whom nothing else is set.
         #[arg(long, group = "whom")]
         everyone: bool,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -177,7 +180,9 @@ impl Department {
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::List { json } => people::list_departments(config, json).await,
-            Self::Hours { hours, department, everyone: _ } => people::set_hours(config, department, &hours).await,
+            Self::Hours { hours, department, everyone: _, json } => {
+                people::set_hours(config, department, &hours, json).await
+            }
         }
     }
 }

@@ -45,11 +45,17 @@ pub(crate) enum Plan {
         /// The model that answers when a limit of this plan is reached; it refuses without it.
         #[arg(long, value_name = "ALIAS")]
         then: Option<String>,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a plan that is for nobody.
     Remove {
         /// Its name.
         name: String,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Put a plan in force for somebody.
     Attach {
@@ -57,11 +63,17 @@ pub(crate) enum Plan {
         name: String,
         #[command(flatten)]
         whom: WhomFlags,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Take the plan away that is in force for somebody.
     Detach {
         #[command(flatten)]
         whom: WhomFlags,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -87,11 +99,17 @@ pub(crate) enum Grant {
         /// Why.
         #[arg(long, default_value = "")]
         reason: String,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Take a grant back.
     Revoke {
         /// Its number in `qimate plan`.
         id: i64,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -218,12 +236,12 @@ impl Plan {
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::List { json } => plan::list(config, json).await,
-            Self::Set { name, limits, concurrent, models, without, then } => {
-                plan::set(config, &name, &Wanted { limits, concurrent, models, without, then }).await
+            Self::Set { name, limits, concurrent, models, without, then, json } => {
+                plan::set(config, &name, &Wanted { limits, concurrent, models, without, then }, json).await
             }
-            Self::Remove { name } => plan::remove(config, &name).await,
-            Self::Attach { name, whom } => plan::attach(config, &name, &whom.whom()).await,
-            Self::Detach { whom } => plan::detach(config, &whom.whom()).await,
+            Self::Remove { name, json } => plan::remove(config, &name, json).await,
+            Self::Attach { name, whom, json } => plan::attach(config, &name, &whom.whom(), json).await,
+            Self::Detach { whom, json } => plan::detach(config, &whom.whom(), json).await,
         }
     }
 }
@@ -232,13 +250,13 @@ impl Grant {
     /// Does it.
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
-            Self::Add { whom, requests, tokens, money, days, reason } => {
+            Self::Add { whom, requests, tokens, money, days, reason, json } => {
                 let amounts = [(Measure::Requests, requests), (Measure::Tokens, tokens), (Measure::Money, money)];
                 let amounts: Vec<_> =
                     amounts.into_iter().filter_map(|(measure, text)| Some((measure, text?))).collect();
-                plan::grant(config, &whom.whom(), &amounts, days, &reason).await
+                plan::grant(config, &whom.whom(), &amounts, (days, &reason), json).await
             }
-            Self::Revoke { id } => plan::revoke(config, id).await,
+            Self::Revoke { id, json } => plan::revoke(config, id, json).await,
         }
     }
 }
@@ -272,7 +290,11 @@ pub(crate) struct Usage {
 #[derive(Debug, Subcommand)]
 enum UsageAction {
     /// Make the sums again from the calls that are kept, after somebody has changed rows of usage.db by hand, or chat.time_zone.
-    Rebuild,
+    Rebuild {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the calls one by one: who, which model, how much, how it ended. Nothing that was said.
     Export {
         #[command(flatten)]
@@ -328,7 +350,7 @@ impl Usage {
             Some(UsageAction::Export { when, csv: _, out }) => {
                 return usage::export(config, &when.when(), out.as_deref()).await;
             }
-            Some(UsageAction::Rebuild) => return usage::rebuild(config).await,
+            Some(UsageAction::Rebuild { json }) => return usage::rebuild(config, json).await,
             None => {}
         }
         let by = match by {

@@ -30,7 +30,8 @@ pub enum Holder {
 }
 
 impl Holder {
-    fn key(&self) -> String {
+    /// As [`Rules::attachments`] names it.
+    pub fn key(&self) -> String {
         match self {
             Self::EveryMember => EVERY_MEMBER.to_owned(),
             Self::One(subject) => subject.to_string(),

@@ -20,6 +20,8 @@ use qimate::{
 mod asking;
 mod media;
 
+use serde_json::json;
+
 use crate::{
     company::Company,
     harness::{App, ask},
@@ -293,4 +295,34 @@ async fn until_told(company: &Company, beginning: &str) {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_change_did_is_told_to_programs() {
+    let mut company = Company::open(&[]).await;
+    company.start().await;
+    let run = async |arguments: &str| -> serde_json::Value {
+        let output = company.run(&arguments.split(' ').chain(["--json"]).collect::<Vec<_>>()).await;
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let set = run("plan set small --limit requests=1/day --concurrent 2").await;
+    assert_eq!(
+        (&set["name"], &set["limits"][0], &set["concurrent"]),
+        (&json!("small"), &json!("requests=1/day"), &json!(2))
+    );
+    let attached = run("plan attach small --member li").await;
+    assert_eq!(attached, json!({ "plan": "small", "for": ["member/ww1436e0e65a779aee/li"] }));
+    let granted = run("grant add --member li --requests 5 --money 1.5").await;
+    assert_eq!((&granted[0]["id"], &granted[0]["requests"]), (&json!(1), &json!(5)));
+    assert_eq!(granted[0]["money_micros"], 1_500_000);
+    let listed = run("plan list").await;
+    assert_eq!((&listed["grants"][0], &listed["plans"][0]["for"]), (&granted[0], &attached["for"]));
+    assert_eq!(run("grant revoke 1").await, json!({ "revoked": 1 }));
+    assert_eq!(run("plan detach --member li").await, json!({ "detached": attached["for"] }));
+    assert_eq!(run("plan remove small").await, json!({ "removed": "small" }));
+    let hours = run("department hours always --everyone").await;
+    assert_eq!(hours, json!({ "department": null, "hours": "always" }));
+    assert_eq!(run("usage rebuild").await, json!({ "calls": 0 }));
+    company.terminate().await;
 }

@@ -182,6 +182,12 @@ fn in_chinese(error: &store::Error) -> String {
     }
 }
 
+/// Prints what was done: for programs, or in words.
+pub(super) fn print(as_json: bool, words: impl FnOnce() -> String, value: &serde_json::Value) -> anyhow::Result<()> {
+    println!("{}", if as_json { serde_json::to_string_pretty(value)? } else { words() });
+    Ok(())
+}
+
 /// Whoever gave this command, as the audit log names them.
 pub(super) fn actor() -> Actor {
     Actor::Command { user: config::user() }

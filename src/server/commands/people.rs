@@ -16,7 +16,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::json;
 
 use self::shown::{described, in_json, print_json, print_table, row};
-use super::{actor, say, tell};
+use super::{actor, print, say, tell};
 use crate::{
     clock::Clock,
     config::{Config, chat::Language},
@@ -233,7 +233,7 @@ pub async fn list_departments(config: &Config, as_json: bool) -> anyhow::Result<
 ///
 /// # Errors
 /// They are none, or the database cannot be written.
-pub async fn set_hours(config: &Config, department: Option<u64>, hours: &str) -> anyhow::Result<()> {
+pub async fn set_hours(config: &Config, department: Option<u64>, hours: &str, as_json: bool) -> anyhow::Result<()> {
     let hours = read_hours(hours).map_err(|right| wrong(config, "hours", right))?;
     let store = Store::open_beside(&config.storage)?;
     let mut done = false;
@@ -261,8 +261,11 @@ pub async fn set_hours(config: &Config, department: Option<u64>, hours: &str) ->
         )
     );
     let hours = hours.map_or_else(|| "inherit".to_owned(), |hours| hours.to_string());
-    println!("{}{hours}", say(config, "服务时间：", "hours: "));
-    Ok(())
+    print(
+        as_json,
+        || format!("{}{hours}", say(config, "服务时间：", "hours: ")),
+        &json!({ "department": department, "hours": hours }),
+    )
 }
 
 fn edit_of(config: &Config, member: &MemberId, wanted: &Wanted) -> anyhow::Result<Edit> {

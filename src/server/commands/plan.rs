@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{actor, key, say, tell};
+use super::{actor, key, print, say, tell};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::Config,
     model::{
         id::{CorpId, MemberId},
@@ -101,7 +101,7 @@ pub async fn list(config: &Config, as_json: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The name or a limit is wrong, or the database cannot be written.
-pub async fn set(config: &Config, name: &str, wanted: &Wanted) -> anyhow::Result<()> {
+pub async fn set(config: &Config, name: &str, wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {
     ensure!(
         is_plan_name(name),
         "{}",
@@ -136,20 +136,20 @@ pub async fn set(config: &Config, name: &str, wanted: &Wanted) -> anyhow::Result
         plan.at_limit = AtLimit::Model(then.clone());
     }
     Store::open_beside(&config.storage)?.save_plan(&actor(), name, &plan, Clock::System.now()).await?;
-    println!("{name}");
-    for line in described(config, &plan) {
-        println!("    {line}");
-    }
-    Ok(())
+    let words = || [vec![name.to_owned()], described(config, &plan)].concat().join("\n    ");
+    print(as_json, words, &plan_in_json(name, &plan))
 }
 
 /// Removes a plan.
 ///
 /// # Errors
 /// There is none, it is attached to somebody, or the database cannot be written.
-pub async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
+pub async fn remove(config: &Config, name: &str, as_json: bool) -> anyhow::Result<()> {
     match Store::open_beside(&config.storage)?.remove_plan(&actor(), name, Clock::System.now()).await? {
-        Removed::Yes => println!("{}", tell(config, || format!("已删除 {name}"), || format!("removed {name}"))),
+        Removed::Yes => {
+            let words = || tell(config, || format!("已删除 {name}"), || format!("removed {name}"));
+            print(as_json, words, &json!({ "removed": name }))
+        }
         Removed::NotThere => bail!(no_such(config, name)),
         Removed::Attached(holders) => bail!(tell(
             config,
@@ -157,35 +157,36 @@ pub async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
             || format!("{name} is attached in {holders} places; `qimate plan detach` first"),
         )),
     }
-    Ok(())
 }
 
 /// Attaches a plan.
 ///
 /// # Errors
 /// There is no such plan, or the database cannot be written.
-pub async fn attach(config: &Config, name: &str, whom: &Whom) -> anyhow::Result<()> {
+pub async fn attach(config: &Config, name: &str, whom: &Whom, as_json: bool) -> anyhow::Result<()> {
     let store = Store::open_beside(&config.storage)?;
-    for holder in holders(config, &store, whom).await? {
-        ensure!(store.attach_plan(&actor(), &holder, name, Clock::System.now()).await?, no_such(config, name));
+    let holders = holders(config, &store, whom).await?;
+    for holder in &holders {
+        ensure!(store.attach_plan(&actor(), holder, name, Clock::System.now()).await?, no_such(config, name));
     }
-    println!("{}", tell(config, || format!("{name} 已生效"), || format!("{name} is in force")));
-    Ok(())
+    let words = || tell(config, || format!("{name} 已生效"), || format!("{name} is in force"));
+    print(as_json, words, &json!({ "plan": name, "for": keys_of(&holders) }))
 }
 
 /// Takes the plan away that is attached there.
 ///
 /// # Errors
 /// There is none, or the database cannot be written.
-pub async fn detach(config: &Config, whom: &Whom) -> anyhow::Result<()> {
+pub async fn detach(config: &Config, whom: &Whom, as_json: bool) -> anyhow::Result<()> {
     let store = Store::open_beside(&config.storage)?;
-    let mut any = false;
+    let mut detached = Vec::new();
     for holder in holders(config, &store, whom).await? {
-        any |= store.detach_plan(&actor(), &holder, Clock::System.now()).await?;
+        if store.detach_plan(&actor(), &holder, Clock::System.now()).await? {
+            detached.push(holder);
+        }
     }
-    ensure!(any, "{}", say(config, "那里没有方案", "no plan is attached there"));
-    println!("{}", say(config, "已取消", "detached"));
-    Ok(())
+    ensure!(!detached.is_empty(), "{}", say(config, "那里没有方案", "no plan is attached there"));
+    print(as_json, || say(config, "已取消", "detached").to_owned(), &json!({ "detached": keys_of(&detached) }))
 }
 
 /// Lets somebody use more for some days.
@@ -196,8 +197,8 @@ pub async fn grant(
     config: &Config,
     whom: &Whom,
     amounts: &[(Measure, String)],
-    days: u32,
-    reason: &str,
+    (days, reason): (u32, &str),
+    as_json: bool,
 ) -> anyhow::Result<()> {
     let mut granted = Amounts::ZERO;
     for (measure, text) in amounts {
@@ -216,33 +217,31 @@ pub async fn grant(
     let now = Clock::System.now();
     let until = now + std::time::Duration::from_secs(u64::from(days) * 86_400);
     let store = Store::open_beside(&config.storage)?;
+    let (shown, until_then) = (shown_amounts(config, granted), config.chat.time_zone.local(until));
+    let (mut words, mut grants) = (Vec::new(), Vec::new());
     for holder in holders(config, &store, whom).await? {
         let Holder::One(subject) = holder else {
             bail!("{}", say(config, "请指明 --member、--key 或 --company", "say whom: --member, --key or --company"));
         };
         let id = store.grant(&actor(), &subject, granted, until, reason, now).await?;
-        let (shown, until) = (shown_amounts(config, granted), config.chat.time_zone.local(until));
-        println!(
-            "{}",
-            tell(
-                config,
-                || format!("已追加（编号 {id}）：{shown}，到 {until} 为止"),
-                || format!("granted (number {id}): {shown} until {until}"),
-            )
-        );
+        words.push(tell(
+            config,
+            || format!("已追加（编号 {id}）：{shown}，到 {until_then} 为止"),
+            || format!("granted (number {id}): {shown} until {until_then}"),
+        ));
+        grants.push(grant_in_json(id, &subject.to_string(), granted, until, reason));
     }
-    Ok(())
+    print(as_json, || words.join("\n"), &grants.into())
 }
 
 /// Takes a grant back.
 ///
 /// # Errors
 /// There is none of this number, or the database cannot be written.
-pub async fn revoke(config: &Config, id: i64) -> anyhow::Result<()> {
+pub async fn revoke(config: &Config, id: i64, as_json: bool) -> anyhow::Result<()> {
     let gone = Store::open_beside(&config.storage)?.revoke_grant(&actor(), id, Clock::System.now()).await?;
     ensure!(gone, "{}", tell(config, || format!("没有编号为 {id} 的追加"), || format!("there is no grant {id}")));
-    println!("{}", say(config, "已收回", "taken back"));
-    Ok(())
+    print(as_json, || say(config, "已收回", "taken back").to_owned(), &json!({ "revoked": id }))
 }
 
 /// For whom that is, in each enterprise that is served.
@@ -319,25 +318,37 @@ fn shown_holder(config: &Config, key: &str) -> String {
 
 fn in_json(rules: &Rules) -> Value {
     let plans = rules.plans.iter().map(|(name, plan)| {
-        let limits: Vec<String> = plan.limits.iter().map(Limit::to_string).collect();
         let holders: Vec<&str> = rules
             .attachments()
             .into_iter()
             .filter(|(_, attached)| attached == name)
             .map(|(holder, _)| holder)
             .collect();
-        json!({
-            "name": name, "limits": limits, "concurrent": plan.concurrent, "models": plan.models,
-            "without": plan.without,
-            "then": match &plan.at_limit { AtLimit::Model(alias) => Some(alias), AtLimit::Refuse => None },
-            "for": holders,
-        })
+        let mut shown = plan_in_json(name, plan);
+        shown["for"] = json!(holders);
+        shown
     });
-    let grants = rules.grants().into_iter().map(|grant| {
-        json!({
-            "id": grant.id, "for": grant.subject, "requests": grant.amounts.requests, "tokens": grant.amounts.tokens,
-            "money_micros": grant.amounts.money, "until_ms": grant.until.as_millis(), "reason": grant.reason,
-        })
-    });
+    let grants = rules.grants().into_iter();
+    let grants = grants.map(|grant| grant_in_json(grant.id, &grant.subject, grant.amounts, grant.until, &grant.reason));
     json!({ "plans": plans.collect::<Vec<_>>(), "grants": grants.collect::<Vec<_>>() })
+}
+
+fn plan_in_json(name: &str, plan: &Plan) -> Value {
+    json!({
+        "name": name, "limits": plan.limits.iter().map(Limit::to_string).collect::<Vec<_>>(),
+        "concurrent": plan.concurrent, "models": plan.models, "without": plan.without,
+        "then": match &plan.at_limit { AtLimit::Model(alias) => Some(alias), AtLimit::Refuse => None },
+    })
+}
+
+fn grant_in_json(id: i64, subject: &str, amounts: Amounts, until: Timestamp, reason: &str) -> Value {
+    json!({
+        "id": id, "for": subject, "requests": amounts.requests, "tokens": amounts.tokens,
+        "money_micros": amounts.money, "until_ms": until.as_millis(), "reason": reason,
+    })
+}
+
+/// The holders as `qimate plan --json` names them.
+fn keys_of(holders: &[Holder]) -> Vec<String> {
+    holders.iter().map(Holder::key).collect()
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::{actor, right_aligned, say, tell};
+use super::{actor, print, right_aligned, say, tell};
 use crate::{
     clock::{Clock, Timestamp},
     config::Config,
@@ -127,18 +127,15 @@ pub async fn export(config: &Config, when: &When, to: Option<&Path>) -> anyhow::
 ///
 /// # Errors
 /// There is no database, or the file of usage cannot be written.
-pub async fn rebuild(config: &Config) -> anyhow::Result<()> {
+pub async fn rebuild(config: &Config, as_json: bool) -> anyhow::Result<()> {
     Books::of(&config.storage)?;
     let (storage, zone) = (config.storage.clone(), config.chat.time_zone.clone());
     let now = Clock::System.now();
     let kept_from = now - config.team.keep_calls;
     let calls =
         tokio::task::spawn_blocking(move || ledger::rebuild(&storage, &actor(), &zone, kept_from, now)).await??;
-    println!(
-        "{}",
-        tell(config, || format!("已按 {calls} 次调用重新合计"), || format!("summed up {calls} calls again"))
-    );
-    Ok(())
+    let words = || tell(config, || format!("已按 {calls} 次调用重新合计"), || format!("summed up {calls} calls again"));
+    print(as_json, words, &json!({ "calls": calls }))
 }
 
 fn span(config: &Config, when: &When) -> anyhow::Result<(Span, Grain)> {
