@@ -9,6 +9,8 @@ mod first;
 mod operators;
 #[path = "main/people.rs"]
 mod people;
+#[path = "main/pipe.rs"]
+mod pipe;
 #[path = "main/team.rs"]
 mod team;
 
@@ -196,6 +198,7 @@ const MISCONFIGURED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    pipe::end_when_nobody_reads();
     let cli = Cli::parse();
     let environment = Environment::of_process();
     let command = cli.command.unwrap_or(Command::Serve);

@@ -155,6 +155,15 @@ impl Company {
         within_seconds(30, command.envs(more.iter().copied()).output()).await.unwrap()
     }
 
+    /// The same where nobody reads what it prints.
+    pub async fn run_unread(&self, arguments: &[&str]) -> Output {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(arguments);
+        let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        within_seconds(30, child.wait_with_output()).await.unwrap()
+    }
+
     /// Fills a database of at most 16 MiB with events of an unknown kind, which are kept whole and need no answer. Gives
     /// what became of the last, which had no place.
     pub async fn fill(&self) -> Receipt {

@@ -326,3 +326,16 @@ async fn what_a_change_did_is_told_to_programs() {
     assert_eq!(run("usage rebuild").await, json!({ "calls": 0 }));
     company.terminate().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_words_nobody_reads_ends_without_one() {
+    let mut company = Company::open(&[]).await;
+    company.start().await;
+    for command in [&["plan", "list", "--json"][..], &["audit", "head"], &["check-config"]] {
+        let output = company.run_unread(command).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(141), "{command:?}: {said}");
+        assert!(!said.contains("panicked"), "{command:?}: {said}");
+    }
+    company.terminate().await;
+}
