@@ -93,7 +93,8 @@ async fn begin(settings: &config::Storage, zone: &Zone, now: Timestamp) -> anyho
     for member in 0..MEMBERS {
         for model in MODELS {
             ledger.record(Call {
-                at: now - DAY * (DAYS as u32 + 1),
+                // So long before the others that no sum of theirs can be of these too.
+                at: now - DAY * (DAYS as u32 + 3),
                 corp: CorpId::parse("ww0000000000000001")?,
                 member: Some(MemberId::parse(&format!("member{member}"))?),
                 department: Some(1 + member as u64 % DEPARTMENTS),
