@@ -92,7 +92,8 @@ struct Out {
 }
 
 impl Api {
-    /// Asks a model. The body comes with what it is said to be; `held` is what keeps the body within bounds, and is dropped when the body is.
+    /// Asks a model. The body comes with what it is said to be; `held` is what keeps the body within bounds, and is
+    /// dropped when the body is.
     ///
     /// # Errors
     /// [`Refused`]: nothing of an answer has come.

@@ -166,7 +166,8 @@ impl Answerer {
     }
 
     /// Writes the answer of `turn`, on which so much is `spent`, or what is missing of it, until the model ends, something
-    /// fails, or the member stops it. An answer that reaches the limit of its length is continued: to everybody else it is one.
+    /// fails, or the member stops it. An answer that reaches the limit of its length is continued: to everybody else it
+    /// is one.
     ///
     /// # Errors
     /// [`Joined`]: before anything of it was said, something came that belongs to the question.

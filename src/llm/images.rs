@@ -86,7 +86,8 @@ impl Painter {
         (&self.model, self.endpoint.host())
     }
 
-    /// Has one picture made for the member whom upstreams may know as `identifier`, and what it cost in model tokens where the upstream says so.
+    /// Has one picture made for the member whom upstreams may know as `identifier`, and what it cost in model tokens
+    /// where the upstream says so.
     ///
     /// # Errors
     /// [`Error`]; [`Error::ContentFiltered`] when the wish is not allowed.

@@ -289,7 +289,8 @@ pub(crate) struct Usage {
 
 #[derive(Debug, Subcommand)]
 enum UsageAction {
-    /// Make the sums again from the calls that are kept, after somebody has changed rows of usage.db by hand, or chat.time_zone.
+    /// Make the sums again from the calls that are kept, after somebody has changed rows of usage.db by hand, or
+    /// chat.time_zone.
     Rebuild {
         /// As JSON, for programs.
         #[arg(long)]

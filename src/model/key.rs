@@ -286,6 +286,15 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Of what was taken back then, and ends then.
+    pub(super) fn of(revoked_at: Option<Timestamp>, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        match (revoked_at, expires_at) {
+            (Some(_), _) => Self::Revoked,
+            (None, Some(at)) if at <= now => Self::Expired,
+            (None, _) => Self::Good,
+        }
+    }
+
     /// The word in tables and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -299,13 +308,7 @@ impl Standing {
 impl ApiKey {
     /// Whether it is good.
     pub fn standing(&self, now: Timestamp) -> Standing {
-        if self.revoked_at.is_some() {
-            Standing::Revoked
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            Standing::Expired
-        } else {
-            Standing::Good
-        }
+        Standing::of(self.revoked_at, self.expires_at, now)
     }
 
     /// Whether that is its secret, or the one before within its grace. Both are always looked at.

@@ -257,13 +257,7 @@ pub struct Token {
 impl Token {
     /// Whether it is good.
     pub fn standing(&self, now: Timestamp) -> Standing {
-        if self.revoked_at.is_some() {
-            Standing::Revoked
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            Standing::Expired
-        } else {
-            Standing::Good
-        }
+        Standing::of(self.revoked_at, self.expires_at, now)
     }
 }
 

@@ -40,8 +40,8 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 /// that WeCom waits for an answer, so that the callback is refused in time and repeated.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// The thread that writes. Dropped, it has done what it was given: whoever opens the file next finds nothing of it undone,
-/// and nothing is done behind their back.
+/// The thread that writes. Dropped, it has done what it was given: whoever opens the file next finds nothing of it
+/// undone, and nothing is done behind their back.
 #[derive(Debug)]
 struct Writer {
     /// `None` while it ends.

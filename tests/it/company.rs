@@ -149,6 +149,19 @@ impl Company {
         within_seconds(30, command.output()).await.unwrap()
     }
 
+    /// A command and its words: whether it went well, and all that it said.
+    pub async fn tell(&self, line: &str) -> (bool, String) {
+        let output = self.run(&line.split(' ').collect::<Vec<_>>()).await;
+        (output.status.success(), said(&output))
+    }
+
+    /// What a command that must go well answers with `--json`.
+    pub async fn json(&self, line: &str) -> serde_json::Value {
+        let output = self.run(&line.split(' ').chain(["--json"]).collect::<Vec<_>>()).await;
+        assert!(output.status.success(), "{line}: {}", said(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// The same with other variables.
     pub async fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Output {
         let mut command = self.command(arguments);
@@ -208,4 +221,9 @@ impl Company {
         })
         .await;
     }
+}
+
+/// All that a command said.
+pub fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -1,28 +1,11 @@
 //! `qimate key`: a key is shown once and kept nowhere; what bounds its owner bounds it; it goes with its owner.
 
-use std::{fs, process::Output};
+use std::fs;
 
 use qimate::model::key::{KeyId, KeyText};
 use serde_json::Value;
 
 use crate::company::Company;
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Runs `qimate key …` with `--json`, and reads what it gives.
-async fn json(company: &Company, arguments: &str) -> Value {
-    let arguments: Vec<&str> = arguments.split(' ').chain(["--json"]).collect();
-    let output = company.run(&arguments).await;
-    assert!(output.status.success(), "{}", said(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-async fn run(company: &Company, arguments: &str) -> (bool, String) {
-    let output = company.run(&arguments.split(' ').collect::<Vec<_>>()).await;
-    (output.status.success(), said(&output))
-}
 
 async fn company() -> Company {
     let mut company = Company::open(&[]).await;
@@ -37,14 +20,14 @@ fn text(made: &Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
     let mut company = company().await;
-    let made = json(&company, "key create reports --service --days 7 --from 10.0.0.0/8 --endpoints chat").await;
-    let rotated = json(&company, &format!("key rotate {}", made["id"].as_str().unwrap())).await;
+    let made = company.json("key create reports --service --days 7 --from 10.0.0.0/8 --endpoints chat").await;
+    let rotated = company.json(&format!("key rotate {}", made["id"].as_str().unwrap())).await;
     let secrets = [text(&made), text(&rotated)];
     let parsed = secrets.each_ref().map(|text| KeyText::parse(text).unwrap());
     assert_eq!(parsed[0].id, parsed[1].id);
     assert!(!parsed[0].hash().is(&parsed[1].hash()));
     for arguments in ["key", "key list", "key list --json", &format!("key show {}", parsed[0].id)] {
-        let (ok, shown) = run(&company, arguments).await;
+        let (ok, shown) = company.tell(arguments).await;
         assert!(ok && shown.contains(parsed[0].id.as_str()), "{arguments}: {shown}");
         // The secret is the part behind the second underscore.
         for text in &secrets {
@@ -68,21 +51,21 @@ async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_system_calls_a_key_is_one_key() {
     let company = company().await;
-    let first = json(&company, "key create crm --service --external-id crm-1").await;
-    let again = json(&company, "key create crm-2 --service --external-id crm-1 --models qimate-demo").await;
+    let first = company.json("key create crm --service --external-id crm-1").await;
+    let again = company.json("key create crm-2 --service --external-id crm-1 --models qimate-demo").await;
     assert_eq!((&again["id"], &again["name"]), (&first["id"], &"crm-2".into()));
     assert_eq!(
         (&again["key"], &again["models"][0]),
         (&Value::Null, &"qimate-demo".into()),
         "the secret is not shown again"
     );
-    let (ok, said) = run(&company, "key create mine --member li --external-id crm-1").await;
+    let (ok, said) = company.tell("key create mine --member li --external-id crm-1").await;
     assert!(!ok && said.contains("whose owner cannot change"), "{said}");
     let id = first["id"].as_str().unwrap();
-    assert!(run(&company, &format!("key revoke {id}")).await.0);
-    assert!(run(&company, &format!("key revoke {id}")).await.1.contains("was revoked before"));
-    assert!(run(&company, &format!("key rotate {id}")).await.1.contains("is revoked; make a new one"));
-    let third = json(&company, "key create crm --service --external-id crm-1").await;
+    assert!(company.tell(&format!("key revoke {id}")).await.0);
+    assert!(company.tell(&format!("key revoke {id}")).await.1.contains("was revoked before"));
+    assert!(company.tell(&format!("key rotate {id}")).await.1.contains("is revoked; make a new one"));
+    let third = company.json("key create crm --service --external-id crm-1").await;
     assert_ne!(third["id"], first["id"], "a revoked key never comes back");
 }
 
@@ -98,12 +81,12 @@ async fn what_is_wrong_is_said_and_a_key_given_for_an_id_is_not_repeated() {
         ("key show 000000000000", "there is no key 000000000000"),
         ("plan attach x --key 000000000000", "there is no key 000000000000"),
     ] {
-        let (ok, said) = run(&company, arguments).await;
+        let (ok, said) = company.tell(arguments).await;
         assert!(!ok && said.contains(words), "{arguments}: {said}");
     }
-    let made = text(&json(&company, "key create a --service").await);
+    let made = text(&company.json("key create a --service").await);
     for arguments in [format!("key show {made}"), format!("key revoke {made}"), format!("plan attach x --key {made}")] {
-        let (ok, said) = run(&company, &arguments).await;
+        let (ok, said) = company.tell(&arguments).await;
         assert!(!ok && said.contains("and not the key itself") && !said.contains(&made[16..]), "{said}");
     }
 }
@@ -111,14 +94,14 @@ async fn what_is_wrong_is_said_and_a_key_given_for_an_id_is_not_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_for_a_key_and_goes_with_it() {
     let company = company().await;
-    let made = json(&company, "key create a --service").await;
+    let made = company.json("key create a --service").await;
     let id = KeyId::parse(made["id"].as_str().unwrap()).unwrap();
-    assert!(run(&company, "plan set small --limit requests=3/day").await.0);
-    assert!(run(&company, &format!("plan attach small --key {id}")).await.0);
-    assert!(run(&company, "plan").await.1.contains(&format!("for key {id}")));
-    assert!(!run(&company, "plan remove small").await.0, "it is attached");
-    assert!(run(&company, &format!("key revoke {id}")).await.0);
-    assert!(run(&company, "plan remove small").await.0, "and gone with the key");
+    assert!(company.tell("plan set small --limit requests=3/day").await.0);
+    assert!(company.tell(&format!("plan attach small --key {id}")).await.0);
+    assert!(company.tell("plan").await.1.contains(&format!("for key {id}")));
+    assert!(!company.tell("plan remove small").await.0, "it is attached");
+    assert!(company.tell(&format!("key revoke {id}")).await.0);
+    assert!(company.tell("plan remove small").await.0, "and gone with the key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,15 +109,15 @@ async fn a_members_keys_are_exported_and_erased_with_the_member() {
     let company = company().await;
     assert!(company.wecom.say("li", "喂").await.accepted());
     company.until("SELECT COUNT(*) > 0 FROM outbox WHERE state = 'sent'", 1).await;
-    let theirs = json(&company, "key create laptop --member Li").await;
-    let other = json(&company, "key create laptop --member wang").await;
-    assert!(run(&company, "plan set small --limit requests=3/day").await.0);
-    assert!(run(&company, &format!("plan attach small --key {}", theirs["id"].as_str().unwrap())).await.0);
-    let (ok, exported) = run(&company, "member export li").await;
+    let theirs = company.json("key create laptop --member Li").await;
+    let other = company.json("key create laptop --member wang").await;
+    assert!(company.tell("plan set small --limit requests=3/day").await.0);
+    assert!(company.tell(&format!("plan attach small --key {}", theirs["id"].as_str().unwrap())).await.0);
+    let (ok, exported) = company.tell("member export li").await;
     assert!(ok && exported.contains(theirs["id"].as_str().unwrap()), "{exported}");
     assert!(!exported.contains(&text(&theirs)[16..40]) && !exported.contains(other["id"].as_str().unwrap()));
-    assert!(run(&company, "member erase li --yes").await.0);
-    let left = json(&company, "key list").await;
+    assert!(company.tell("member erase li --yes").await.0);
+    let left = company.json("key list").await;
     assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &other["id"]));
     company.until("SELECT COUNT(*) FROM plan_of", 0).await;
 }

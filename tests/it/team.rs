@@ -301,11 +301,7 @@ async fn until_told(company: &Company, beginning: &str) {
 async fn what_a_change_did_is_told_to_programs() {
     let mut company = Company::open(&[]).await;
     company.start().await;
-    let run = async |arguments: &str| -> serde_json::Value {
-        let output = company.run(&arguments.split(' ').chain(["--json"]).collect::<Vec<_>>()).await;
-        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
+    let run = async |line: &str| company.json(line).await;
     let set = run("plan set small --limit requests=1/day --concurrent 2").await;
     assert_eq!(
         (&set["name"], &set["limits"][0], &set["concurrent"]),

@@ -70,7 +70,8 @@ const PROTOCOL: [&str; 16] = [
 ];
 
 impl<'r> ClearedBody<'r> {
-    /// Clears `body`, asked in the name of `asker`, with `guard`. New is what came since the model wrote last, and whatever is no message.
+    /// Clears `body`, asked in the name of `asker`, with `guard`. New is what came since the model wrote last, and
+    /// whatever is no message.
     ///
     /// # Errors
     /// [`NotCleared`]: it must not be sent.

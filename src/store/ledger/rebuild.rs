@@ -26,9 +26,9 @@ const HELD: usize = 16 * 1024;
 const HOUR: i64 = 60 * 60 * 1000;
 
 /// Makes the sums by the hour and by the day of `zone` again from the calls, of which all since `kept_from` are there:
-/// after somebody has changed rows by hand, or the time zone. What is before the oldest of them stays as it is, and so do the sums of its own
-/// hour and day where they are of more calls than there are: the others may have been pruned. Gives how many calls were
-/// looked at; those that a daemon has to write wait meanwhile.
+/// after somebody has changed rows by hand, or the time zone. What is before the oldest of them stays as it is, and so
+/// do the sums of its own hour and day where they are of more calls than there are: the others may have been pruned.
+/// Gives how many calls were looked at; those that a daemon has to write wait meanwhile.
 ///
 /// # Errors
 /// [`Error`]: nothing was changed.
@@ -107,9 +107,9 @@ struct Again {
     before: Option<(Timestamp, i64)>,
 }
 
-/// The sums that are made again begin with that which the oldest call is in or, where it is of more calls than there are,
-/// with the first stretch of today's calendar behind it. It was written by the calendar of then, which may be another, so
-/// it is taken to go up to the next one that is written. `None`: no calendar knows these years.
+/// The sums that are made again begin with that which the oldest call is in or, where it is of more calls than there
+/// are, with the first stretch of today's calendar behind it. It was written by the calendar of then, which may be
+/// another, so it is taken to go up to the next one that is written. `None`: no calendar knows these years.
 fn again_from(
     conn: &Connection,
     grain: Grain,

@@ -140,8 +140,8 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     }
 }
 
-/// Whoever asks may do what `N` says: a handler that has one among its arguments is called for nobody else. Who it is says
-/// [`Operator`].
+/// Whoever asks may do what `N` says: a handler that has one among its arguments is called for nobody else. Who it is
+/// says [`Operator`].
 #[derive(Debug)]
 pub(super) struct May<N>(PhantomData<N>);
 

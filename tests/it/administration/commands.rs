@@ -1,6 +1,6 @@
 //! `qimate operator`: what is shown once is kept nowhere, and a running daemon feels it.
 
-use std::{fs, process::Output};
+use std::fs;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,22 +10,6 @@ use crate::{
     company::Company,
     harness::{within, within_seconds},
 };
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-async fn json_of(company: &Company, arguments: &str) -> Value {
-    let arguments: Vec<&str> = arguments.split(' ').chain(["--json"]).collect();
-    let output = company.run(&arguments).await;
-    assert!(output.status.success(), "{}", said(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-async fn run(company: &Company, arguments: &str) -> (bool, String) {
-    let output = company.run(&arguments.split(' ').collect::<Vec<_>>()).await;
-    (output.status.success(), said(&output))
-}
 
 /// Asks until this is answered: a daemon feels a command within a second.
 async fn until(company: &Company, request: (Method, &str), token: &str, body: &Value, wanted: u16) {
@@ -50,40 +34,40 @@ async fn until(company: &Company, request: (Method, &str), token: &str, body: &V
 async fn from_the_first_operator_to_the_last() {
     let mut company = Company::open(&[]).await;
     company.start().await;
-    assert!(run(&company, "operator").await.1.contains("no operators yet"));
-    let made = json_of(&company, "operator create Zhang.San --role owner").await;
+    assert!(company.tell("operator").await.1.contains("no operators yet"));
+    let made = company.json("operator create Zhang.San --role owner").await;
     assert_eq!(
         (&made["name"], &made["role"], &made["state"]),
         (&json!("zhang.san"), &json!("owner"), &json!("invited"))
     );
     let code = made["code"].as_str().unwrap().to_owned();
-    let (ok, again) = run(&company, "operator create zhang.san").await;
+    let (ok, again) = company.tell("operator create zhang.san").await;
     assert!(!ok && again.contains("`qimate operator reset`"), "{again}");
     let body = json!({"code": code, "password": PASSWORD});
     until(&company, (Method::POST, "/invitation"), "", &body, 204).await;
-    assert_eq!(json_of(&company, "operator show zhang.san").await["state"], "active");
+    assert_eq!(company.json("operator show zhang.san").await["state"], "active");
 
-    let token = json_of(&company, "operator token create zhang.san --scopes read,keys --label report").await;
+    let token = company.json("operator token create zhang.san --scopes read,keys --label report").await;
     let text = token["token"].as_str().unwrap().to_owned();
     let days = (token["expires_ms"].as_i64().unwrap() - token["created_ms"].as_i64().unwrap()) / 86_400_000;
     assert_eq!(days, 90, "for ever only where that is said");
     until(&company, (Method::GET, "/me"), &text, &Value::Null, 200).await;
     let id = token["id"].as_str().unwrap();
-    assert!(run(&company, &format!("operator token revoke {id}")).await.0);
+    assert!(company.tell(&format!("operator token revoke {id}")).await.0);
     until(&company, (Method::GET, "/me"), &text, &Value::Null, 401).await;
 
-    let second = json_of(&company, "operator reset zhang.san").await["code"].as_str().unwrap().to_owned();
+    let second = company.json("operator reset zhang.san").await["code"].as_str().unwrap().to_owned();
     for arguments in
         ["operator list", "operator list --json", "operator show zhang.san", "operator show zhang.san --json"]
     {
-        let (ok, shown) = run(&company, arguments).await;
+        let (ok, shown) = company.tell(arguments).await;
         assert!(ok && shown.contains("zhang.san"), "{arguments}: {shown}");
         for secret in [&code, &second, &text] {
             assert!(!shown.contains(&secret[17..60]), "{arguments}: {shown}");
         }
         assert!(!shown.contains("argon2"), "{arguments}: {shown}");
     }
-    assert_eq!(json_of(&company, "operator disable zhang.san").await["state"], "disabled");
+    assert_eq!(company.json("operator disable zhang.san").await["state"], "disabled");
     until(&company, (Method::GET, "/me"), &text, &Value::Null, 404).await;
     company.terminate().await;
     for entry in fs::read_dir(company.dir.path()).unwrap() {
@@ -100,7 +84,7 @@ async fn from_the_first_operator_to_the_last() {
 async fn what_is_wrong_is_said_and_a_secret_given_for_an_id_is_not_repeated() {
     let mut company = Company::open(&[]).await;
     company.start().await;
-    json_of(&company, "operator create li --role auditor").await;
+    company.json("operator create li --role auditor").await;
     for (arguments, words) in [
         ("operator create a", "2 to 64 letters"),
         ("operator create wang --role admin", "expected owner, operator, auditor"),
@@ -114,19 +98,19 @@ async fn what_is_wrong_is_said_and_a_secret_given_for_an_id_is_not_repeated() {
         ("operator token create li --scopes read --expires soon", "expected a date such as 2026-12-31"),
         ("operator token revoke 000000000000", "there is no token 000000000000"),
     ] {
-        let (ok, said) = run(&company, arguments).await;
+        let (ok, said) = company.tell(arguments).await;
         assert!(!ok && said.contains(words), "{arguments}: {said}");
     }
-    let token = json_of(&company, "operator token create li --scopes read --expires never").await;
+    let token = company.json("operator token create li --scopes read --expires never").await;
     assert_eq!(token["expires_ms"], Value::Null);
     let text = token["token"].as_str().unwrap();
-    let (ok, said) = run(&company, &format!("operator token revoke {text}")).await;
+    let (ok, said) = company.tell(&format!("operator token revoke {text}")).await;
     assert!(!ok && said.contains("and not the token itself") && !said.contains(&text[17..]), "{said}");
-    assert!(run(&company, "operator disable li").await.1.contains("tokens revoked"));
-    assert!(run(&company, "operator disable li").await.1.contains("before"));
-    let (ok, said) = run(&company, "operator reset li").await;
+    assert!(company.tell("operator disable li").await.1.contains("tokens revoked"));
+    assert!(company.tell("operator disable li").await.1.contains("before"));
+    let (ok, said) = company.tell("operator reset li").await;
     assert!(!ok && said.contains("`qimate operator enable li` comes first"), "{said}");
-    assert!(run(&company, "operator enable li").await.0);
+    assert!(company.tell("operator enable li").await.0);
     let output = company.run_with(&["operator", "reset", "li"], &[("QIMATE_CHAT__LANGUAGE", "zh")]).await;
     let (shown, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(shown.starts_with("qmi_") && shown.lines().count() == 1, "{shown}");
@@ -137,13 +121,13 @@ async fn what_is_wrong_is_said_and_a_secret_given_for_an_id_is_not_repeated() {
 async fn a_restored_backup_brings_back_no_session_and_no_code() {
     let mut company = Company::open(&[]).await;
     company.start().await;
-    json_of(&company, "operator create li --role owner").await;
+    company.json("operator create li --role owner").await;
     let session = "INSERT INTO operator_session (id, operator, hash, created_at, used_at, address, agent)
          VALUES ('000000000000', 1, zeroblob(32), 0, 0, '', '')";
     company.database().execute(session, []).unwrap();
-    assert!(run(&company, "backup copy.db").await.0);
+    assert!(company.tell("backup copy.db").await.0);
     company.terminate().await;
-    let (ok, said) = run(&company, "restore copy.db").await;
+    let (ok, said) = company.tell("restore copy.db").await;
     assert!(ok, "{said}");
     company.until("SELECT COUNT(*) FROM operator", 1).await;
     company.until("SELECT COUNT(*) FROM operator_session", 0).await;
@@ -156,7 +140,7 @@ async fn a_restored_backup_brings_back_no_session_and_no_code() {
 async fn a_login_leaves_no_memory_behind() {
     let mut company = Company::open(&[]).await;
     company.start().await;
-    json_of(&company, "operator create li").await;
+    company.json("operator create li").await;
     until(&company, (Method::GET, "/me"), "", &Value::Null, 401).await;
     let status = format!("/proc/{}/status", company.pid());
     let resident = || -> u64 {

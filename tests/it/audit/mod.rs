@@ -4,15 +4,9 @@
 mod broken;
 mod written;
 
-use std::process::Output;
-
 use serde_json::Value;
 
-use crate::company::Company;
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+use crate::company::{Company, said};
 
 /// Whether a command succeeded, and what it said. What stands in quotes is one argument.
 async fn run(company: &Company, command: &str) -> (bool, String) {

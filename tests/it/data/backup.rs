@@ -3,21 +3,19 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
     time::Duration,
 };
 
 use qimate::sandbox::model::{Gate, ModelReply};
 use rusqlite::Connection;
 
-use crate::{company::Company, harness::within_seconds};
+use crate::{
+    company::{Company, said},
+    harness::within_seconds,
+};
 
 const OWED: &str = "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
                          + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting')";
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 async fn good(company: &Company, arguments: &[&str]) -> String {
     let output = company.run(arguments).await;

@@ -1,22 +1,18 @@
 //! `qimate member`: a member's data is shown, and erased while the daemon serves everybody else.
 
-use std::{fs, process::Output};
+use std::fs;
 
 use qimate::{
     clock::Clock,
     sandbox::model::{Gate, ModelReply},
 };
 
-use crate::company::Company;
+use crate::company::{Company, said};
 
 /// Everything of the member is recognisable.
 const MEMBER: &str = "Wang.Erased";
 const OWED: &str = "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
                          + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting')";
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 /// The files of the data directory that hold any of `words`, in any case.
 fn files_with(company: &Company, words: &[&str]) -> Vec<String> {
