@@ -9,7 +9,8 @@
 //! 4. `wecom`: WeCom's protocol; `meter`: the one door to the model; `alert`: who is told when something is wrong
 //! 5. `store`: what is durable; `llm`: the model's protocol; `mcp`: that of servers of tools
 //! 6. `config`: what an administrator sets
-//! 7. `model`: nouns without I/O; `safety`: what must not be said, and what must not leave the house
+//! 7. `model`: nouns without I/O; `safety`: what must not be said, and what must not leave the house; `vault`:
+//!    encryption at rest
 //! 8. `clock`, `media`, `metrics`, `net`, `secret`: time, pictures and voice, figures, outgoing HTTP and secrets
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ pub mod safety;
 pub mod sandbox;
 pub mod server;
 pub mod store;
+pub mod vault;
 pub mod web;
 pub mod wecom;
 

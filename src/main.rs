@@ -11,6 +11,8 @@ mod operators;
 mod people;
 #[path = "main/pipe.rs"]
 mod pipe;
+#[path = "main/secrets.rs"]
+mod secrets;
 #[path = "main/team.rs"]
 mod team;
 
@@ -20,7 +22,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use qimate::{
     clock::Clock,
-    config::{Config, Environment, Loaded, OpenAi, chat},
+    config::{Config, Environment, Faults, Loaded, OpenAi, chat},
     model::id::MemberId,
     sandbox::{demo, set_up},
     server::{self, Stop, commands, doctor::Options, init, status, telemetry, upstreams},
@@ -106,6 +108,12 @@ enum Command {
         #[command(subcommand)]
         action: Option<operators::Operator>,
     },
+    /// Secrets of the configuration, encrypted in the database: put in, replaced, never shown. A running Qimate uses them
+    /// after its next start.
+    Secrets {
+        #[command(subcommand)]
+        action: Option<secrets::Secrets>,
+    },
     /// Let somebody use more than their plan for some days.
     Grant {
         #[command(subcommand)]
@@ -167,6 +175,16 @@ enum Open {
     Hold,
 }
 
+impl From<Open> for WhatIsOpen {
+    fn from(open: Open) -> Self {
+        match open {
+            Open::ByAge => Self::ByAge,
+            Open::Answer => Self::Answer,
+            Open::Hold => Self::Hold,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Upstreams {
     /// Have every key asked again that was set aside or rests, because it is mended.
@@ -220,14 +238,29 @@ async fn main() -> ExitCode {
     if let Command::ImportCow { file, out } = &command {
         return exit(commands::import_cow::import_cow(file, out));
     }
-    let loaded = match Config::load(cli.config.as_deref(), &environment) {
+    let gathered = Config::gather(cli.config.as_deref(), &environment);
+    // What they are for may be missing without them.
+    if let Command::Secrets { action } = command {
+        let action = action.unwrap_or(secrets::Secrets::List { json: false });
+        return match action.run(&gathered).await {
+            Ok(outcome) => exit_in(gathered.language(), outcome),
+            Err(faults) => misconfigured(&faults),
+        };
+    }
+    // The database that holds them may be the one that is missing.
+    if let Command::Restore { file, open } = command {
+        return match gathered.basics_alone() {
+            Ok(basics) => exit_in(basics.language, commands::backup::restore(&basics, &file, open.into())),
+            Err(faults) => misconfigured(&faults),
+        };
+    }
+    let (loaded, unread) = match server::settings::complete(gathered) {
         Ok(loaded) => loaded,
         Err(faults) => {
             if let Command::Doctor { json, send_to } = command {
                 return examined(server::doctor::run_misconfigured(&faults, &Options { json, send_to }));
             }
-            eprintln!("{faults}\n\n{}", commands::advice(faults.language()));
-            return ExitCode::from(MISCONFIGURED);
+            return misconfigured(&faults);
         }
     };
     if let Command::Migrate { check: true } = command {
@@ -236,15 +269,25 @@ async fn main() -> ExitCode {
     if let Command::Doctor { json, send_to } = command {
         return examined(server::doctor::run(loaded.config, &Options { json, send_to }).await);
     }
-    exit_in(loaded.config.chat.language, Box::pin(run(command, loaded)).await)
+    let language = loaded.config.chat.language;
+    if let (Command::Serve, Some(error)) = (&command, unread) {
+        return exit_in(language, Err(server::settings::not_opened(error, language)));
+    }
+    exit_in(language, Box::pin(run(command, loaded)).await)
+}
+
+fn misconfigured(faults: &Faults) -> ExitCode {
+    eprintln!("{faults}\n\n{}", commands::advice(faults.language()));
+    ExitCode::from(MISCONFIGURED)
 }
 
 async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
     let config = loaded.config.clone();
     match command {
-        Command::Serve => Box::pin(serve(config)).await,
+        Command::Serve => Box::pin(serve(loaded)).await,
         // Handled before.
         Command::Init(_) | Command::Demo { .. } | Command::Doctor { .. } | Command::ImportCow { .. } => Ok(()),
+        Command::Secrets { .. } | Command::Restore { .. } => Ok(()),
         Command::CheckConfig => {
             print!("{}", loaded.describe());
             for hint in loaded.hints() {
@@ -258,14 +301,6 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
             DeadLetters::Drop { id, all: _ } => commands::drop_dead_letters(&config, id).await,
         },
         Command::Backup { file, force } => commands::backup::backup(&config, &file, force),
-        Command::Restore { file, open } => {
-            let what_is_open = match open {
-                Open::ByAge => WhatIsOpen::ByAge,
-                Open::Answer => WhatIsOpen::Answer,
-                Open::Hold => WhatIsOpen::Hold,
-            };
-            commands::backup::restore(&config, &file, what_is_open)
-        }
         Command::Member { action } => {
             Box::pin(action.unwrap_or(people::Member::List { json: false }).run(&config)).await
         }
@@ -286,8 +321,10 @@ async fn run(command: Command, loaded: Loaded) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
-    telemetry::init(&config.log)?;
+async fn serve(loaded: Loaded) -> anyhow::Result<()> {
+    telemetry::init(&loaded.config.log)?;
+    server::settings::log(&loaded);
+    let config = loaded.config;
     let stop = Stop::new();
     stop.on_signals().context("cannot watch for signals")?;
     server::build(config, Clock::System).await?.run(stop).await

@@ -1,10 +1,11 @@
-//! Operators and tokens in JSON, the same from commands and over HTTP. Never a secret, nor a hash of one.
+//! Operators, tokens and what is known of secrets in JSON, the same from commands and over HTTP. Never a secret, nor a hash of one.
 
 use serde_json::{Value, json};
 
 use crate::{
     clock::Timestamp,
     model::operator::{Account, Scopes, Token},
+    store::secrets::StoredSecret,
 };
 
 /// The words for what somebody may.
@@ -30,6 +31,14 @@ pub fn token(token: &Token, now: Timestamp) -> Value {
         "scopes": scopes(&token.scopes), "created_ms": token.created_at.as_millis(),
         "expires_ms": millis(token.expires_at), "last_used_ms": millis(token.last_used_at),
         "revoked_ms": millis(token.revoked_at),
+    })
+}
+
+/// A secret that is stored, without its value.
+pub fn secret(secret: &StoredSecret) -> Value {
+    json!({
+        "name": secret.name, "set_ms": secret.set_at.as_millis(), "set_by": secret.set_by, "key": secret.key,
+        "master_key": secret.master.map(|id| id.to_string()),
     })
 }
 

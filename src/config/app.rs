@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, fmt, iter, sync::Arc};
 use super::{
     Alerts, Chat, Config, Llm, Menu, Server, Wecom,
     fault::Wrong,
+    layers::Settings,
     reader::{NOT_SET, Reader, Reported, any},
     server,
     setting::Value,
@@ -36,6 +37,11 @@ impl Key {
     /// That which stands for `key`.
     pub(super) fn of(key: &str) -> Option<&'static Self> {
         KEYS.iter().find(|known| known.of == key)
+    }
+
+    /// Whether the key that it stands for is one of these.
+    pub(super) fn stands_for_one_of(&self, keys: &[&str]) -> bool {
+        keys.contains(&self.of)
     }
 }
 
@@ -103,9 +109,24 @@ pub(super) fn is_name(name: &str) -> bool {
 
 /// Whether it is a key that an application may set: `apps.hr.secret`.
 pub(super) fn is_key(key: &str) -> bool {
-    name_in(key)
-        .and_then(|name| key.strip_prefix(SECTION)?.get(name.len() + 2..))
-        .is_some_and(|own| KEYS.iter().any(|known| known.own == own))
+    stands_for(key).is_some()
+}
+
+/// The key that an application's key stands for: `wecom.secret` for `apps.hr.secret`.
+pub(super) fn stands_for(key: &str) -> Option<&'static str> {
+    let own = key.strip_prefix(SECTION)?.get(name_in(key)?.len() + 2..)?;
+    KEYS.iter().find(|known| known.own == own).map(|known| known.of)
+}
+
+/// Whether it is a key of the application of `[wecom]` alone.
+pub(super) fn is_of_the_single(key: &str) -> bool {
+    OF_THE_SINGLE.contains(&key)
+}
+
+/// Whether there is an application of `[wecom]`.
+pub(super) fn has_single(settings: &Settings) -> bool {
+    let is_set = |key: &&str| settings.get(key).is_some_and(|setting| !setting.value.is_empty());
+    settings.app_names().is_empty() || OF_THE_SINGLE.iter().any(is_set)
 }
 
 /// Whether it is a key below a name that no application can have.
@@ -179,8 +200,7 @@ struct Own {
 /// The application of `[wecom]`; `None` where there are others and it is not set. What stands there for all is looked at
 /// in any case.
 pub(super) fn single(reader: &mut Reader<'_>) -> Result<Option<Wecom>, Reported> {
-    let set = OF_THE_SINGLE.iter().any(|key| reader.is_set(key));
-    if set || reader.app_names().is_empty() {
+    if reader.has_single() {
         return Wecom::read(reader).map(Some);
     }
     Wecom::read_for_all(reader).map(|()| None)

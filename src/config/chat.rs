@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    Config,
     fault::Wrong,
     persona::{Persona, personas},
     reader::{Reader, Reported, any},
@@ -110,6 +111,13 @@ impl Chat {
             reasoning: reasoning?,
             privacy,
         })
+    }
+}
+
+/// That of its sentences.
+impl From<&Config> for Language {
+    fn from(config: &Config) -> Self {
+        config.chat.language
     }
 }
 

@@ -30,7 +30,7 @@ impl Faults {
 }
 
 /// One thing that is wrong. Prints itself in English; [`Fault::told`] knows both languages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fault {
     place: String,
     wrong: Box<Wrong>,
@@ -80,6 +80,11 @@ impl Fault {
         }
     }
 
+    /// The same of another place, wherever the value came from.
+    pub(super) fn moved(self, place: String) -> Self {
+        Self { place, origin: None, ..self }
+    }
+
     /// The same, saying where the value came from.
     pub(super) fn coming_from(self, origin: &Origin) -> Self {
         Self { origin: Some(origin.to_string()), ..self }
@@ -95,7 +100,7 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// Why a value was not taken. Both halves are ours: neither quotes text that somebody wrote.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wrong {
     problem: Said,
     remedy: Said,
@@ -132,7 +137,7 @@ impl Wrong {
 }
 
 /// The same in both languages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Said {
     chinese: Cow<'static, str>,
     english: Cow<'static, str>,

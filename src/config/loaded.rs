@@ -1,10 +1,10 @@
 //! From the layers to a [`Config`], together with where each value came from.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety, Server,
-    Storage, Team, Tls, Tools, V1, Voice, Web, app, layers,
+    Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety,
+    Secrets, Server, Standing, Storage, Team, Tls, Tools, V1, Voice, Web, app, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -15,7 +15,9 @@ use crate::{config::chat::Language, model::template};
 pub struct Loaded {
     /// The values.
     pub config: Config,
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
+    /// What became of the secrets in the database.
+    pub(super) stored: BTreeMap<String, Standing>,
 }
 
 /// One line of [`Loaded::describe`].
@@ -31,15 +33,13 @@ pub(super) struct Row {
 const SHOWN_CHARS: usize = 60;
 
 impl Config {
-    /// Reads `config.example.toml` (built in), then the file, then the environment. The file is `explicit`, else what
+    /// Reads `config.example.toml` (built in), then the file, then the environment, and not the database. The file is `explicit`, else what
     /// `QIMATE_CONFIG` names, else `config.toml` where there is one. The head of the example says all of it.
     ///
     /// # Errors
     /// [`Faults`]: everything that is wrong, at once. Printing them shows no secret.
     pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Loaded, Faults> {
-        let mut faults = Vec::new();
-        let settings = layers::gather(explicit, environment, &mut faults);
-        Self::load_settings(&settings, faults, environment)
+        Self::gather(explicit, environment).load(Vec::new())
     }
 
     /// The same with the text of a file that is not written yet, and no environment.
@@ -52,7 +52,7 @@ impl Config {
         Self::load_settings(&settings, faults, &Environment::default())
     }
 
-    fn load_settings(
+    pub(super) fn load_settings(
         settings: &layers::Settings,
         faults: Vec<Fault>,
         environment: &Environment,
@@ -61,7 +61,7 @@ impl Config {
         let config = Self::read(&mut reader, environment);
         let (faults, rows) = reader.finish();
         match config {
-            Ok(config) if faults.is_empty() => Ok(Loaded { config, rows }),
+            Ok(config) if faults.is_empty() => Ok(Loaded { config, rows, stored: BTreeMap::new() }),
             _ => Err(Faults { faults, language: settings.language() }),
         }
     }
@@ -86,6 +86,7 @@ impl Config {
         let team = Team::read(reader);
         let v1 = V1::read(reader);
         let storage = Storage::read(reader);
+        let secrets = Secrets::read(reader);
         let alerts = Alerts::read(reader);
         if let (Ok(alerts), Ok(apps)) = (&alerts, &apps) {
             apps.look_for_speaker(reader, alerts);
@@ -107,6 +108,7 @@ impl Config {
             team: team?,
             v1: v1?,
             storage: storage?,
+            secrets: secrets?,
             alerts: alerts?,
             log: log?,
             platform: Platform::read(environment),
@@ -137,7 +139,19 @@ impl Loaded {
                 format!("llm.system_prompt: {{{word}}} is no placeholder and is told as it is; there are {known}")
             }
         };
-        template::unknown_words(&self.config.llm.system_prompt).into_iter().map(hint).collect()
+        let words = template::unknown_words(&self.config.llm.system_prompt).into_iter().map(hint);
+        words.chain(self.stored_notes()).collect()
+    }
+
+    /// The same of secrets in the database alone.
+    pub fn stored_notes(&self) -> Vec<String> {
+        let language = self.config.chat.language;
+        self.stored.iter().filter_map(|(name, standing)| standing.note(name, language)).collect()
+    }
+
+    /// How many settings have their values from the database.
+    pub fn stored_and_used(&self) -> usize {
+        self.stored.values().filter(|standing| **standing == Standing::Used).count()
     }
 
     /// The keys that were read, in the order of the table.

@@ -1,4 +1,4 @@
-//! What an administrator sets: `config.example.toml`, then a file, then the environment.
+//! What an administrator sets: `config.example.toml`, then secrets in the database, then a file, then the environment.
 //!
 //! This room is the only reader of the environment. It turns what people write into values that the other rooms need
 //! not check again, and reports everything that is wrong at once. What it says never holds a value that somebody
@@ -15,6 +15,7 @@ mod draft;
 mod environment;
 mod fault;
 mod file;
+mod gathered;
 pub mod images;
 pub mod import;
 mod layers;
@@ -28,6 +29,8 @@ pub mod pictures;
 mod platform;
 mod reader;
 pub mod safety;
+pub mod secret_name;
+pub mod secrets;
 pub mod server;
 mod setting;
 pub mod storage;
@@ -55,6 +58,7 @@ pub use self::{
     draft::Draft,
     environment::{Environment, OpenAi, inherited, user},
     fault::{Fault, Faults},
+    gathered::{Basics, Gathered, Standing},
     images::Images,
     llm::Llm,
     loaded::Loaded,
@@ -63,6 +67,8 @@ pub use self::{
     pictures::Pictures,
     platform::Platform,
     safety::Safety,
+    secret_name::SecretName,
+    secrets::Secrets,
     server::Server,
     storage::Storage,
     team::Team,
@@ -108,6 +114,8 @@ pub struct Config {
     pub v1: V1,
     /// `[storage]`
     pub storage: Storage,
+    /// `[secrets]`
+    pub secrets: Secrets,
     /// `[alerts]`
     pub alerts: Alerts,
     /// `[log]`

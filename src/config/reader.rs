@@ -62,9 +62,9 @@ impl<'a> Reader<'a> {
         self.settings.app_names()
     }
 
-    /// Whether anything stands for `key`.
-    pub(super) fn is_set(&self, key: &str) -> bool {
-        self.settings.get(key).is_some_and(|setting| !setting.value.is_empty())
+    /// Whether there is an application of `[wecom]`.
+    pub(super) fn has_single(&self) -> bool {
+        app::has_single(self.settings)
     }
 
     /// The place of `key` for whom it is read, and what stands there.

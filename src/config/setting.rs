@@ -153,6 +153,8 @@ pub(super) enum Origin {
     },
     /// An environment variable, or a flag of the command line.
     Named(String),
+    /// The database, where `qimate secrets` put it.
+    Stored,
     /// An address whose port was replaced.
     Port {
         /// Where the address came from.
@@ -168,6 +170,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { name, line } => write!(f, "{name}:{line}"),
             Self::Named(name) => f.write_str(name),
+            Self::Stored => f.write_str("qimate secrets"),
             Self::Port { listen, variable } if **listen == Self::Default => f.write_str(variable),
             Self::Port { listen, variable } => write!(f, "{listen} and {variable}"),
         }

@@ -9,6 +9,7 @@ mod lifecycle;
 mod listen;
 mod privacy;
 mod programs;
+pub mod settings;
 pub mod status;
 pub mod telemetry;
 mod tls;
@@ -40,7 +41,7 @@ use crate::{
         stops::Stops,
     },
     clock::Clock,
-    config::{self, Config, chat::Language},
+    config::{self, Config},
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
     mcp::servers::Servers,
@@ -89,10 +90,8 @@ pub struct Server {
 pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     net::install_crypto();
     let metrics = Arc::new(Metrics::new());
-    let store = Store::open(&config.storage, clock.now()).context(match config.chat.language {
-        Language::Chinese => "无法打开数据库",
-        Language::English => "cannot open the database",
-    })?;
+    let store = Store::open(&config.storage, clock.now());
+    let store = store.map_err(|error| settings::not_opened(error, config.chat.language))?;
     let store = store.with_privacy(config.apps.iter().map(|app| (app.key(), config.of(app).chat.privacy)));
     let listener = TcpListener::bind(config.server.listen)
         .await

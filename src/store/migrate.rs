@@ -24,6 +24,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0009_renamed.sql"),
     include_str!("migrations/0010_operators.sql"),
     include_str!("migrations/0011_audit.sql"),
+    include_str!("migrations/0012_secrets.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put

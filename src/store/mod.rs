@@ -37,6 +37,7 @@ mod prune;
 pub mod quota_requests;
 pub mod restore;
 pub mod runs;
+pub mod secrets;
 mod setting;
 pub mod sightings;
 pub mod steps;

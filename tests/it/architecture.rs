@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["wecom", "meter", "alert"],
     &["store", "llm", "mcp"],
     &["config"],
-    &["model", "safety"],
+    &["model", "safety", "vault"],
     &["net"],
     &["clock", "secret", "metrics", "media"],
 ];
@@ -52,6 +52,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("codec_core", &["media"]),
     ("regex", &["safety"]),
     ("tiktoken_rs", &["llm"]),
+    ("zeroize", &["vault"]),
     ("anyhow", &["main", "server", "sandbox"]),
 ];
 

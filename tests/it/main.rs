@@ -45,6 +45,7 @@ mod program;
 mod reasoning;
 mod remembered;
 mod safety;
+mod secrets;
 mod setup;
 mod spoken;
 mod store;

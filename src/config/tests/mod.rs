@@ -18,6 +18,7 @@ use crate::{model::id::AgentId, safety::personal::Kind};
 mod apps;
 mod others;
 mod secrets;
+mod stored;
 
 /// 43 letters.
 const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ";
@@ -117,6 +118,7 @@ fn the_defaults_are_the_examples() {
         team,
         v1,
         storage,
+        secrets,
         alerts,
         log,
         platform,
@@ -138,6 +140,7 @@ fn the_defaults_are_the_examples() {
     assert_eq!((web.read_links, web.ports, web.allow_hosts.len()), (false, vec![80, 443], 0));
     assert_eq!((tools.web, tools.max_calls, tools.mcp.len()), (false, 5, 0));
     assert_eq!((storage.data_dir.as_path(), storage.max_size_mib), (Path::new("data"), None));
+    assert!(secrets.keys.is_none());
     assert_eq!((team.currency.as_str(), team.contact), ("元", None));
     assert_eq!((tls, alerts.operators.len(), alerts.webhook_url), (Tls::Off, 0, None));
     assert_eq!((log.level.as_str(), log.message_text), ("info", false));

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use super::{actor, ago, say, tell};
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Basics, Config, chat::Language},
     store::{
         self,
         backup::{self, Contents},
@@ -66,21 +66,22 @@ pub fn backup(config: &Config, to: &Path, force: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A daemon is running on the data directory, or `from` is not a sound backup. The database is then as it was.
-pub fn restore(config: &Config, from: &Path, what_is_open: WhatIsOpen) -> anyhow::Result<()> {
-    let restored = restore::restore(&config.storage, &actor(), from, what_is_open, Clock::System.now())
-        .context(say(config, "没有恢复，数据库没有改动", "nothing was restored; the database is as it was"))?;
-    println!("{} {}: {}", say(config, "已恢复", "restored"), from.display(), describe(config, &restored.contents));
-    print_aside(config, &restored);
-    print_open(config, &restored);
+pub fn restore(basics: &Basics, from: &Path, what_is_open: WhatIsOpen) -> anyhow::Result<()> {
+    let restored = restore::restore(&basics.storage, &actor(), from, what_is_open, Clock::System.now())
+        .context(say(basics, "没有恢复，数据库没有改动", "nothing was restored; the database is as it was"))?;
+    println!("{} {}: {}", say(basics, "已恢复", "restored"), from.display(), describe(basics, &restored.contents));
+    print_aside(basics, &restored);
+    print_open(basics, &restored);
+    super::secrets::say_whether_readable(basics);
     Ok(())
 }
 
-fn print_aside(config: &Config, restored: &Restored) {
+fn print_aside(basics: &Basics, restored: &Restored) {
     let Some(aside) = &restored.aside else { return };
     let path = aside.path.display();
     println!(
         "{}",
-        tell(config, || format!("原来的数据库在 {path}。"), || format!("The database of before is {path}."))
+        tell(basics, || format!("原来的数据库在 {path}。"), || format!("The database of before is {path}."))
     );
     match aside.newer {
         Some(0) => {}
@@ -88,7 +89,7 @@ fn print_aside(config: &Config, restored: &Restored) {
             println!(
                 "{}",
                 tell(
-                    config,
+                    basics,
                     || format!("其中有 {newer} 条员工消息是备份之后收到的，现在只在那里。"),
                     || format!(
                         "It has {newer} messages from members that came after the backup: they are only there now."
@@ -99,7 +100,7 @@ fn print_aside(config: &Config, restored: &Restored) {
         None => println!(
             "{}",
             say(
-                config,
+                basics,
                 "它无法读取，所以不知道备份之后收到过什么。",
                 "It cannot be read: nobody knows what came after the backup."
             )
@@ -107,25 +108,25 @@ fn print_aside(config: &Config, restored: &Restored) {
     }
 }
 
-fn print_open(config: &Config, restored: &Restored) {
+fn print_open(basics: &Basics, restored: &Restored) {
     let Restored { known_to_be_done, to_answer, to_send, held, since, .. } = restored;
     let now = Clock::System.now();
     if *known_to_be_done > 0 {
         println!(
             "{}",
             tell(
-                config,
+                basics,
                 || format!("备份时未完成的有 {known_to_be_done} 条后来已经答过，不再处理。"),
                 || format!("{known_to_be_done} that were open in the backup had been answered since, and stay so."),
             )
         );
     }
     if to_answer + to_send > 0 {
-        let (ago, minutes) = (ago(now.since(*since), config), SURELY_REMEMBERED.as_secs() / 60);
+        let (ago, minutes) = (ago(now.since(*since), basics), SURELY_REMEMBERED.as_secs() / 60);
         println!(
             "{}",
             tell(
-                config,
+                basics,
                 || format!(
                     "注意：下次启动后会回答 {to_answer} 个问题、发送 {to_send} 条消息。备份（{ago}）之后答过的可能会再答一次；\
                      仅仅重发的消息，备份后 {minutes} 分钟内企业微信会自动去重。"
@@ -139,11 +140,11 @@ fn print_open(config: &Config, restored: &Restored) {
         );
     }
     if !held.is_empty() {
-        let (count, ago_of_backup) = (held.len(), ago(now.since(*since), config));
+        let (count, ago_of_backup) = (held.len(), ago(now.since(*since), basics));
         println!(
             "{}",
             tell(
-                config,
+                basics,
                 || format!(
                     "注意：备份时（{ago_of_backup}）有 {count} 条未完成，之后可能已经答过，现在都在死信里：\
                      qimate dead-letters retry [编号] 会回答或发送，qimate dead-letters drop 会丢弃。"
@@ -157,10 +158,10 @@ fn print_open(config: &Config, restored: &Restored) {
         );
         for one in held {
             let what = match one.is_question {
-                true => say(config, "问题    ", "question"),
-                false => say(config, "回答    ", "answer  "),
+                true => say(basics, "问题    ", "question"),
+                false => say(basics, "回答    ", "answer  "),
             };
-            println!("{:>8}  {what}  {:<20}  {}", one.id, one.member, ago(now.since(one.at), config));
+            println!("{:>8}  {what}  {:<20}  {}", one.id, one.member, ago(now.since(one.at), basics));
         }
     }
 }
@@ -251,11 +252,11 @@ pub fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn describe(config: &Config, contents: &Contents) -> String {
+fn describe(language: impl Into<Language>, contents: &Contents) -> String {
     let Contents { bytes, schema, conversations, turns, open, waiting, dead, .. } = contents;
     let mib = *bytes as f64 / (1024.0 * 1024.0);
     tell(
-        config,
+        language,
         || {
             format!(
                 "{mib:.1} MiB，版本 {schema}，对话 {conversations}，回答 {turns}，待处理 {open}，待发送 {waiting}，死信 {dead}"

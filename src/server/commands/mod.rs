@@ -8,6 +8,7 @@ pub mod member;
 pub mod operator;
 pub mod people;
 pub mod plan;
+pub mod secrets;
 pub mod usage;
 
 use std::{
@@ -120,17 +121,17 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In the configuration's language.
-fn say(config: &Config, chinese: &'static str, english: &'static str) -> &'static str {
-    match config.chat.language {
+/// In this language: the configuration's, where that is given.
+fn say(language: impl Into<Language>, chinese: &'static str, english: &'static str) -> &'static str {
+    match language.into() {
         Language::Chinese => chinese,
         Language::English => english,
     }
 }
 
 /// The same for what has to be put together.
-fn tell(config: &Config, chinese: impl FnOnce() -> String, english: impl FnOnce() -> String) -> String {
-    match config.chat.language {
+fn tell(language: impl Into<Language>, chinese: impl FnOnce() -> String, english: impl FnOnce() -> String) -> String {
+    match language.into() {
         Language::Chinese => chinese(),
         Language::English => english(),
     }
@@ -216,9 +217,9 @@ pub const fn advice(language: Language) -> &'static str {
     }
 }
 
-fn ago(duration: Duration, config: &Config) -> String {
+fn ago(duration: Duration, language: impl Into<Language>) -> String {
     let minutes = duration.as_secs() / 60;
-    if config.chat.language == Language::Chinese {
+    if language.into() == Language::Chinese {
         return match minutes {
             0 => "刚刚".to_owned(),
             1..=119 => format!("{minutes} 分钟前"),

@@ -105,12 +105,7 @@ impl Row<'_> {
 /// The log cannot be written: the transaction must not be committed.
 pub(super) fn record(conn: &Connection, actor: &Actor, entry: Entry, now: Timestamp) -> Result<(), rusqlite::Error> {
     let before = head(conn)?;
-    let actor = match actor {
-        Actor::Command { user } => format!("command/{user}"),
-        Actor::Operator { name, by } => format!("operator/{name}/{by}"),
-        Actor::Member(corp, member) => format!("member/{corp}/{}", names::of_member(conn, member)?),
-        Actor::Daemon => "daemon".to_owned(),
-    };
+    let actor = named(conn, actor)?;
     let object = match entry.object {
         Object::Member(corp, member) => format!("member/{corp}/{}", names::of_member(conn, &member)?),
         Object::Anywhere(member) => format!("member/*/{}", names::of_member(conn, &member)?),
@@ -131,6 +126,16 @@ pub(super) fn record(conn: &Connection, actor: &Actor, entry: Entry, now: Timest
     )?
     .execute(params![seq, at, actor, action, object, changes, result, hash])?;
     Ok(())
+}
+
+/// An actor as the log has it: `command/root`. A member is there by their pseudonym.
+pub(super) fn named(conn: &Connection, actor: &Actor) -> Result<String, rusqlite::Error> {
+    Ok(match actor {
+        Actor::Command { user } => format!("command/{user}"),
+        Actor::Operator { name, by } => format!("operator/{name}/{by}"),
+        Actor::Member(corp, member) => format!("member/{corp}/{}", names::of_member(conn, member)?),
+        Actor::Daemon => "daemon".to_owned(),
+    })
 }
 
 fn stored(conn: &Connection, shown: Shown) -> Result<Value, rusqlite::Error> {

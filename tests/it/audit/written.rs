@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use qimate::sandbox::model::ModelReply;
+use qimate::{sandbox::model::ModelReply, vault::MasterKey};
 use serde_json::json;
 
 use super::{company, done, entries, last, run};
@@ -33,6 +33,9 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("", "operator token revoke KEY", "token.revoke", "token/"),
     ("", "operator disable wang", "operator.disable", "operator/wang"),
     ("", "operator enable wang", "operator.enable", "operator/wang"),
+    ("", "secrets set llm.api_key --file secret.txt", "secret.set", "secret/llm.api_key"),
+    ("", "secrets rotate", "secret.rotate", "secrets"),
+    ("", "secrets remove llm.api_key", "secret.remove", "secret/llm.api_key"),
     ("", "dead-letters retry", "dead_letter.retry", "dead_letter/all"),
     ("", "dead-letters drop --all", "dead_letter.drop", "dead_letter/all"),
     ("", "usage rebuild", "usage.rebuild", "usage"),
@@ -54,6 +57,8 @@ const LOOKS: &[&str] = &[
     "healthcheck",
     "dead-letters list",
     "operator list",
+    "secrets list",
+    "secrets new-master-key",
     "operator show",
     "member list",
     "member show",
@@ -103,9 +108,13 @@ async fn no_command_is_forgotten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_that_changes_something_is_in_the_log_once() {
     let operations = format!("127.0.0.1:{}", crate::harness::free_port());
-    let mut company = Company::open(&[("QIMATE_SERVER__OPERATIONS_LISTEN", &operations)]).await;
+    let master_key = MasterKey::draw().unwrap().1;
+    let variables =
+        [("QIMATE_SERVER__OPERATIONS_LISTEN", &*operations), ("QIMATE_SECRETS__MASTER_KEY", master_key.expose())];
+    let mut company = Company::open(&variables).await;
     company.start().await;
     std::fs::write(company.dir.path().join("people.csv"), "userid,note\nzhao,新来的\n").unwrap();
+    std::fs::write(company.dir.path().join("secret.txt"), "sk-key\n").unwrap();
     let mut key = String::new();
     for (first, command, action, object) in CHANGES {
         for first in first.split("; ").filter(|first| !first.is_empty()) {

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
+use qimate::vault::MasterKey;
+
 use super::root;
 use crate::{company::Company, harness::free_port};
 
@@ -131,7 +133,12 @@ async fn every_command_of_qimate_is_run() {
         }
         // Fixed, so that `status` finds the daemon.
         let operations = format!("127.0.0.1:{}", free_port());
-        let mut company = Company::open(&[("QIMATE_SERVER__OPERATIONS_LISTEN", &operations)]).await;
+        let master_key = MasterKey::draw().unwrap().1;
+        let variables =
+            [("QIMATE_SERVER__OPERATIONS_LISTEN", &*operations), ("QIMATE_SECRETS__MASTER_KEY", master_key.expose())];
+        let mut company = Company::open(&variables).await;
+        // What a document says that it is put in from.
+        fs::write(company.dir.path().join("wecom-secret.txt"), "a-secret\n").unwrap();
         let backups = company.dir.path().join("backups");
         fs::create_dir(&backups).unwrap();
         company.start().await;
