@@ -1,6 +1,6 @@
 //! Passwords at the door: logging in and out, and setting one.
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Admin, By, Caller, Operator, Refused,
@@ -59,9 +59,8 @@ impl Admin {
         let refused = |reason: &'static str| {
             warn!(operator = who, address = %from.address, reason, "refused a login");
         };
-        // As many as somebody likes to send: the log is for those that were looked at.
         if let Err(why @ (Refused::TooOften(_) | Refused::Busy)) = is_right {
-            debug!(operator = who, address = %from.address, reason = why.reason(), "a login was tried too often");
+            info!(operator = who, address = %from.address, reason = why.reason(), "a login was not looked at");
             return Err(why);
         }
         let (Some(account), Some(hash)) = (account.filter(|_| matches!(is_right, Ok(true))), hash) else {
@@ -125,9 +124,13 @@ impl Admin {
         password: &Secret<String>,
         from: &Caller,
     ) -> Result<(), Refused> {
-        let code = InvitationText::parse(code.expose().trim()).map_err(|_| Refused::Code)?;
+        let refused = || {
+            warn!(operator = "nobody", address = %from.address, "refused a code for a password");
+            Refused::Code
+        };
+        let code = InvitationText::parse(code.expose().trim()).map_err(|_| refused())?;
         let (roll, now) = (self.0.rolls.now(), self.0.clock.now());
-        let account = roll.invited(&code.id).ok_or(Refused::Code)?;
+        let account = roll.invited(&code.id).ok_or_else(refused)?;
         let is_good = account.invitation.as_ref().is_some_and(|open| open.hash.is(&code.hash()) && now < open.until);
         if !is_good {
             warn!(operator = %account.name, address = %from.address, "refused a code for a password");

@@ -5,6 +5,7 @@
 //! are read again when something here or a command changed them. What is administered is not here: it has its functions
 //! in `store`, which commands use alike.
 
+mod guessable;
 mod login;
 pub mod passwords;
 mod roll;

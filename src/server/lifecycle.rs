@@ -124,12 +124,13 @@ impl Server {
         // Whatever is still in here when this function returns is dropped with it.
         let mut parts = JoinSet::new();
         let (acceptor, keeper) = tls.unzip();
-        parts.spawn(listen::serve(listener, router, acceptor, stop.soft.clone()));
+        let proxies = config.v1.trusted_proxies.clone();
+        parts.spawn(listen::serve(listener, router, acceptor, proxies, stop.soft.clone()));
         if let Some(keeper) = keeper {
             parts.spawn(keeper.run(stop.soft.clone()));
         }
         if let Some((listener, router)) = operations {
-            parts.spawn(listen::serve(listener, router, None, stop.soft.clone()));
+            parts.spawn(listen::serve(listener, router, None, Vec::new(), stop.soft.clone()));
         }
         parts.spawn(servers.run(stop.soft.clone()));
         parts.spawn(directory.run(stop.soft.clone()));

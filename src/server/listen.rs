@@ -1,5 +1,7 @@
 //! Accepts connections and speaks HTTP on them, with limits that a slow or hostile client runs into.
 
+mod seats;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
@@ -22,8 +24,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::seats::Seats;
 use super::tls::Acceptor;
-use crate::web::v1::Peer;
+use crate::{model::network::Network, web::v1::Peer};
 
 /// How long a request's head may take to arrive. Also ends connections that rest.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,17 +34,27 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const BUFFER: usize = 16 * 1024;
 /// Connections at once. Strangers can hold some tens of kilobytes with each, and a proxy in front needs far fewer.
 const CONNECTIONS: usize = 2048;
+/// Those of one address, so that the others find one. Of a proxy in front of us, of this machine or one that is
+/// believed, any number.
+const OF_ONE_ADDRESS: usize = CONNECTIONS / 2;
 /// How long open requests may take to end when the server stops: longer than any callback that WeCom still waits for.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
 /// How long to wait when the system has no more sockets to give.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets open requests end. Speaks TLS where there is an acceptor.
-pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acceptor>, stop: CancellationToken) {
+/// Serves until `stop`, then lets open requests end. Speaks TLS where there is an acceptor. Behind `proxies` is everybody.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Acceptor>,
+    proxies: Vec<Network>,
+    stop: CancellationToken,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
     let open = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let seats = Seats::new(OF_ONE_ADDRESS, proxies);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -60,6 +73,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acc
             }
         };
         failing = false;
+        // Closed without a word: whoever has so many open knows why.
+        let Some(seat) = seats.take(peer.0) else { continue };
         // An answer is one small write: it must not wait for the client's delayed ACK.
         let _ = stream.set_nodelay(true);
         let (http, router, tls, open, stop) = (http.clone(), router.clone(), tls.clone(), open.watcher(), stop.clone());
@@ -75,7 +90,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Acc
                     () = stop.cancelled() => {}
                 },
             }
-            drop(place);
+            drop((place, seat));
         });
     }
     drop(listener);

@@ -41,7 +41,7 @@ use crate::{
         stops::Stops,
     },
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, tls::Tls},
     doctor::{Database, standing::Standing},
     llm::moderation::Moderator,
     mcp::servers::Servers,
@@ -53,7 +53,7 @@ use crate::{
     },
     safety::guard::Guard,
     store::{Store, alerts::Operators, ledger::Ledger},
-    web::{self, Figures, Overview, Readiness, Web, admin::Administration, status::Served},
+    web::{self, Figures, Https, Overview, Readiness, Web, admin::Administration, status::Served},
 };
 
 /// How long the webhook for alerts may take to be connected to.
@@ -152,6 +152,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         operator_key: config.server.operator_key.clone(),
         standing: Arc::clone(&standing),
         store: store.clone(),
+        proxies: config.v1.trusted_proxies.clone(),
+        public_url: config.server.public_url.clone(),
     };
     let (alerts, webhook) = alerts(&config, &store, &clock).await?;
     let ways = ways(&config, &apps);
@@ -159,7 +161,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         Watch::new(store.clone(), clock.clone(), config.storage.clone(), ways, lately, model, alerts).with_tally(tally);
     let operations = match config.server.operations_listen {
         Some(address) => {
-            listen_for_operators(address).await.map(|listener| (listener, web::operations_router(web.clone())))
+            let router = web::with_headers(web::operations_router(web.clone(), address.ip()), Https::Unknown);
+            listen_for_operators(address).await.map(|listener| (listener, router))
         }
         None => None,
     };
@@ -173,6 +176,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         proxies: config.v1.trusted_proxies.clone(),
     };
     let router = web::router(web, callbacks, &config.server.domain_files, programs.as_ref(), &administration);
+    let router = web::with_headers(router, https(&config));
     let tls = tls::prepare(&config, &clock).await?;
     let watch = watch.with_certificate(tls.as_ref().map(|(_, keeper)| keeper.certified()));
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -197,6 +201,15 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         admin,
         ledger,
     })
+}
+
+/// How browsers come to the main address, as far as that is known.
+fn https(Config { tls, server, .. }: &Config) -> Https {
+    match (tls, &server.public_url) {
+        (Tls::Off, Some(url)) if url.starts_with("https://") => Https::Outside,
+        (Tls::Off, _) => Https::Unknown,
+        _ => Https::Here,
+    }
 }
 
 /// What reads web pages, within `[web]`.

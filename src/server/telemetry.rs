@@ -3,12 +3,15 @@
 //! No text of a message and no secret is in it, at any level, unless `log.message_text` allows the texts. Our own lines
 //! hold none; this file sees to those that are not ours.
 
+mod lines;
+
 use std::{io::IsTerminal, panic::PanicHookInfo};
 
 use anyhow::Context;
 use tracing::{Level, Metadata, error, warn};
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+use self::lines::OneLine;
 use crate::config::{self, log::LogFormat};
 
 /// Begins to log to standard error, once a process.
@@ -20,7 +23,7 @@ pub fn init(settings: &config::Log) -> anyhow::Result<()> {
         EnvFilter::try_new(&settings.level).context("log.level; expected such as info or info,qimate=debug")?;
     // Colours are for a person who looks on, not for a collector that reads.
     let colours = std::io::stderr().is_terminal();
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = fmt::layer().with_writer(OneLine { inner: std::io::stderr, has_colours: colours }).with_ansi(colours);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),

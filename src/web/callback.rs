@@ -209,7 +209,7 @@ pub(super) async fn verify(State(taken): State<Taken>, uri: Uri) -> Result<impl 
         callback.note(metrics, Noted::Verified);
         info!("WeCom verified the callback URL");
     }
-    Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()))
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], payload.bytes().to_vec()))
 }
 
 /// A message or an event: 200 with an empty body when it is on the disk.

@@ -16,7 +16,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(files: &BTreeMap<String, 
     files.iter().fold(Router::new(), |router, (name, content)| {
         let content = content.clone();
         // The content exactly as WeCom gave it: a line end more, and it is another file.
-        let answer = || async move { ([(header::CONTENT_TYPE, "text/plain")], content) };
+        let answer = || async move { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], content) };
         router.route(&format!("/{name}"), routing::get(answer).fallback(async || StatusCode::NOT_FOUND))
     })
 }

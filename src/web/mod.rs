@@ -7,13 +7,14 @@ mod callback;
 mod domain_files;
 mod error;
 mod figures;
+mod headers;
 mod health;
 mod operations;
 pub mod status;
 pub mod v1;
 mod verification;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::{Router, middleware, routing, routing::MethodRouter};
 
@@ -21,12 +22,13 @@ use self::callback::Taken;
 pub use self::{
     callback::Callback,
     figures::Figures,
+    headers::{Https, with_headers},
     health::Readiness,
     operations::{Cleared, USER},
     status::Overview,
     verification::{Expected, Knock, verification_router},
 };
-use crate::{doctor::standing::Standing, metrics::Metrics, secret::Secret, store::Store};
+use crate::{doctor::standing::Standing, metrics::Metrics, model::network::Network, secret::Secret, store::Store};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -43,6 +45,18 @@ pub struct Web {
     pub standing: Arc<Standing>,
     /// For what is written down of operators.
     pub store: Store,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<Network>,
+    /// What Qimate is called from outside.
+    pub public_url: Option<String>,
+}
+
+impl Web {
+    /// Whether this is the name by which Qimate is called from outside.
+    fn is_asked_as(&self, host: &str) -> bool {
+        let ours = self.public_url.as_deref().and_then(|url| url.split_once("://"));
+        ours.is_some_and(|(_, ours)| ours.eq_ignore_ascii_case(host))
+    }
 }
 
 /// The main address. Each of the `callbacks` answers on its path, with and without a trailing slash; `domain_files`
@@ -74,9 +88,14 @@ pub fn router<'a>(
     }
 }
 
-/// The address for the people who run Qimate.
-pub fn operations_router(web: Web) -> Router {
-    health(routing::get(health::readyz_for_operators)).merge(operations()).with_state(web)
+/// The address for the people who run Qimate, as it is listened on.
+pub fn operations_router(web: Web, listen: IpAddr) -> Router {
+    let router = health(routing::get(health::readyz_for_operators)).merge(operations()).with_state(web.clone());
+    if listen.is_loopback() {
+        router.layer(middleware::from_fn_with_state(web, operations::by_a_name_of_this_machine))
+    } else {
+        router
+    }
 }
 
 fn health(readyz: MethodRouter<Web>) -> Router<Web> {

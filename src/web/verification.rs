@@ -12,7 +12,12 @@ use axum::{
 };
 use tokio::sync::mpsc;
 
-use super::{callback::query, error::Refused, health};
+use super::{
+    callback::query,
+    error::Refused,
+    headers::{Https, with_headers},
+    health,
+};
 use crate::{
     model::id::CorpId,
     wecom::{
@@ -74,7 +79,7 @@ pub fn verification_router(expected: Expected, callback_path: &str) -> (Router, 
         router = router.route(path, callback.clone());
     }
     let router = router.route(&format!("{path}/"), callback).fallback(elsewhere);
-    (router.with_state(Arc::new(Gate { expected, knocks })), received)
+    (with_headers(router.with_state(Arc::new(Gate { expected, knocks })), Https::Unknown), received)
 }
 
 impl Gate {
@@ -94,7 +99,7 @@ async fn verify(State(gate): State<Arc<Gate>>, uri: Uri) -> Result<Response, Ref
             if !echo::is_our_own(payload.bytes()) {
                 gate.tell(Knock::Verified);
             }
-            Ok(([(header::CONTENT_TYPE, "text/plain")], payload.bytes().to_vec()).into_response())
+            Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], payload.bytes().to_vec()).into_response())
         }
         Err(rejection) => {
             gate.tell(if is_wecoms(&uri) { Knock::Refused(rejection.clone()) } else { Knock::Bare });

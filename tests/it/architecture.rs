@@ -1,5 +1,7 @@
 //! The wall between the rooms: a room imports only from the floors beneath it.
 
+mod dangerous;
+
 use std::{
     collections::BTreeMap,
     fs,

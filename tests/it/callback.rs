@@ -113,7 +113,7 @@ async fn every_golden_vector_is_answered_with_its_plaintext() {
             continue;
         }
         assert_eq!(answer.status(), StatusCode::OK, "{}", vector.id);
-        assert_eq!(answer.headers()["content-type"], "text/plain");
+        assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
         assert_eq!(answer.bytes().await.unwrap(), vector.plaintext.as_bytes(), "{}", vector.id);
     }
 }

@@ -22,7 +22,7 @@ async fn a_domain_file_is_answered_at_the_root_byte_for_byte() {
     for (name, content) in [(NAME, "AbC123"), ("WW_verify_second.txt", "second")] {
         let answer = within(reqwest::get(app.url(&format!("/{name}")))).await.unwrap();
         assert_eq!(answer.status(), 200, "{name}");
-        assert_eq!(answer.headers()["content-type"], "text/plain");
+        assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
         assert_eq!(answer.headers()["content-length"], content.len().to_string());
         assert_eq!(answer.text().await.unwrap(), content, "no line end is added");
     }

@@ -151,6 +151,47 @@ async fn tls_1_2_and_1_3_are_spoken() {
     }
 }
 
+/// Neither is asked anything: a key or a question would be on the way before it is known to whom.
+#[tokio::test]
+async fn no_call_goes_to_a_certificate_that_nobody_vouches_for_or_that_is_anothers() {
+    let authority = Authority::new();
+    let files = Files::with(&authority.issue(2030));
+    let app = App::start_with(|config| files.configure(config)).await;
+    let patience = Duration::from_secs(5);
+    let url = format!("https://{DOMAIN}:{}/healthz", app.address().port());
+    let ours = || qimate::net::http_client_builder(None, patience).unwrap().resolve(DOMAIN, app.address());
+    let error = within(ours().build().unwrap().get(&url).send()).await.expect_err("nobody vouches for it");
+    assert!(format!("{error:?}").contains("UnknownIssuer"), "{error:?}");
+    let root = Certificate::from_pem(authority.0.pem().as_bytes()).unwrap();
+    let trusting = ours().tls_certs_merge([root]).build().unwrap();
+    assert_eq!(within(trusting.get(&url).send()).await.unwrap().status(), 200);
+    let by_number = format!("https://{}/healthz", app.address());
+    let error = within(trusting.get(by_number).send()).await.expect_err("it is for another name");
+    assert!(format!("{error:?}").contains("NotValidForName"), "{error:?}");
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_come_by_https_alone_where_it_is_spoken() {
+    let authority = Authority::new();
+    let files = Files::with(&authority.issue(2030));
+    let app = App::start_with(|config| files.configure(config)).await;
+    let client = authority.client(app.address());
+    for path in ["/healthz", "/nothing", "/wxcomapp"] {
+        let answer = within(client.get(format!("https://{DOMAIN}{path}")).send()).await.unwrap();
+        assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000; includeSubDomains", "{path}");
+    }
+    for (public_url, policy) in [
+        (Some("https://bot.example.com"), Some("max-age=31536000")),
+        (Some("http://bot.example.com"), None),
+        (None, None),
+    ] {
+        let app = App::start_with(|config| config.server.public_url = public_url.map(str::to_owned)).await;
+        let answer = within(Client::new().get(app.url("/healthz")).send()).await.unwrap();
+        let given = answer.headers().get("strict-transport-security").map(|value| value.to_str().unwrap());
+        assert_eq!(given, policy, "{public_url:?}");
+    }
+}
+
 #[tokio::test]
 async fn renewed_files_are_served_without_a_restart() {
     let logs = Logs::capture();

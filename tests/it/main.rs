@@ -29,6 +29,7 @@ mod figures;
 mod gallery;
 mod harness;
 mod hook;
+mod hostile;
 mod https;
 mod joined;
 mod keys;

@@ -92,3 +92,17 @@ async fn the_process_answers_and_says_whether_it_is_ready() {
     let answer = within(reqwest::get(app.url("/"))).await.unwrap();
     assert_eq!(answer.status(), 404);
 }
+
+/// An API that redirects is not the API: what was meant for it, its key too, goes nowhere else.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let target = App::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let to = target.url("/healthz");
+    let router = Router::new().fallback(move || async move { axum::response::Redirect::temporary(&to) });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    qimate::net::install_crypto();
+    let client = qimate::net::http_client(None, std::time::Duration::from_secs(5)).unwrap();
+    assert_eq!(within(client.post(url).bearer_auth("sk-x").body("x").send()).await.unwrap().status(), 307);
+}

@@ -56,3 +56,23 @@ fn no_fault_quotes_what_was_written() {
     }
     assert!(told > 2 * keys.len(), "most of these are faults, {told} were");
 }
+
+/// Where somebody chooses a secret, a start with one that is soon found is refused; none has a default.
+#[test]
+fn a_secret_that_is_soon_found_is_refused_and_none_is_there_by_itself() {
+    for (name, longest_refused) in [("QIMATE_SERVER__OPERATOR_KEY", 23), ("QIMATE_ALERTS__WEBHOOK_SECRET", 15)] {
+        let url = ("QIMATE_ALERTS__WEBHOOK_URL", "https://hooks.example.com/x");
+        let (short, long) = ("k".repeat(longest_refused), "k".repeat(longest_refused + 1));
+        let told = faults(&[url, (name, &short)]);
+        assert!(told.contains(&name.to_lowercase()["qimate_".len()..].replace("__", ".")), "{told}");
+        assert!(!told.contains(&short), "{told}");
+        good(&[url, (name, &long)]);
+    }
+    let loaded = good(&[]);
+    assert!(loaded.config.server.operator_key.is_none());
+    for line in EXAMPLE.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, default)) = line.split_once(" = ") else { continue };
+        let is_secret = ["secret", "_key", "token", "password"].iter().any(|word| key.ends_with(word));
+        assert!(!is_secret || key == "private_key" || default == "\"\"", "{line}");
+    }
+}

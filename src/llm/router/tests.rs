@@ -303,3 +303,30 @@ async fn every_upstream_down_is_told_after_the_rounds_that_are_allowed() {
     // Once and three retries (llm.max_retries), each of both.
     assert_eq!((a.asked(), b.asked()), (4, 4));
 }
+
+#[tokio::test]
+async fn one_keys_limit_rests_that_key_with_that_model_and_nothing_beside_it() {
+    let place = Place::open().await;
+    let upstreams = r#"[{"name":"a","base_url":"{0}","api_keys":["one","two"],"models":["m","n"]}]"#;
+    let company = Company::new(&[&place], upstreams);
+    place.tell(429, &[(header::RETRY_AFTER, "30")], "{}");
+    whole(company.ask(0).await).await.expect("its sibling answers");
+    let limited = place.keys()[0].clone();
+    for affinity in 0..8 {
+        whole(company.ask(affinity).await).await.expect("answered");
+    }
+    assert_eq!(place.asked(), 10);
+    assert!(place.keys()[1..].iter().all(|key| *key != limited), "{:?}", place.keys());
+    // For the other model the same key is as good as before.
+    for affinity in 0..16 {
+        let wish = Wish { alias: Some("n"), affinity, ..Wish::default() };
+        let answer = company.router.stream(wish, &cleared(&question()), &mut Attempts::default()).await;
+        whole(answer).await.expect("answered");
+    }
+    assert!(place.asked.lock().unwrap().contains(&(limited.clone(), "n".to_owned())));
+    company.clock.advance(Duration::from_secs(30));
+    for affinity in 0..16 {
+        whole(company.ask(affinity).await).await.expect("answered");
+    }
+    assert!(place.keys()[26..].contains(&limited), "and for that model it comes back");
+}

@@ -61,7 +61,7 @@ pub(super) async fn for_verification(
     let (router, mut knocks) = verification_router(expected, path);
     let (stop, interrupted) = (Stop::new(), CancellationToken::new());
     stop.on_signals().context("cannot watch for signals")?;
-    let serving = tokio::spawn(listen::serve(listener, router, None, interrupted.clone()));
+    let serving = tokio::spawn(listen::serve(listener, router, None, Vec::new(), interrupted.clone()));
     terminal.say(&match language {
         Language::Zh => {
             format!("\n正在 {} 等待企业微信的验证。现在请在管理后台点“保存”……（Ctrl-C 结束等待）", listening(config))

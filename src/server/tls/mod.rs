@@ -163,3 +163,18 @@ fn date(at: Timestamp) -> String {
     let since_epoch = Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(0));
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + since_epoch)
 }
+
+#[cfg(test)]
+mod tests {
+    /// What [`super::Acceptor`] and `net::install_crypto` offer.
+    #[test]
+    fn only_suites_with_forward_secrecy_and_authentication_are_spoken() {
+        let suites = rustls::crypto::ring::default_provider().cipher_suites;
+        let names: Vec<String> = suites.iter().map(|suite| format!("{:?}", suite.suite())).collect();
+        assert!(names[0].starts_with("TLS13_"), "the newest is preferred: {names:?}");
+        for name in &names {
+            let is_fresh = name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_");
+            assert!(is_fresh && (name.contains("GCM") || name.contains("CHACHA20_POLY1305")), "{name}");
+        }
+    }
+}

@@ -44,6 +44,10 @@ impl<T: DeserializeOwned> FromRequest<Administration> for Body<T> {
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body did not arrive in time"));
             }
         };
+        // Of a list it would be taken by their order what its fields are.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", "the body is a list; send an object"));
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| wrong(&error))
     }
 }

@@ -16,7 +16,7 @@ use tracing::info;
 use super::{Administration, problem::Problem};
 use crate::{
     admin::{By, Operator},
-    model::operator::Scope,
+    model::{key::KeyId, operator::Scope},
     web::v1::from,
 };
 
@@ -34,11 +34,22 @@ pub(super) async fn guarded(State(here): State<Administration>, request: Request
     }
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     let (mut parts, body) = request.into_parts();
+    let address = from::address(&parts, &here.proxies);
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let mut response = match admit(&here, &mut parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Ok(()) => {
+            let operator = parts.extensions.get::<Operator>().cloned();
+            let response = next.run(Request::from_parts(parts, body)).await;
+            // Who got in by a password or a code is told where that is looked at.
+            if let Some(Operator { name, by, .. }) = operator {
+                let (status, path) = (response.status().as_u16(), shown(&path));
+                info!(request.id = %id, operator = %name, by = %by.id(), %method, path, status, %address, "an operator asked");
+            }
+            response
+        }
+        // Not its path: it may hold what was meant for a header.
         Err(problem) => {
-            let address = from::address(&parts, &here.proxies);
-            info!(request.id = %id, reason = problem.code(), %address, "refused an operator's request");
+            info!(request.id = %id, reason = problem.code(), %method, %address, "refused an operator's request");
             problem.into_response()
         }
     };
@@ -51,9 +62,16 @@ pub(super) async fn guarded(State(here): State<Administration>, request: Request
     response
 }
 
+/// The beginning of a path, as the log has it.
+fn shown(path: &str) -> &str {
+    const MOST: usize = 120;
+    &path[..path.floor_char_boundary(MOST)]
+}
+
 fn admit(here: &Administration, parts: &mut Parts) -> Result<(), Problem> {
     let query = parts.uri.query().unwrap_or_default();
-    if ["qmo_", "qms_", "qmi_", "password="].iter().any(|secret| query.contains(secret)) {
+    let is_told = ["qmo_", "qms_", "qmi_", "password="].iter().any(|secret| query.contains(secret));
+    if is_told || holds_secret(parts.uri.path()) {
         return Err(Problem::secret_in_url());
     }
     let origin = parts.headers.get(header::ORIGIN);
@@ -82,6 +100,16 @@ fn admit(here: &Administration, parts: &mut Parts) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether a part of a path begins as what we give out as a secret: a prefix, an id, and more.
+fn holds_secret(path: &str) -> bool {
+    let begins_so = |part: &str| {
+        let prefixes = ["qm_", "qmo_", "qms_", "qmi_"];
+        let rest = prefixes.iter().find_map(|prefix| part.strip_prefix(prefix));
+        rest.and_then(|rest| rest.split_once('_')).is_some_and(|(id, _)| KeyId::parse(id).is_ok())
+    };
+    path.split('/').any(begins_so)
+}
+
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return Err(Problem::nobody()) };
@@ -91,7 +119,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 /// The one that there is: of two it is not known whose each is.
-fn cookie(headers: &HeaderMap) -> Result<String, Problem> {
+pub(super) fn cookie(headers: &HeaderMap) -> Result<String, Problem> {
     let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut ours = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value);

@@ -2,15 +2,21 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Administration, body::Body, guard::COOKIE, me, problem::Problem};
+use super::{
+    Administration,
+    body::Body,
+    guard::{self, COOKIE},
+    me,
+    problem::Problem,
+};
 use crate::{
     admin::{By, Caller, Operator, Refused},
     model::{
@@ -38,12 +44,29 @@ struct Credentials {
 
 async fn login(
     State(here): State<Administration>,
+    before: Before,
     from: Caller,
     Body(Credentials { name, password }): Body<Credentials>,
 ) -> Result<Response, Problem> {
     let (operator, session) = here.admin.login(&name, &Secret::new(password), &from).await?;
+    // The browser forgets its cookie of before: what that opens must not stay open.
+    if let Some(before) = before.0 {
+        here.admin.logout(&before).await?;
+    }
     let body = Json(me::in_json(&operator));
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(session.expose(), "")?)], body).into_response())
+}
+
+/// Whose session the browser has that logs in, if any.
+struct Before(Option<Operator>);
+
+impl FromRequestParts<Administration> for Before {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, here: &Administration) -> Result<Self, Problem> {
+        let session = guard::cookie(&parts.headers).ok();
+        Ok(Self(session.and_then(|session| here.admin.by_session(&session).ok())))
+    }
 }
 
 async fn logout(State(here): State<Administration>, operator: Operator) -> Result<Response, Problem> {
@@ -117,8 +140,12 @@ async fn password(
     without_cookie()
 }
 
+/// Not the cookies of the whole domain, which are others' too: only ours.
 fn without_cookie() -> Result<Response, Problem> {
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie("", "; Max-Age=0")?)]).into_response())
+    let clear = HeaderValue::from_static(r#""cache", "storage""#);
+    let headers =
+        [(header::SET_COOKIE, cookie("", "; Max-Age=0")?), (HeaderName::from_static("clear-site-data"), clear)];
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
 /// Gone when the browser is closed, at the latest.

@@ -29,7 +29,10 @@ use crate::{
     clock::{Clock, zone::Zone},
     config,
     metrics::Metrics,
-    model::quota::{amounts::Measure, book::Standing, subject::Subject},
+    model::{
+        key::{KeyId, KeyText},
+        quota::{amounts::Measure, book::Standing, subject::Subject},
+    },
 };
 
 /// What the handlers need.
@@ -105,7 +108,9 @@ async fn with_a_key(State(programs): State<Programs>, request: Request, next: Ne
             next.run(Request::from_parts(parts, body)).await
         }
         Err(refusal) => {
-            info!(request.id = %id, reason = refusal.reason(), "refused a program");
+            let (address, method) = (from::address(&parts, &programs.settings.trusted_proxies), &parts.method);
+            let key = named(&parts.headers).map_or_else(|| "none".to_owned(), |id| id.to_string());
+            info!(request.id = %id, key.id = %key, reason = refusal.reason(), %method, %address, "refused a program");
             // So that it hears the answer before its connection breaks; who asks first whether to send, need not.
             if !parts.headers.contains_key(header::EXPECT) {
                 body::pour_away(&programs.clock, body).await;
@@ -150,6 +155,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let value = value.to_str().ok().and_then(|value| value.split_once(' '));
     let key = value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key.trim());
     key.filter(|key| !key.is_empty()).ok_or_else(Refusal::no_key)
+}
+
+/// The public part of the key that was brought, if it has the form of one of ours.
+fn named(headers: &HeaderMap) -> Option<KeyId> {
+    bearer(headers).ok().and_then(|key| KeyText::parse(key).ok()).map(|key| key.id)
 }
 
 async fn nothing() -> Refusal {

@@ -11,7 +11,7 @@ const GUIDES: [&str; 3] = ["docs/deployment", "docs/railway", "docs/operations"]
 const TABLES: [&str; 2] = ["docs/operations", "docs/reliability"];
 
 /// The anchors that GitHub gives a page's headings.
-fn anchors(text: &str) -> Vec<String> {
+pub fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let slug = |heading: &str| {
         let kept =

@@ -3,7 +3,7 @@
 
 mod caddy;
 mod compose;
-mod documents;
+pub mod documents;
 mod image;
 mod names;
 mod railway;

@@ -20,7 +20,7 @@ fn rows(document: &str) -> Vec<Vec<String>> {
 }
 
 /// Whether a test of this name, such as `team::asking::name`, is in `tests/it` or in `src`.
-fn is_there(name: &str) -> bool {
+pub(super) fn is_there(name: &str) -> bool {
     let (module, test) = name.rsplit_once("::").expect("a module");
     let path = module.replace("::", "/");
     let inline = path.strip_suffix("/tests").unwrap_or(&path);
@@ -28,6 +28,7 @@ fn is_there(name: &str) -> bool {
         format!("tests/it/{path}.rs"),
         format!("tests/it/{path}/mod.rs"),
         format!("src/{path}.rs"),
+        format!("src/{path}/mod.rs"),
         format!("src/{inline}.rs"),
         format!("src/{inline}/mod.rs"),
     ];
@@ -49,7 +50,7 @@ fn every_mistake_of_others_names_tests_that_are_there() {
     let (english, chinese) = (rows("docs/reliability.md"), rows("docs/reliability.zh-CN.md"));
     assert_eq!(english, chinese, "both documents name the same tests in the same order");
     let missing: Vec<_> = english.iter().flatten().filter(|name| !is_there(name)).collect();
-    assert!(english.len() > 12 && english.iter().all(|tests| !tests.is_empty()), "{english:?}");
+    assert!(english.len() > 25 && english.iter().all(|tests| !tests.is_empty()), "{english:?}");
     assert!(missing.is_empty(), "docs/reliability.md names tests that are not there: {missing:#?}");
 }
 

@@ -1,5 +1,6 @@
 //! The documents say what the code does: the reference is the example file, and every command in them is run.
 
+mod asvs;
 mod commands;
 mod mistakes;
 
