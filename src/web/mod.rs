@@ -79,7 +79,8 @@ pub fn router<'a>(
         }
         router = router.route(&format!("{path}/"), callback);
     }
-    let guarded = operations().layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
+    let guarded =
+        operations().route_layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
     let files = domain_files::routes(domain_files);
     let router = router.merge(guarded).merge(files).with_state(web).merge(admin::router(administration));
     match programs {

@@ -168,7 +168,11 @@ async fn an_address_is_what_is_written_and_no_header_makes_it_another() {
     for path in paths {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = said(&scene.app, request.as_bytes(), 1).await;
-        assert!(matches!(status(&answer), "400" | "401" | "404"), "{path}: {answer}");
+        let is_behind_a_door = ["/admin/api/", "/v1/"].iter().any(|door| path.starts_with(door));
+        assert!(
+            matches!(status(&answer), "400" | "404") || is_behind_a_door && status(&answer) == "401",
+            "{path}: {answer}"
+        );
     }
     // Headers by which some frameworks take another method, path, host or caller.
     for (name, value) in [
@@ -205,6 +209,32 @@ async fn an_address_is_what_is_written_and_no_header_makes_it_another() {
             let answer = said(&scene.app, request.as_bytes(), 1).await;
             assert!(matches!(status(&answer), "400" | "401" | "404" | "405"), "{method} {path}: {answer}");
             assert!(!answer.contains("to-be-reflected"), "{method} {path}: {answer}");
+        }
+    }
+}
+
+/// What is not there says nothing of what is: neither that there are operators, nor that programs are served.
+#[tokio::test]
+async fn an_address_that_is_not_there_tells_of_no_door() {
+    let scene = everything().await;
+    let without_programs = administration::Scene::open().await;
+    without_programs.operator("li", Role::Owner).await;
+    let http = reqwest::Client::new();
+    for (scene, paths) in [
+        (&scene, &["/", "/nothing", "/admin", "/admin/", "/adminapi", "/v2/models", "/wp-login.php"][..]),
+        (&without_programs, &["/", "/admin", "/v1", "/v1/models", "/v1/chat/completions"][..]),
+    ] {
+        for path in paths {
+            for request in [http.get(scene.app.url(path)), http.post(scene.app.url(path)).bearer_auth(KEY).body("{}")] {
+                let answer = within(request.send()).await.unwrap();
+                assert_eq!(answer.status(), 404, "{path}");
+                let names: Vec<_> = answer.headers().keys().map(|name| name.as_str().to_owned()).collect();
+                assert!(
+                    !names.iter().any(|name| name == "x-request-id" || name == "www-authenticate"),
+                    "{path}: {names:?}"
+                );
+                assert_eq!(within(answer.text()).await.unwrap(), "", "{path}");
+            }
         }
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn router(here: &Administration) -> Router {
         .route("/admin/api", nothing())
         .route("/admin/api/", nothing())
         .route("/admin/api/{*path}", nothing())
-        .layer(middleware::from_fn_with_state(here.clone(), guard::guarded))
+        // Not in front of what is not there: that is everybody's.
+        .route_layer(middleware::from_fn_with_state(here.clone(), guard::guarded))
         .with_state(here.clone())
 }
 

@@ -89,7 +89,8 @@ pub(super) fn router(programs: &Programs) -> Router {
         .route("/v1", routing::any(nothing))
         .route("/v1/", routing::any(nothing))
         .route("/v1/{*path}", routing::any(nothing))
-        .layer(middleware::from_fn_with_state(programs.clone(), with_a_key))
+        // Not in front of what is not there: that is everybody's.
+        .route_layer(middleware::from_fn_with_state(programs.clone(), with_a_key))
         .with_state(programs.clone())
 }
 

@@ -138,15 +138,21 @@ async fn a_revoked_key_is_refused_within_a_second_also_in_the_middle_of_an_answe
     assert_eq!(within(models(&scene.key).send()).await.unwrap().status(), 401, "and then the new one alone");
     assert_eq!(within(models(second.expose()).send()).await.unwrap().status(), 200);
 
+    // One that is under way by the secret of now.
+    let request = scene.http.post(scene.app.url("/v1/chat/completions")).bearer_auth(second.expose()).json(&body);
+    let mut by_the_new = within(request.send()).await.unwrap();
+    assert!(within(by_the_new.chunk()).await.unwrap().is_some());
     scene.beside().revoke_key(&qimate::model::audit::Actor::Daemon, &scene.id(), scene.now()).await.unwrap();
     scene.felt().await;
     assert_eq!(within(models(second.expose()).send()).await.unwrap().status(), 401);
-    let mut rest = Vec::new();
-    while let Some(bytes) = within(stream.chunk()).await.unwrap() {
-        rest.extend_from_slice(&bytes);
+    for mut stream in [stream, by_the_new] {
+        let mut rest = Vec::new();
+        while let Some(bytes) = within(stream.chunk()).await.unwrap() {
+            rest.extend_from_slice(&bytes);
+        }
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(rest.contains(r#""code":"ended""#) && !rest.contains("后半"), "{rest}");
     }
-    let rest = String::from_utf8(rest).unwrap();
-    assert!(rest.contains(r#""code":"ended""#) && !rest.contains("后半"), "{rest}");
     gate.open();
 }
 
