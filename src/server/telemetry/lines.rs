@@ -1,6 +1,9 @@
 //! One event, one line: what an event quotes cannot begin a line of its own, nor write on a terminal.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -51,7 +54,8 @@ impl<W> Line<W> {
         let mut written = String::with_capacity(text.len() + 16);
         for (at, c) in text.char_indices() {
             if breaks(c) && !(self.has_colours && colours(&text[at..])) {
-                written.extend(c.escape_default());
+                // As JSON has it, so that a line of JSON stays one.
+                let _ = write!(written, "\\u{:04x}", u32::from(c));
             } else {
                 written.push(c);
             }
@@ -112,12 +116,29 @@ mod tests {
             let log =
                 String::from_utf8(written.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
             assert_eq!(log.lines().count(), 2, "{log:?}");
-            assert!(log.contains(r"x\r\n2026-01-01") && log.contains(r"\u{2028}\u{202e}\u{1b}[2J"), "{log:?}");
+            assert!(log.contains(r"x\u000d\u000a2026-01-01") && log.contains(r"\u2028\u202e\u001b[2J"), "{log:?}");
             assert!(log.contains("你好\tand a second") && !log.contains("\u{1b}[2J"), "{log:?}");
             assert!(
                 log.starts_with(if colours { "\u{1b}[2m20" } else { "20" }) && log.contains('Z'),
                 "by UTC: {log:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_line_of_json_stays_one_and_says_the_same() {
+        let forged = "x\r\n{}\u{2028}\u{202e}\u{1b}[2J\u{7f}\u{85}\u{0}y";
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = fmt::layer().json().flatten_event(true);
+        let lines = lines.with_writer(OneLine { inner: move || writer.clone(), has_colours: false });
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            warn!(name = %forged, quoted = forged, "refused {forged}");
+        });
+        let log = String::from_utf8(written.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
+        assert!(log.ends_with('\n') && !log.trim_end_matches('\n').chars().any(breaks), "{log:?}");
+        let line: serde_json::Value = serde_json::from_str(&log).expect("JSON");
+        assert_eq!((&line["name"], &line["quoted"]), (&forged.into(), &forged.into()));
+        assert_eq!(line["message"], format!("refused {forged}"));
     }
 }
