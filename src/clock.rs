@@ -138,6 +138,9 @@ impl Clock {
     }
 }
 
+/// Until when somebody sleeps, and how long in all.
+type Sleep = (Timestamp, Duration);
+
 /// A clock that a test moves. Clones show and move the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
@@ -145,8 +148,8 @@ pub struct ManualClock {
     uptime: Arc<watch::Sender<Timestamp>>,
     /// What the clock shows at uptime 0, in epoch milliseconds.
     began: Arc<AtomicI64>,
-    /// How many sleep until which uptime.
-    sleepers: Arc<watch::Sender<BTreeMap<Timestamp, usize>>>,
+    /// How many sleep until which uptime, by how long they sleep in all.
+    sleepers: Arc<watch::Sender<BTreeMap<Sleep, usize>>>,
 }
 
 impl ManualClock {
@@ -193,14 +196,23 @@ impl ManualClock {
     /// Waits until somebody sleeps for a time within `range` from now, and returns how long: the moment at which a test
     /// may move the time, because the one it means is there.
     pub async fn sleeper_within(&self, range: RangeInclusive<Duration>) -> Duration {
-        let mut sleepers = self.sleepers.subscribe();
         let now = self.uptime();
-        let found = |sleepers: &BTreeMap<Timestamp, usize>| {
-            sleepers.range(now + *range.start()..=now + *range.end()).next().map(|(deadline, _)| deadline.since(now))
-        };
+        let range = (now + *range.start(), Duration::ZERO)..=(now + *range.end(), Duration::MAX);
+        let (deadline, _) = self.sleeper_found(|sleepers| sleepers.range(range.clone()).next()).await;
+        deadline.since(now)
+    }
+
+    /// Waits until somebody sleeps who sleeps this long in all. Others whose wait may end at the same time are not meant.
+    pub async fn sleeper_of(&self, duration: Duration) {
+        let now = self.uptime();
+        self.sleeper_found(|sleepers| sleepers.iter().find(|((until, of), _)| *until > now && *of == duration)).await;
+    }
+
+    async fn sleeper_found(&self, found: impl Fn(&BTreeMap<Sleep, usize>) -> Option<(&Sleep, &usize)>) -> Sleep {
+        let mut sleepers = self.sleepers.subscribe();
         loop {
-            if let Some(duration) = found(&sleepers.borrow_and_update()) {
-                return duration;
+            if let Some((sleep, _)) = found(&sleepers.borrow_and_update()) {
+                return *sleep;
             }
             // The sender lives in `self`.
             let _ = sleepers.changed().await;
@@ -208,8 +220,9 @@ impl ManualClock {
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
-        let deadline = self.uptime() + deadline.since(self.now());
-        let _sleeper = self.sleeper(deadline);
+        let duration = deadline.since(self.now());
+        let deadline = self.uptime() + duration;
+        let _sleeper = self.sleeper((deadline, duration));
         let mut uptime = self.uptime.subscribe();
         // The sender lives in `self`, so waiting cannot fail while we are borrowed.
         let _ = uptime.wait_for(|uptime| *uptime >= deadline).await;
@@ -220,25 +233,25 @@ impl ManualClock {
         self.sleepers.borrow().values().sum()
     }
 
-    fn sleeper(&self, deadline: Timestamp) -> Sleeper<'_> {
-        self.sleepers.send_modify(|sleepers| *sleepers.entry(deadline).or_default() += 1);
-        Sleeper { clock: self, deadline }
+    fn sleeper(&self, sleep: Sleep) -> Sleeper<'_> {
+        self.sleepers.send_modify(|sleepers| *sleepers.entry(sleep).or_default() += 1);
+        Sleeper { clock: self, sleep }
     }
 }
 
 /// Somebody who sleeps.
 struct Sleeper<'a> {
     clock: &'a ManualClock,
-    deadline: Timestamp,
+    sleep: Sleep,
 }
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
         self.clock.sleepers.send_modify(|sleepers| {
-            if let Some(count) = sleepers.get_mut(&self.deadline) {
+            if let Some(count) = sleepers.get_mut(&self.sleep) {
                 *count -= 1;
                 if *count == 0 {
-                    sleepers.remove(&self.deadline);
+                    sleepers.remove(&self.sleep);
                 }
             }
         });

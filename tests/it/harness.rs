@@ -203,14 +203,24 @@ impl App {
         self.database().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// Waits until one number from the database is this.
+    pub async fn comes_to(&self, sql: &str, wanted: i64) {
+        within(async {
+            while self.count(sql) != wanted {
+                tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+            }
+        })
+        .await;
+    }
+
     /// Lets the second pass within which a running daemon feels a command.
     pub async fn felt(&self) {
-        let range = Duration::from_millis(1)..=Duration::from_secs(1);
+        let pause = Duration::from_secs(1);
         for _ in 0..2 {
-            within(self.clock.sleeper_within(range.clone())).await;
-            self.clock.advance(Duration::from_secs(1));
+            within(self.clock.sleeper_of(pause)).await;
+            self.clock.advance(pause);
         }
-        within(self.clock.sleeper_within(range)).await;
+        within(self.clock.sleeper_of(pause)).await;
     }
 
     /// Moves the time to the end of a wait that lies within these seconds, once somebody waits so.

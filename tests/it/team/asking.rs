@@ -67,15 +67,6 @@ fn updates(app: &App) -> Vec<String> {
 }
 
 /// Waits until a number in the database is this.
-async fn until(app: &App, sql: &str, wanted: i64) {
-    within(async {
-        while app.count(sql) != wanted {
-            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn what_a_member_asks_for_at_a_limit_one_of_two_operators_grants_by_a_press_and_it_is_felt_at_once() {
     let app = app("requests=2/day").await;
@@ -157,8 +148,8 @@ async fn a_press_after_a_restart_grants_and_one_that_a_crash_cut_off_is_told_and
     app.clock.advance(Duration::from_secs(1));
     let task = shown["task_id"].as_str().unwrap();
     assert!(within(app.wecom.press("boss", task, "qimate:rest", &[])).await.0.accepted());
-    until(&app, GRANTS, 1).await;
-    until(&app, "SELECT COUNT(*) FROM inbox WHERE state = 'open'", 0).await;
+    app.comes_to(GRANTS, 1).await;
+    app.comes_to("SELECT COUNT(*) FROM inbox WHERE state = 'open'", 0).await;
     app.drop_everything().await;
     // As it is between the decision and the end of its row.
     let cut_off = "
