@@ -159,7 +159,7 @@ impl Server {
             ledger.clone(),
             stop.soft.clone(),
         ));
-        parts.spawn(let_texts_go(store.clone(), clock.clone(), config.storage.clone(), stop.soft.clone()));
+        parts.spawn(let_texts_go(store.clone(), clock.clone(), stop.soft.clone()));
         parts.spawn(prune(store.clone(), clock.clone(), config.storage, stop.soft.clone()));
         let keep = Keep { calls: config.team.keep_calls, totals: config.team.keep_totals };
         parts.spawn(prune_usage(ledger.clone(), clock.clone(), keep, stop.soft.clone()));

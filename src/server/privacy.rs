@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{clock::Clock, config, store::Store};
+use crate::{clock::Clock, store::Store};
 
 /// How long after a text has gone: others go with it.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Works until `stop`.
-pub(super) async fn let_texts_go(store: Store, clock: Clock, settings: config::Storage, stop: CancellationToken) {
+pub(super) async fn let_texts_go(store: Store, clock: Clock, stop: CancellationToken) {
     if !store.lets_texts_go() {
         return stop.cancelled().await;
     }
@@ -30,7 +30,7 @@ pub(super) async fn let_texts_go(store: Store, clock: Clock, settings: config::S
         loop {
             store.texts_went().await;
             clock.sleep(SOON).await;
-            while !matches!(store.empty_log(&settings).await, Ok(true)) {
+            while !matches!(store.empty_log().await, Ok(true)) {
                 clock.sleep(SOON).await;
             }
         }

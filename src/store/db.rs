@@ -5,20 +5,20 @@
 
 use std::{
     fs::{self, File},
-    ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error,
     lock::{self, Lock},
     migrate,
+    readers::Readers,
 };
 use crate::{
     clock::Timestamp,
@@ -45,20 +45,20 @@ const BUSY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Writer {
     /// `None` while it ends.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    tasks: Option<mpsc::Sender<Task>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Writer {
-    async fn give(&self, job: Box<dyn Job>) -> Result<(), Error> {
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.send(job).await.map_err(|_| Error::Closed)
+    async fn give(&self, task: Task) -> Result<(), Error> {
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        tasks.send(task).await.map_err(|_| Error::Closed)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.tasks = None;
         // A job may hold the last handle; it cannot wait for itself.
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
             let _ = thread.join();
@@ -101,15 +101,13 @@ impl Db {
     }
 
     fn start(settings: &config::Storage, writer: Connection, lock: Option<Arc<Lock>>) -> Result<Self, Error> {
-        let readers =
-            (0..READERS).map(|_| connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let readers = Readers::open(READERS, || connect(settings, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        let (tasks, queue) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || write_loop(writer, queue))
             .map_err(|source| io(&settings.data_dir, source))?;
-        let readers = Readers { idle: Mutex::new(readers), permits: Arc::new(Semaphore::new(READERS)) };
-        let writer = Arc::new(Writer { jobs: Some(jobs), thread: Some(thread) });
+        let writer = Arc::new(Writer { tasks: Some(tasks), thread: Some(thread) });
         Ok(Self { writer, readers: Arc::new(readers), _lock: lock })
     }
 
@@ -139,7 +137,17 @@ impl Db {
     {
         let (reply, answer) = oneshot::channel();
         let job = Work { work, value: None, then, reply };
-        self.writer.give(Box::new(job)).await?;
+        self.writer.give(Task::Change(Box::new(job))).await?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Folds the log beside the file into it, and empties it. False where somebody reads at this moment: try again.
+    ///
+    /// # Errors
+    /// [`Error`] when it cannot be written.
+    pub(super) async fn empty_log(&self) -> Result<bool, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.give(Task::EmptyLog(reply)).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
@@ -152,16 +160,7 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     {
-        let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
-        let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || {
-            // Whoever asked may go; the permit stays with the connection.
-            let _permit = permit;
-            let conn = readers.take().ok_or(Error::Closed)?;
-            Ok(work(&conn)?)
-        })
-        .await
-        .map_err(|_| Error::Closed)?
+        self.readers.read(work).await
     }
 
     /// A number that changes when another process commits.
@@ -171,38 +170,11 @@ impl Db {
     }
 }
 
-#[derive(Debug)]
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
-}
-
-impl Readers {
-    fn take(&self) -> Option<Reader<'_>> {
-        let conn = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        Some(Reader { readers: self, conn: Some(conn) })
-    }
-}
-
-/// A connection that goes back when it is dropped, also by a panic.
-struct Reader<'a> {
-    readers: &'a Readers,
-    conn: Option<Connection>,
-}
-
-impl Deref for Reader<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        // Taken out by `drop` alone.
-        self.conn.as_ref().unwrap_or_else(|| unreachable!("a reader holds its connection"))
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.conn.take());
-    }
+/// What the writer is given.
+enum Task {
+    Change(Box<dyn Job>),
+    /// Not from a connection of its own: to the writer that would look as if another process had written.
+    EmptyLog(oneshot::Sender<Result<bool, Error>>),
 }
 
 /// One change, and somebody who waits for it.
@@ -242,20 +214,38 @@ where
     }
 }
 
-fn write_loop(conn: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn write_loop(conn: Connection, mut queue: mpsc::Receiver<Task>) {
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = queue.blocking_recv() {
-        group.push(first);
-        while group.len() < GROUP {
-            match queue.try_recv() {
-                Ok(job) => group.push(job),
-                Err(_) => break,
+        let mut next = Some(first);
+        let mut emptying = None;
+        while let Some(task) = next {
+            match task {
+                Task::Change(job) => group.push(job),
+                Task::EmptyLog(reply) => {
+                    emptying = Some(reply);
+                    break;
+                }
             }
+            next = if group.len() < GROUP { queue.try_recv().ok() } else { None };
         }
-        commit_group(&conn, &mut group);
+        if !group.is_empty() {
+            commit_group(&conn, &mut group);
+        }
+        if let Some(reply) = emptying {
+            let _ = reply.send(empty_log(&conn).map_err(Error::from));
+        }
     }
-    // Folds the log into the file, so that a copy of the file alone is complete. Failing costs nothing.
+    // So that a copy of the file alone is complete. Failing costs nothing.
     let _ = conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// False where a reader is in the way: it is not waited for, since nothing is written meanwhile.
+fn empty_log(conn: &Connection) -> Result<bool, rusqlite::Error> {
+    conn.busy_timeout(Duration::ZERO)?;
+    let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    conn.busy_timeout(BUSY)?;
+    Ok(busy? == 0)
 }
 
 fn commit_group(conn: &Connection, group: &mut Vec<Box<dyn Job>>) {

@@ -35,6 +35,7 @@ mod privacy;
 pub mod profiles;
 mod prune;
 pub mod quota_requests;
+mod readers;
 pub mod restore;
 pub mod runs;
 pub mod secrets;

@@ -7,18 +7,17 @@
 
 use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 
 use super::{
     Error, Store,
-    db::{self, Db},
+    db::Db,
     media::{self, Shelf},
     member::bury,
     outbox::DUPLICATE_CHECK,
 };
 use crate::{
     clock::Timestamp,
-    config,
     model::{
         id::{AppKey, Lane},
         privacy::Privacy,
@@ -66,14 +65,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`] when it cannot be written.
-    pub async fn empty_log(&self, settings: &config::Storage) -> Result<bool, Error> {
-        let settings = settings.clone();
-        let emptied = tokio::task::spawn_blocking(move || {
-            let conn = db::connect(&settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            Ok(busy == 0)
-        });
-        emptied.await.map_err(|_| Error::Closed)?
+    pub async fn empty_log(&self) -> Result<bool, Error> {
+        self.db.empty_log().await
     }
 }
 

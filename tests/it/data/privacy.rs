@@ -2,11 +2,18 @@
 
 use std::{
     fs,
+    io::Cursor,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use qimate::{clock::Clock, sandbox::model::ModelReply};
+use image::{DynamicImage, ImageFormat, RgbImage};
+
+use qimate::{
+    clock::Clock,
+    media::voice::Recording,
+    sandbox::model::{ModelReply, Transcript},
+};
 
 use crate::{company::Company, harness::within_seconds};
 
@@ -75,6 +82,10 @@ async fn texts_are_gone_once_they_are_delivered_and_figures_stay() {
     for n in 0..6 {
         let answer = say(&company, "li", &format!("秘密问题{n}")).await;
         assert!(answer.contains(&format!("秘密答案：秘密问题{n}")), "{answer}");
+        if n == 0 {
+            // Emptying the log is no change by a command, after which nothing would be known any more.
+            is_gone(&company).await;
+        }
     }
     assert!(asked(&company).contains("秘密问题0"), "the running conversation is known from memory");
     say(&company, "wang", "给我一段秘密代码").await;
@@ -135,6 +146,49 @@ async fn where_nothing_is_kept_there_is_no_row_of_it_and_each_is_answered_once()
         }
     })
     .await;
+}
+
+/// A picture whose bytes stand in the file as they are.
+fn picture() -> Vec<u8> {
+    let mut file = Vec::new();
+    let plain = RgbImage::from_pixel(64, 64, image::Rgb([200, 80, 160]));
+    DynamicImage::ImageRgb8(plain).write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_and_what_was_spoken_go_as_well() {
+    for privacy in ["metadata", "nothing"] {
+        let mut company = Company::open(&[
+            ("QIMATE_CHAT__PRIVACY", privacy),
+            ("QIMATE_LLM__VISION", "true"),
+            ("QIMATE_PICTURES__QUESTION_SECONDS", "0"),
+            ("QIMATE_VOICE__TRANSCRIPTION_MODEL", "whisper-1"),
+        ])
+        .await;
+        company.model.set_script(|_| ModelReply::Answer("秘密答案".to_owned()));
+        company.model.push_transcript(Transcript::Text("秘密的话".to_owned()));
+        company.start().await;
+        let tone = |n: u32| ((f64::from(n) / 8000.0 * 440.0 * std::f64::consts::TAU).sin() * 8000.0) as i16;
+        let voice = Recording { sample_rate: 8000, samples: (0..8000).map(tone).collect() }.to_amr().unwrap();
+        assert!(company.wecom.speak("li", Some(voice)).await.accepted());
+        assert!(company.wecom.show("wang", Some(picture())).await.accepted());
+        company.until(OWED, 0).await;
+        assert!(company.wecom.messages_for("li").iter().any(|message| message.content.contains("秘密的话")));
+        let asked = company.model.requests();
+        assert!(asked.iter().any(|request| !request.pictures("user").is_empty()), "{privacy}");
+        is_gone(&company).await;
+        for table in ["media", "media_use", "upload"] {
+            assert_eq!(count(&company, &format!("SELECT COUNT(*) FROM {table}")), 0, "{privacy}: {table}");
+        }
+        let shelf = company.dir.path().join("data/media");
+        within_seconds(30, async {
+            while !files(&shelf).is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
