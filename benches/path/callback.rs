@@ -49,16 +49,16 @@ pub(crate) async fn run() -> anyhow::Result<Vec<Figure>> {
     // Nobody needs an answer, so nobody is called.
     let daemon = Daemon::start("http://127.0.0.1:9", "http://127.0.0.1:9/v1", &[]).await?;
     let mut sealer = Sealer::new()?;
-    let mut reports = |round: usize| -> Arc<Vec<Vec<u8>>> {
-        Arc::new((0..CALLBACKS).map(|n| sealer.report(&format!("left{round}-{n}"))).collect())
+    let mut openings = |round: usize| -> Arc<Vec<Vec<u8>>> {
+        Arc::new((0..CALLBACKS).map(|n| sealer.opened(&format!("m{round}-{n}"))).collect())
     };
 
-    let mut requests = reports(0);
+    let mut requests = openings(0);
     throughput(daemon.address, &requests, false, WARM_UP).await?;
     throughput(bare.address, &requests, true, WARM_UP).await?;
     let (mut durable, mut only_read, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        requests = reports(round);
+        requests = openings(round);
         durable.push(throughput(daemon.address, &requests, false, ROUND).await?);
         only_read.push(throughput(bare.address, &requests, true, ROUND).await?);
         ratios.push(durable[round - 1] / only_read[round - 1]);

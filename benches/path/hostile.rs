@@ -35,7 +35,7 @@ pub(crate) async fn run() -> anyhow::Result<Vec<Figure>> {
     }
     let mut half_sent = Vec::with_capacity(HALF_SENT);
     for n in 0..HALF_SENT {
-        let request = company.sealer.report(&format!("half{n}"));
+        let request = company.sealer.opened(&format!("half{n}"));
         let mut stream = TcpStream::connect(company.daemon.address).await?;
         // Half of the head, or the head and half of the body.
         let end = if n % 2 == 0 { 60 } else { request.len() - 200 };

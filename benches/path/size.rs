@@ -41,7 +41,7 @@ async fn starts() -> anyhow::Result<Vec<f64>> {
     let mut sealer = Sealer::new()?;
     let mut times = Vec::with_capacity(STARTS);
     for n in 0..STARTS {
-        let request = sealer.report(&format!("left{n}"));
+        let request = sealer.opened(&format!("left{n}"));
         let begun = Instant::now();
         let mut daemon = Daemon::spawn("http://127.0.0.1:9", "http://127.0.0.1:9/v1", &[])?;
         let status = daemon.listening().await?.call(&request).await?;

@@ -61,13 +61,12 @@ impl Sealer {
         ))
     }
 
-    /// Where a member is, which is kept and needs no answer.
-    pub(crate) fn report(&mut self, member: &str) -> Vec<u8> {
+    /// A member opens the application, which is kept and, without a welcome, needs no answer.
+    pub(crate) fn opened(&mut self, member: &str) -> Vec<u8> {
         self.seal(&format!(
             "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{member}]]></FromUserName>\
-             <CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[LOCATION]]></Event>\
-             <Latitude>23.104</Latitude><Longitude>113.320</Longitude><Precision>65.000</Precision>\
-             <AgentID>{AGENT}</AgentID></xml>",
+             <CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[enter_agent]]></Event>\
+             <EventKey></EventKey><AgentID>{AGENT}</AgentID></xml>",
             epoch_secs()
         ))
     }

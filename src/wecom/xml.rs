@@ -79,7 +79,7 @@ impl Fields {
                 None => fields.own.last_mut().filter(|_| depth == 2),
             };
             match (depth, innermost) {
-                (_, Some((_, value))) => value.extend(text.chars().filter(|c| !is_forbidden(*c))),
+                (_, Some((_, value))) => push_allowed(value, &text),
                 (0, _) if !text.trim().is_empty() => return Err(XmlFault::Malformed("text outside the root element")),
                 _ => {}
             }
@@ -108,9 +108,12 @@ impl Fields {
     }
 }
 
-/// The control characters that XML 1.0 has no way to write, and that no person means.
-fn is_forbidden(c: char) -> bool {
-    c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{7F}')
+/// Adds `text` without the control characters that XML 1.0 has no way to write, and that no person means.
+fn push_allowed(value: &mut String, text: &str) {
+    let is_forbidden = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    for piece in text.split(is_forbidden) {
+        value.push_str(piece);
+    }
 }
 
 impl From<QuickError> for XmlFault {

@@ -186,7 +186,11 @@ impl Router {
                             retry_after: Some(not_before.saturating_sub(clock.uptime())),
                         });
                     }
-                    clock.sleep(not_before.saturating_sub(clock.uptime())).await;
+                    let wait = not_before.saturating_sub(clock.uptime());
+                    // Also no time at all is a millisecond to a timer.
+                    if !wait.is_zero() {
+                        clock.sleep(wait).await;
+                    }
                     attempts.begins(clock.uptime());
                     match inner.attempt(ticket, errand, deadline).await {
                         Ok(begun) => return Ok(begun),

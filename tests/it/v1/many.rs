@@ -44,9 +44,40 @@ async fn of_a_thousand_and_twenty_four_at_once_none_is_lost_and_the_limit_is_exa
         answers.iter().filter(|(status, text)| *status == 429 && text.contains("rate_limit_exceeded")).count();
     assert_eq!((whole, refused), (ALLOWED, CALLS - ALLOWED));
     assert_eq!(scene.app.model.requests().len(), ALLOWED);
-    let used = scene.app.count("SELECT requests FROM used WHERE subject LIKE 'key/%' AND quarter = -1");
-    assert_eq!(used, i64::try_from(ALLOWED).unwrap());
+    let used = "SELECT requests FROM used WHERE subject LIKE 'key/%' AND quarter = -1";
+    scene.app.comes_to(used, i64::try_from(ALLOWED).unwrap()).await;
     assert_eq!(scene.app.model.load().in_flight, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_places_are_taken_a_call_is_told_to_come_again_and_costs_nothing() {
+    const PLACES: usize = 1024;
+    let scene = Scene::open().await;
+    scene.attach(&scene.key_holder(), "some", &plan(&["requests=5000/day"])).await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    scene.app.model.set_script(move |_| ModelReply::Held {
+        before: "好".to_owned(),
+        gate: held.clone(),
+        after: "的".to_owned(),
+    });
+    let calls: Vec<_> = (0..PLACES)
+        .map(|_| {
+            let request = scene.post(&streamed()).send();
+            tokio::spawn(async move { request.await.unwrap().text().await.unwrap() })
+        })
+        .collect();
+    within_seconds(120, scene.app.model.wait_load(|load| load.in_flight == PLACES as u64)).await;
+    let response = within(scene.post(&question("喂")).send()).await.unwrap();
+    assert_eq!(response.headers()["retry-after"], "1");
+    let (status, error) = refusal(response).await;
+    assert_eq!((status, &error["code"]), (503, &"overloaded".into()));
+    gate.open();
+    for call in calls {
+        assert!(within_seconds(120, call).await.unwrap().ends_with("data: [DONE]\n\n"));
+    }
+    assert_eq!(within(scene.post(&question("喂")).send()).await.unwrap().status(), 200);
+    assert_eq!(scene.me().await["limits"][0]["used"], PLACES + 1);
 }
 
 #[tokio::test]
