@@ -202,6 +202,45 @@ async fn what_operators_do_in_the_chat_is_in_it_and_no_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_operators_grant_and_deny_in_the_chat_is_in_it() {
+    let company = company().await;
+    company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
+    done(&company, "plan set one --limit requests=1/day").await;
+    done(&company, "plan attach --everyone one").await;
+    let say = async |member: &str, text: &str| {
+        assert!(company.wecom.say(member, text).await.accepted());
+        company.until("SELECT COUNT(*) FROM inbox WHERE state = 'open'", 0).await;
+    };
+    let requests = async || -> i64 {
+        company.database().query_row("SELECT COUNT(*) FROM quota_request", [], |row| row.get(0)).unwrap()
+    };
+    for (number, (member, command, actions)) in
+        (1..).zip([("li", "/grant 1 7", &["request.grant", "grant.add"][..]), ("wang", "/deny 2", &["request.deny"])])
+    {
+        say(member, "你好").await;
+        // The plan is felt within a second; before, there is nothing to ask for.
+        while requests().await < number {
+            say(member, "/more 秘密原因").await;
+        }
+        let before = entries(&company, "").await.len();
+        say("boss", command).await;
+        let all = entries(&company, "").await;
+        let written = &all[before..];
+        assert!(written.iter().all(|entry| entry["actor"] == "member/ww1436e0e65a779aee/boss"), "{written:?}");
+        assert!(
+            written.iter().map(|entry| entry["action"].as_str().unwrap()).eq(actions.iter().copied()),
+            "{written:?}"
+        );
+    }
+    // What the member wrote for the operators is what a grant is for: it stands there as their names do, and goes with
+    // the member.
+    assert!(serde_json::to_string(&entries(&company, "").await).unwrap().contains("秘密原因"));
+    done(&company, "member erase li --yes").await;
+    assert!(!serde_json::to_string(&entries(&company, "").await).unwrap().contains("秘密原因"));
+    assert!(done(&company, "audit verify").await.contains("entries"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_the_log_cannot_be_written_nothing_is_changed() {
     let company = company().await;
     company.model.set_script(|_| ModelReply::Answer("好".to_owned()));
