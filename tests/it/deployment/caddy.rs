@@ -127,6 +127,7 @@ async fn only_what_wecom_and_a_watcher_ask_for_passes() {
         for origin in [format!("http://127.0.0.1:{}", caddy.plain), format!("https://localhost:{}", caddy.tls)] {
             let answer = client.post(format!("{origin}{path}")).body("<xml/>").send().await.unwrap();
             assert_eq!(answer.status(), 200, "{origin}{path}");
+            assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000; includeSubDomains");
             assert_eq!(requests.recv().await.unwrap(), format!("POST {path} HTTP/1.1"));
         }
     }
