@@ -6,6 +6,7 @@
 
 mod calls;
 mod fault;
+mod hand_out;
 mod keys;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use tracing::debug;
 pub use self::{
     calls::{Answering, Asked, Form},
     fault::{Fault, Refused},
+    hand_out::{HandOut, Handed, HandedOut},
     keys::Keys,
 };
 use crate::{

@@ -34,7 +34,7 @@ use crate::{
     alert::observation::End,
     clock::Clock,
     config,
-    meter::{Charge, Meter, allowances::Allowances, people::People},
+    meter::{Charge, Meter, allowances::Allowances, own_keys::OwnKeys, people::People},
     metrics::TurnResult,
     model::{
         command::Command,
@@ -91,6 +91,8 @@ pub struct Turns {
     /// Whether the bot can speak.
     pub(super) speaks: bool,
     pub(super) team: config::Team,
+    /// `None`: members make no API keys.
+    pub(super) own_keys: Option<OwnKeys>,
     /// Whether questions and answers are logged.
     log_texts: bool,
 }

@@ -85,6 +85,9 @@ impl Config {
         let tools = Tools::read(reader);
         let team = Team::read(reader);
         let v1 = V1::read(reader);
+        if let (Ok(v1), Ok(llm), Ok(images), Ok(voice)) = (&v1, &llm, &images, &voice) {
+            v1.look_for_models(reader, (llm, images, voice));
+        }
         let storage = Storage::read(reader);
         let secrets = Secrets::read(reader);
         let alerts = Alerts::read(reader);

@@ -253,7 +253,7 @@ mod tests {
             (
                 r#"[{"name":"a","command":"/remember"}]"#.to_owned(),
                 "[1]: command: is a command that needs something behind it; expected one of /new, /stop, /retry, \
-                 /model, /persona, /lang, /voice, /markdown, /usage, /more, /history, /export, /memory, /help, \
+                 /model, /persona, /lang, /voice, /markdown, /usage, /more, /history, /export, /memory, /key, /help, \
                  /status, /blocked",
             ),
             (r#"[{"name":"a"}]"#.to_owned(), "[1]: does not say what it does; expected one of command, url, entries"),

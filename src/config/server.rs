@@ -54,6 +54,8 @@ impl Server {
     }
 }
 
+/// Below these there is what the server answers itself.
+const OURS: [&str; 3] = ["/v1", "/admin", "/key"];
 /// Paths that the server answers itself.
 const RESERVED: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/status", "/upstreams/clear"];
 
@@ -85,7 +87,7 @@ pub(super) fn path(text: &str) -> Result<String, Wrong> {
     }
     let path = format!("/{segments}");
     let is_below = |room: &str| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") || is_below("/v1") || is_below("/admin") {
+    if RESERVED.contains(&path.as_str()) || path.starts_with("/WW_verify_") || OURS.iter().any(|room| is_below(room)) {
         return Err(Wrong::new(["已被企伴自己使用", "is taken by Qimate itself"], RIGHT));
     }
     Ok(path)
@@ -152,6 +154,8 @@ mod tests {
             "/v1/wecom",
             "/admin",
             "/admin/api/wecom",
+            "/key",
+            "/key/wecom",
         ] {
             assert!(path(bad).is_err(), "{bad}");
         }

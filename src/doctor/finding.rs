@@ -54,13 +54,15 @@ pub enum Check {
     Operators,
     /// The servers of tools, where there are any.
     Tools,
+    /// Whether members can make API keys; only where they are to.
+    MemberKeys,
     /// A message, end to end.
     Send,
 }
 
 impl Check {
     /// All of them, in order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Configuration,
         Self::CallbackKey,
         Self::DataDir,
@@ -84,6 +86,7 @@ impl Check {
         Self::Transcription,
         Self::Operators,
         Self::Tools,
+        Self::MemberKeys,
         Self::Send,
     ];
 
@@ -113,6 +116,7 @@ impl Check {
             Self::Transcription => "voice.transcription",
             Self::Operators => "alerts.operators",
             Self::Tools => "tools",
+            Self::MemberKeys => "member_keys",
             Self::Send => "send",
         }
     }
@@ -143,6 +147,7 @@ impl Check {
             Self::Transcription => ("语音转文字", "Transcription"),
             Self::Operators => ("告警接收人", "Operators"),
             Self::Tools => ("工具服务", "Tools"),
+            Self::MemberKeys => ("成员密钥", "Members' keys"),
             Self::Send => ("发送测试", "Test message"),
         };
         pick(language, zh, en)

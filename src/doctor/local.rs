@@ -12,7 +12,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    config::{Config, Platform, Wecom},
+    config::{Config, Platform, Wecom, v1::Lack},
     metrics::machine,
     store,
     wecom::crypto::{CallbackToken, EncodingAesKey},
@@ -31,6 +31,28 @@ pub(super) fn callback_key(settings: &Wecom) -> Outcome {
     } else {
         Outcome::ill(Cause::Setup(Setup::EncodingAesKey), "")
     }
+}
+
+/// Whether members can make API keys; `None` where they are not to.
+pub(super) fn member_keys(config: &Config) -> Option<Outcome> {
+    let most = config.v1.member_keys.most;
+    let lack = match config.v1.handed_out_at(config.server.public_url.as_deref()) {
+        Ok(None) => return None,
+        Ok(Some(base)) => {
+            let (zh, en) =
+                (format!("/key，每人最多 {most} 个，{base}/key/…"), format!("/key, {most} each, {base}/key/…"));
+            return Some(Outcome::well(zh, en));
+        }
+        Err(lack) => lack,
+    };
+    Some(Outcome::ill(
+        Cause::Setup(match lack {
+            Lack::V1 => Setup::KeysWithoutV1,
+            Lack::PublicUrl => Setup::KeysWithoutUrl,
+            Lack::Https => Setup::KeysWithoutHttps,
+        }),
+        config.server.public_url.as_deref().unwrap_or_default(),
+    ))
 }
 
 /// Whether the data directory is there or can be made, and can be written.

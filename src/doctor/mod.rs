@@ -109,8 +109,10 @@ pub fn misconfigured(faults: &Faults) -> Report {
             }
         })
         .collect();
-    // Servers of tools are spoken of only where there are any, which is not known; so is the address book.
-    let known = |check: &Check| !matches!(check, Check::Configuration | Check::Directory | Check::Tools);
+    // Servers of tools are spoken of only where there are any, which is not known; so are the address book and the keys
+    // of members.
+    let known =
+        |check: &Check| !matches!(check, Check::Configuration | Check::Directory | Check::Tools | Check::MemberKeys);
     let rest = Check::ALL.into_iter().filter(known);
     findings.extend(rest.map(|check| Outcome::After(Check::Configuration).told(check, language)));
     Report { language, findings }
@@ -152,6 +154,7 @@ impl Doctor {
         outcomes.push((Check::Disk, behind_dir(local::disk(config))));
         outcomes.push((Check::Volume, behind_dir(local::volume(config, &self.surroundings))));
         outcomes.push((Check::Database, behind_dir(local::database(database))));
+        outcomes.extend(local::member_keys(config).map(|outcome| (Check::MemberKeys, outcome)));
         outcomes.extend(left_alone(database, config).await.map(|outcome| (Check::Database, outcome)));
 
         let apps = config.apps.iter().zip(&self.wecom).map(|(app, wecom)| Examined {

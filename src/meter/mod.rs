@@ -14,6 +14,7 @@ mod house;
 mod identifiers;
 mod metered;
 mod other;
+pub mod own_keys;
 pub mod people;
 mod program;
 mod record;

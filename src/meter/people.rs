@@ -44,7 +44,8 @@ struct State {
     epoch: Option<i64>,
     /// How often it was changed.
     changes: u64,
-    /// Whether an event changed the address book since somebody asked: a new userid takes plans and keys along.
+    /// Whether an event changed the address book since somebody asked: a new userid takes plans and keys along. Or a
+    /// member changed a key.
     by_event: bool,
 }
 
@@ -68,7 +69,12 @@ impl People {
         self.lock().by_event = true;
     }
 
-    /// Whether an event changed the address book since this was asked.
+    /// A member changed a key of theirs: they are read again soon ([`People::take_changed`]).
+    pub(super) fn keys_changed(&self) {
+        self.lock().by_event = true;
+    }
+
+    /// Whether an event changed the address book, or a member a key of theirs, since this was asked.
     pub fn take_changed(&self) -> bool {
         std::mem::take(&mut self.lock().by_event)
     }

@@ -337,7 +337,7 @@ fn shown_in(body: &Body) -> impl Iterator<Item = Right> {
         Right::Voice => body.call.is_words() && body.says("input_audio"),
         // A tool of the upstream's, by which an answer has a picture made.
         Right::Drawing => body.call.is_words() && body.says("image_generation"),
-        Right::Speech | Right::Tools => false,
+        Right::Speech | Right::Tools | Right::Keys => false,
     };
     Right::ALL.into_iter().filter(has)
 }

@@ -44,6 +44,8 @@ pub enum Command {
     Memory,
     /// Forget a fact.
     Forget,
+    /// Show, make, rotate and revoke API keys of their own. Only where members may (`v1.member_keys`).
+    Key,
     /// Show how the instance is.
     Status,
     /// Listen to a member no more.
@@ -187,6 +189,13 @@ pub const TABLE: &[Row] = &[
     Row::new(Command::Memory, &["/memory", "/记忆"], "查看我记住的事", "what I remember"),
     Row::new(Command::Forget, &["/forget", "/忘记"], "忘掉其中一件或全部", "forgets one of it, or all")
         .with(Argument::Must("序号|全部", "NUMBER|all")),
+    Row::new(
+        Command::Key,
+        &["/key", "/密钥", "/keys"],
+        "查看、新建、更换或停用自己的 API 密钥",
+        "your own API keys: shows them, makes, rotates or revokes one",
+    )
+    .with(Argument::May("新建 名称|更换 编号|停用 编号", "new NAME|rotate ID|revoke ID")),
     Row::new(Command::Help, &["/help", "/帮助"], "显示这段说明", "shows this"),
     Row::new(Command::Status, &["/status", "/状态"], "运行状态", "how I am").by_those(Power::Look),
     Row::new(Command::Block, &["/block", "/停用"], "停用一位成员", "lets me no longer listen to a member")
@@ -261,7 +270,7 @@ impl Command {
     }
 
     /// The command's name that somebody most likely meant who wrote one word with a slash before it. `None` where it
-    /// looks like something else, such as a path.
+    /// looks like something else, such as a path. Never [`Command::Key`]: it is not everywhere, and near to it are words.
     pub fn meant(message: &str) -> Option<&'static str> {
         /// No name is longer, and a longer word is none that was misspelt.
         const LONGEST: usize = 12;
@@ -270,7 +279,8 @@ impl Command {
         if rest.is_empty() || word.chars().count() > LONGEST || !rest.chars().all(char::is_alphabetic) {
             return None;
         }
-        let names = TABLE.iter().flat_map(|row| row.names.iter().copied()).filter(|name| name.starts_with('/'));
+        let rows = TABLE.iter().filter(|row| row.command != Self::Key);
+        let names = rows.flat_map(|row| row.names.iter().copied()).filter(|name| name.starts_with('/'));
         let near = names.map(|name| (strsim::damerau_levenshtein(rest, &name[1..]), name)).min()?;
         // One slip in a short word, two in a long one.
         let slips = if rest.chars().count() >= 6 { 2 } else { 1 };
@@ -352,6 +362,7 @@ mod tests {
             ("/tmp", None),
             ("/model.rs", None),
             ("modle", None),
+            ("/hey", None),
             ("/", None),
         ] {
             assert_eq!(Command::meant(message), meant, "{message:?}");

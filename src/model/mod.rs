@@ -14,6 +14,7 @@ pub mod fact;
 pub mod file_name;
 pub mod id;
 pub mod key;
+pub mod key_link;
 pub mod language;
 pub mod media;
 pub mod network;

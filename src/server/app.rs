@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     llm::{self, router::Router},
     mcp::servers::Servers,
-    meter::{House, Identifiers, Meter, Recorder, allowances::Allowances},
+    meter::{House, Identifiers, Meter, Recorder, allowances::Allowances, own_keys::OwnKeys},
     metrics::Metrics,
     model::{id::AppKey, quota::amounts::MediaPrices},
     net::{
@@ -63,6 +63,8 @@ pub(super) struct Shared {
     pub(super) house: House,
     pub(super) fetcher: Fetcher,
     pub(super) servers: Arc<Servers>,
+    /// `None`: members make no API keys.
+    pub(super) own_keys: Option<OwnKeys>,
 }
 
 /// One application, ready to run.
@@ -189,6 +191,7 @@ fn turns(
         identifiers,
         fetcher,
         servers,
+        own_keys,
     } = shared;
     let counter = llm::tokens::TokenCounter::for_model(&config.llm.model);
     let model = model.offering(&config.llm.model, &config.llm.allowed);
@@ -221,6 +224,7 @@ fn turns(
     )
     .with_pictures(wecom.clone(), &config.pictures)
     .with_team(config.team.clone())
+    .with_own_keys(own_keys.clone())
     .with_hearing(hears.then(|| Hearing::new(wecom.clone(), clock.clone(), &config.voice)))
     .with_speaking(config.voice.speech_model.as_ref().map(|_| Speaking::new(&config.voice)))
     .with_gallery(gallery(config, clock)?)

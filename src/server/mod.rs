@@ -109,6 +109,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let ledger = Ledger::start(&config.storage, config.chat.time_zone.clone(), clock.clone());
     let ledger = ledger.context("cannot begin to remember model calls")?;
     let servers = Arc::new(Servers::new(&config.tools, clock.clone()).context("tools.mcp")?);
+    let own_keys = programs::own_keys(&config, &store, &clock, &allowances);
     let shared = Shared {
         store: store.clone(),
         clock: clock.clone(),
@@ -122,6 +123,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         identifiers: Identifiers::new(store.usage_key().await.context("cannot read the database")?),
         fetcher: fetcher(&config, &clock)?,
         servers: Arc::clone(&servers),
+        own_keys,
     };
     let (mut wecom, mut apps, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
     for app in config.apps.iter() {
@@ -168,6 +170,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     };
     let callbacks = apps.iter().map(|app| (app.path.as_str(), Arc::clone(&app.callback)));
     let programs = programs::wire(&config, &shared).await?;
+    let hand_out = programs::hand_out(&config, programs.as_ref(), &shared);
     let admin = Admin::open(store.clone(), clock.clone()).await.context("cannot read the operators")?;
     let administration = Administration {
         admin: admin.clone(),
@@ -175,7 +178,8 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         public_url: config.server.public_url.clone(),
         proxies: config.v1.trusted_proxies.clone(),
     };
-    let router = web::router(web, callbacks, &config.server.domain_files, programs.as_ref(), &administration);
+    let router =
+        web::router(web, callbacks, &config.server.domain_files, programs.as_ref(), hand_out.as_ref(), &administration);
     let router = web::with_headers(router, https(&config));
     let tls = tls::prepare(&config, &clock).await?;
     let watch = watch.with_certificate(tls.as_ref().map(|(_, keeper)| keeper.certified()));

@@ -1,18 +1,43 @@
-//! Wires what answers programs, where `v1.enabled` is set.
+//! Wires what answers programs, where `v1.enabled` is set, and what gives members the keys that they make themselves.
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use tracing::warn;
 
 use super::app::Shared;
 use crate::{
-    api::{Api, Keys},
+    api::{Api, HandOut, Keys},
+    clock::Clock,
     config::Config,
     llm::{relay::place::Places, tokens::TokenCounter},
-    meter::Meter,
+    meter::{Meter, allowances::Allowances, own_keys::OwnKeys},
     model::quota::amounts::MediaPrices,
-    web::v1::Programs,
+    store::Store,
+    web::{hand_out::Page, v1::Programs},
 };
+
+/// The keys that members make themselves; `None`: they make none. Where something is missing for it, a line in the log
+/// says so, and `qimate doctor` says what.
+pub(super) fn own_keys(config: &Config, store: &Store, clock: &Clock, allowances: &Arc<Allowances>) -> Option<OwnKeys> {
+    match config.v1.handed_out_at(config.server.public_url.as_deref()) {
+        Ok(base) => base.map(|base| {
+            OwnKeys::new(store.clone(), clock.clone(), Arc::clone(allowances), &config.v1.member_keys, base)
+        }),
+        Err(lack) => {
+            warn!(?lack, "v1.member_keys is set, and members can make no keys all the same; qimate doctor says why");
+            None
+        }
+    }
+}
+
+/// The page on which members get them.
+pub(super) fn hand_out(config: &Config, programs: Option<&Programs>, shared: &Shared) -> Option<Page> {
+    let (programs, keys) = (programs?, shared.own_keys.clone()?);
+    let zone = config.chat.time_zone.clone();
+    let proxies = config.v1.trusted_proxies.clone();
+    Some(Page { hand_out: HandOut::new(programs.api.clone(), keys), zone, proxies })
+}
 
 /// What answers programs, over what everybody shares; `None` where none are served.
 pub(super) async fn wire(config: &Config, shared: &Shared) -> anyhow::Result<Option<Programs>> {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 const COLUMNS: &str = "number, id, corp, userid, name, scope, external_id, hash, previous, previous_until, created_at,
-     expires_at, revoked_at, last_used_at";
+     expires_at, revoked_at, last_used_at, self_made";
 
 /// What a key is to be.
 #[derive(Clone, Debug)]
@@ -107,28 +107,7 @@ impl Store {
                     }
                     return Ok((is, there.owner == wanted.owner));
                 }
-                let member = wanted.owner.member();
-                conn.execute(
-                    "INSERT INTO api_key (id, corp, member, userid, name, scope, external_id, hash, created_at, expires_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                    params![
-                        id.as_str(),
-                        wanted.corp.as_str(),
-                        member.map(MemberId::key),
-                        member.map(MemberId::as_str),
-                        wanted.name,
-                        scope,
-                        wanted.external_id,
-                        hash.bytes(),
-                        now.as_millis(),
-                        wanted.expires_at.map(Timestamp::as_millis)
-                    ],
-                )?;
-                let made = find(conn, &id)?;
-                if let Some(made) = &made {
-                    audit::record(conn, &actor, entry("key.create", None, made), now)?;
-                }
-                Ok((made, true))
+                Ok((insert(conn, &actor, (&id, &hash), &wanted, &scope, now)?, true))
             })
             .await?;
         let (Some(kept), is_theirs) = there else { return Err(Error::Corrupt("api_key".to_owned())) };
@@ -158,13 +137,7 @@ impl Store {
             .write(move |conn| {
                 let Some(there) = find(conn, &id)? else { return Ok(None) };
                 if there.standing(now) == Standing::Good {
-                    conn.execute(
-                        "UPDATE api_key SET previous = hash, previous_until = ?2, hash = ?3 WHERE number = ?1",
-                        params![there.number, (now + grace).as_millis(), hash.bytes()],
-                    )?;
-                    let until = (now + grace).as_millis();
-                    let entry = entry("key.rotate", Some(&there), &there).with("previous_until_ms", until);
-                    audit::record(conn, &actor, entry, now)?;
+                    renew(conn, &actor, &there, &hash, grace, now)?;
                 }
                 find(conn, &id)
             })
@@ -187,24 +160,7 @@ impl Store {
         self.db
             .write(move |conn| {
                 let Some(there) = find(conn, &id)? else { return Ok(Revoked::NotThere) };
-                if there.revoked_at.is_some() {
-                    return Ok(Revoked::Already);
-                }
-                conn.execute(
-                    "UPDATE api_key SET revoked_at = ?2, previous = NULL, previous_until = NULL WHERE number = ?1",
-                    params![there.number, now.as_millis()],
-                )?;
-                let subject = Subject::key(&there.corp, &id).to_string();
-                let plan = conn.query_row("DELETE FROM plan_of WHERE subject = ?1 RETURNING plan", [subject], |row| {
-                    row.get::<_, String>(0)
-                });
-                let revoked = ApiKey { revoked_at: Some(now), ..there.clone() };
-                let mut entry = entry("key.revoke", Some(&there), &revoked);
-                if let Some(plan) = plan.optional()? {
-                    entry = entry.changed("plan", plan, Shown::NOTHING);
-                }
-                audit::record(conn, &actor, entry, now)?;
-                Ok(Revoked::Yes)
+                take_back(conn, &actor, &there, now)
             })
             .await
     }
@@ -216,6 +172,18 @@ impl Store {
     pub async fn keys(&self) -> Result<Vec<ApiKey>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM api_key ORDER BY number");
         self.db.read(move |conn| conn.prepare_cached(&sql)?.query_map([], key)?.collect()).await
+    }
+
+    /// Those of a member that are not revoked, newest first.
+    ///
+    /// # Errors
+    /// [`Error`] when they cannot be read.
+    pub async fn keys_of(&self, corp: &CorpId, member: &MemberId) -> Result<Vec<ApiKey>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM api_key WHERE corp = ?1 AND member = ?2 AND revoked_at IS NULL ORDER BY number DESC"
+        );
+        let of = (corp.as_str().to_owned(), member.key());
+        self.db.read(move |conn| conn.prepare_cached(&sql)?.query_map([&of.0, &of.1], key)?.collect()).await
     }
 
     /// One key; `None`: there is no such key.
@@ -244,6 +212,83 @@ impl Store {
             })
             .await
     }
+}
+
+/// Makes a key, under this id and with this hash of its secret.
+pub(super) fn insert(
+    conn: &Connection,
+    actor: &Actor,
+    (id, hash): (&KeyId, &KeyHash),
+    wanted: &NewKey,
+    scope: &str,
+    now: Timestamp,
+) -> Result<Option<ApiKey>, rusqlite::Error> {
+    let member = wanted.owner.member();
+    conn.execute(
+        "INSERT INTO api_key (id, corp, member, userid, name, scope, external_id, hash, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            id.as_str(),
+            wanted.corp.as_str(),
+            member.map(MemberId::key),
+            member.map(MemberId::as_str),
+            wanted.name,
+            scope,
+            wanted.external_id,
+            hash.bytes(),
+            now.as_millis(),
+            wanted.expires_at.map(Timestamp::as_millis)
+        ],
+    )?;
+    let made = find(conn, id)?;
+    if let Some(made) = &made {
+        audit::record(conn, actor, entry("key.create", None, made), now)?;
+    }
+    Ok(made)
+}
+
+/// Gives a good key another secret, of which this is the hash.
+pub(super) fn renew(
+    conn: &Connection,
+    actor: &Actor,
+    there: &ApiKey,
+    hash: &KeyHash,
+    grace: Duration,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    let until = (now + grace).as_millis();
+    conn.execute(
+        "UPDATE api_key SET previous = hash, previous_until = ?2, hash = ?3 WHERE number = ?1",
+        params![there.number, until, hash.bytes()],
+    )?;
+    let entry = entry("key.rotate", Some(there), there).with("previous_until_ms", until);
+    audit::record(conn, actor, entry, now)
+}
+
+/// Revokes a key.
+pub(super) fn take_back(
+    conn: &Connection,
+    actor: &Actor,
+    there: &ApiKey,
+    now: Timestamp,
+) -> Result<Revoked, rusqlite::Error> {
+    if there.revoked_at.is_some() {
+        return Ok(Revoked::Already);
+    }
+    conn.execute(
+        "UPDATE api_key SET revoked_at = ?2, previous = NULL, previous_until = NULL WHERE number = ?1",
+        params![there.number, now.as_millis()],
+    )?;
+    let subject = Subject::key(&there.corp, &there.id).to_string();
+    let plan = conn
+        .query_row("DELETE FROM plan_of WHERE subject = ?1 RETURNING plan", [subject], |row| row.get::<_, String>(0));
+    let revoked = ApiKey { revoked_at: Some(now), ..there.clone() };
+    let mut entry = entry("key.revoke", Some(there), &revoked);
+    if let Some(plan) = plan.optional()? {
+        entry = entry.changed("plan", plan, Shown::NOTHING);
+    }
+    audit::record(conn, actor, entry, now)?;
+    Ok(Revoked::Yes)
 }
 
 /// What the audit log says of a key: nothing that opens anything. What the key of a member is called goes with them.
@@ -282,7 +327,7 @@ pub(super) fn draw<P: Purpose>(id: Option<KeyId>) -> Result<SecretText<P>, Error
     Ok(SecretText::of(id.unwrap_or_else(|| KeyId::of(public)), secret))
 }
 
-fn find(conn: &Connection, id: &KeyId) -> Result<Option<ApiKey>, rusqlite::Error> {
+pub(super) fn find(conn: &Connection, id: &KeyId) -> Result<Option<ApiKey>, rusqlite::Error> {
     let sql = format!("SELECT {COLUMNS} FROM api_key WHERE id = ?1");
     conn.prepare_cached(&sql)?.query_row([id.as_str()], key).optional()
 }
@@ -293,7 +338,7 @@ fn of_external_id(conn: &Connection, wanted: &NewKey) -> Result<Option<ApiKey>, 
     conn.prepare_cached(&sql)?.query_row([wanted.corp.as_str(), external_id], key).optional()
 }
 
-fn scope_text(scope: &Scope) -> Result<String, Error> {
+pub(super) fn scope_text(scope: &Scope) -> Result<String, Error> {
     let Scope { models, endpoints, networks } = scope.clone();
     let stored = StoredScope { models, endpoints, networks: networks.iter().map(Network::to_string).collect() };
     serde_json::to_string(&stored).map_err(|error| Error::Corrupt(error.to_string()))
@@ -330,5 +375,6 @@ fn key(row: &Row<'_>) -> Result<ApiKey, rusqlite::Error> {
         expires_at: time(11)?,
         revoked_at: time(12)?,
         last_used_at: time(13)?,
+        self_made: row.get(14)?,
     })
 }

@@ -19,6 +19,7 @@ pub mod facts;
 pub mod figures;
 pub mod grants;
 pub mod inbox;
+pub mod key_links;
 pub mod keys;
 mod lane;
 pub mod ledger;

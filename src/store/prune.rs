@@ -86,6 +86,10 @@ const UNORDERED: [&str; 12] = [
 const TOMBSTONES: &str = "DELETE FROM inbox WHERE seq IN
      (SELECT seq FROM inbox WHERE seq < ?1 AND dedup >= 'x:' AND dedup < 'x;' AND received_at < ?3 LIMIT ?2)";
 
+/// Links that nobody used in time.
+const LINKS: &str =
+    "DELETE FROM key_link WHERE id IN (SELECT id FROM key_link WHERE id < ?1 AND expires_at <= ?3 LIMIT ?2)";
+
 /// What WeCom no longer has. Nothing is named by it any more: what may have been sent is given up long before.
 const UPLOADS: &str = "DELETE FROM upload WHERE (corp, hash, kind, name, repetition) IN
      (SELECT corp, hash, kind, name, repetition FROM upload WHERE ?1 > 0 AND uploaded_at < ?3 LIMIT ?2)";
@@ -103,6 +107,7 @@ const USED: [&str; 2] = [
 pub(super) async fn prune(db: &Db, now: Timestamp, keep: Duration) -> Result<usize, Error> {
     let before = now - keep;
     let mut total = in_batches(db, TOMBSTONES, i64::MAX, now - TOMBSTONE_KEPT).await?;
+    total += in_batches(db, LINKS, i64::MAX, now).await?;
     total += in_batches(db, UPLOADS, i64::MAX, now - UPLOAD_KEPT).await?;
     for Aged { first_young, delete } in AGED {
         let below: i64 = db

@@ -7,6 +7,7 @@ mod callback;
 mod domain_files;
 mod error;
 mod figures;
+pub mod hand_out;
 mod headers;
 mod health;
 mod operations;
@@ -60,13 +61,14 @@ impl Web {
 }
 
 /// The main address. Each of the `callbacks` answers on its path, with and without a trailing slash; `domain_files`
-/// (names and contents) are answered at the root, `programs`, where there are any, below `/v1`, and operators below
-/// `/admin/api`.
+/// (names and contents) are answered at the root, `programs`, where there are any, below `/v1`, members who get a key
+/// below `/key`, where they make some, and operators below `/admin/api`.
 pub fn router<'a>(
     web: Web,
     callbacks: impl IntoIterator<Item = (&'a str, Arc<Callback>)>,
     domain_files: &BTreeMap<String, String>,
     programs: Option<&v1::Programs>,
+    hand_out: Option<&hand_out::Page>,
     administration: &admin::Administration,
 ) -> Router {
     let mut router = health(routing::get(health::readyz));
@@ -83,10 +85,8 @@ pub fn router<'a>(
         operations().route_layer(middleware::from_fn_with_state(web.clone(), operations::with_the_operator_key));
     let files = domain_files::routes(domain_files);
     let router = router.merge(guarded).merge(files).with_state(web).merge(admin::router(administration));
-    match programs {
-        Some(programs) => router.merge(v1::router(programs)),
-        None => router,
-    }
+    let of_members = [programs.map(v1::router), hand_out.map(hand_out::router)];
+    of_members.into_iter().flatten().fold(router, Router::merge)
 }
 
 /// The address for the people who run Qimate, as it is listened on.

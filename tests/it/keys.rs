@@ -121,3 +121,39 @@ async fn a_members_keys_are_exported_and_erased_with_the_member() {
     assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &other["id"]));
     company.until("SELECT COUNT(*) FROM plan_of", 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_member_made_is_told_apart_and_an_operators_word_is_the_last() {
+    let mut company = Company::open(&[("QIMATE_V1__ENABLED", "true"), ("QIMATE_V1__MEMBER_KEYS", "2")]).await;
+    let base = format!("http://127.0.0.1:{}", company.port());
+    company.set("QIMATE_SERVER__PUBLIC_URL", &base);
+    company.start().await;
+    company.json("key create desk --member li").await;
+    assert!(company.wecom.say("Li", "/key new 笔记本").await.accepted());
+    company.until("SELECT COUNT(*) FROM outbox WHERE state = 'sent'", 1).await;
+    let said = company.wecom.messages_for("li").pop().unwrap().content;
+    let link = said.lines().last().unwrap();
+    let page = reqwest::Client::new().post(link).header("origin", &base).send().await.unwrap().text().await.unwrap();
+    let key = page.split_once("<code id=\"key\">").and_then(|(_, rest)| rest.split_once("</code>")).expect("a key").0;
+    let id = KeyText::parse(key).unwrap().id;
+    let all = company.json("key list").await;
+    let made = |place: usize| (all[place]["name"].as_str().unwrap(), all[place]["self_made"].as_bool().unwrap());
+    assert_eq!((made(0), made(1)), (("desk", false), ("笔记本", true)));
+    for command in ["key list".to_owned(), format!("key show {id}")] {
+        let (_, shown) = company.tell(&command).await;
+        assert_eq!(shown.matches("made by the member").count(), 1, "{shown}");
+        assert!(shown.contains("笔记本 (made by the member)") && !shown.contains(&key[16..40]), "{shown}");
+    }
+    let (_, audit) = company.tell("audit list").await;
+    assert!(audit.contains("member/ww1436e0e65a779aee/li  key.create"), "{audit}");
+    let models = async || {
+        let ask = reqwest::Client::new().get(format!("{base}/v1/models")).bearer_auth(key).send();
+        ask.await.unwrap().status().as_u16()
+    };
+    assert_eq!(models().await, 200);
+    assert!(company.tell(&format!("key revoke {id}")).await.0);
+    crate::harness::within(async { while models().await != 401 {} }).await;
+    let (ok, exported) = company.tell("member export li").await;
+    assert!(ok && exported.contains("\"self_made\": true"), "{exported}");
+    assert!(company.tell("audit verify").await.0);
+}

@@ -8,6 +8,7 @@ mod confirm;
 mod facts;
 mod figures;
 mod glance;
+mod key;
 mod lists;
 mod more;
 mod operator;
@@ -41,7 +42,10 @@ impl Turns {
             return self.reply(claim, Words::Lacks(command)).await;
         }
         match command {
-            Command::Help => self.say(claim, Text::Help { role, privacy: self.settings.privacy }).await,
+            Command::Help => {
+                let keys = Box::pin(self.makes_keys(claim)).await;
+                self.say(claim, Text::Help { role, privacy: self.settings.privacy, keys }).await;
+            }
             Command::Retry | Command::History | Command::Export | Command::Remember
                 if !self.settings.privacy.keeps_texts() =>
             {
@@ -68,6 +72,7 @@ impl Turns {
             Command::Remember => self.remember(claim, argument).await,
             Command::Memory => self.show_facts(claim).await,
             Command::Forget => self.forget(claim, argument).await,
+            Command::Key => Box::pin(self.own_keys(claim, argument)).await,
             Command::Status => self.show_status(claim).await,
             Command::Block => Box::pin(self.block(claim, role, argument)).await,
             Command::Unblock => Box::pin(self.unblock(claim, role, argument)).await,

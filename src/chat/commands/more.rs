@@ -55,7 +55,7 @@ const VALUE: usize = 30;
 
 /// What sentences about allowances need, to be kept until they are said.
 #[derive(Clone)]
-struct Phrases {
+pub(super) struct Phrases {
     team: config::Team,
     zone: Zone,
     /// Of those who chose none.
@@ -65,7 +65,7 @@ struct Phrases {
 }
 
 impl Phrases {
-    fn wording(&self, language: Language) -> Wording<'_> {
+    pub(super) fn wording(&self, language: Language) -> Wording<'_> {
         let (currency, contact) = (&*self.team.currency, self.team.contact.as_deref());
         Wording { language, zone: &self.zone, currency, contact, asks: false }
     }
@@ -172,7 +172,7 @@ impl Turns {
         decided
     }
 
-    fn phrases(&self) -> Phrases {
+    pub(super) fn phrases(&self) -> Phrases {
         let (team, zone) = (self.team.clone(), self.settings.time_zone.clone());
         Phrases { team, zone, usual: self.settings.language, cards: self.wecom.is_some() }
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod failures;
+mod key;
 pub mod more;
 pub mod quota;
 
@@ -9,7 +10,7 @@ pub use self::failures::Failure;
 use crate::{
     config::chat::Language,
     model::{
-        command::{TABLE, Who},
+        command::{Command, TABLE, Who},
         event::EventKind,
         id::TurnId,
         person::Role,
@@ -26,6 +27,8 @@ pub enum Text<'a> {
         role: Role,
         /// What is kept of what is said.
         privacy: Privacy,
+        /// Whether the member can make API keys.
+        keys: bool,
     },
     /// A word that looks like a command, and the one that is meant.
     Meant(&'static str),
@@ -97,8 +100,8 @@ impl Text<'_> {
 
     fn chinese(self) -> String {
         match self {
-            Self::Help { role, privacy } => {
-                let [own, more] = help(role, Language::Chinese);
+            Self::Help { role, privacy, keys } => {
+                let [own, more] = help(role, keys, Language::Chinese);
                 let kept = match privacy {
                     Privacy::Full => "",
                     Privacy::Metadata => "\n\n本应用不保存聊天内容：回答送达后即删除，对话最多记住半小时。",
@@ -153,8 +156,8 @@ impl Text<'_> {
 
     fn english(self) -> String {
         match self {
-            Self::Help { role, privacy } => {
-                let [own, more] = help(role, Language::English);
+            Self::Help { role, privacy, keys } => {
+                let [own, more] = help(role, keys, Language::English);
                 let kept = match privacy {
                     Privacy::Full => "",
                     Privacy::Metadata => {
@@ -221,9 +224,9 @@ impl Text<'_> {
 }
 
 /// The commands that everybody has, and those that this role has beside them, one a line.
-fn help(role: Role, language: Language) -> [String; 2] {
+fn help(role: Role, keys: bool, language: Language) -> [String; 2] {
     let lines = |whose: &dyn Fn(Who) -> bool| {
-        let rows = TABLE.iter().filter(|row| whose(row.who));
+        let rows = TABLE.iter().filter(|row| whose(row.who) && (keys || row.command != Command::Key));
         rows.map(|row| row.line(language)).collect::<Vec<_>>().join("\n")
     };
     [lines(&|who| who == Who::Members), lines(&|who| who != Who::Members && who.includes(role))]

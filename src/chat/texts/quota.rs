@@ -247,6 +247,7 @@ const fn zh(right: Right) -> &'static str {
         Right::Drawing => "画图",
         Right::Speech => "语音回答",
         Right::Tools => "工具",
+        Right::Keys => "自己生成 API 密钥",
     }
 }
 
@@ -257,6 +258,7 @@ const fn en(right: Right) -> &'static str {
         Right::Drawing => "drawing",
         Right::Speech => "answers by voice",
         Right::Tools => "tools",
+        Right::Keys => "API keys of your own",
     }
 }
 

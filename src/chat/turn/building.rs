@@ -11,7 +11,7 @@ use crate::{
     },
     clock::Clock,
     config,
-    meter::Meter,
+    meter::{Meter, own_keys::OwnKeys},
     model::id::MemberId,
     net::fetch::Fetcher,
     store::Store,
@@ -57,6 +57,7 @@ impl Turns {
             meter: shared,
             began,
             team: config::Team::default(),
+            own_keys: None,
             speaks: false,
             log_texts: false,
         }
@@ -65,6 +66,11 @@ impl Turns {
     /// Speaks of allowances in these words.
     pub fn with_team(self, team: config::Team) -> Self {
         Self { team, ..self }
+    }
+
+    /// Offers members these keys, where they may make some.
+    pub fn with_own_keys(self, own_keys: Option<OwnKeys>) -> Self {
+        Self { own_keys, ..self }
     }
 
     /// Whether questions and answers are logged, at the level debug (`log.message_text`).

@@ -13,7 +13,10 @@ use super::{
     Config, Environment, Faults, Loaded, Tls, chat::Language, file, layers::EXAMPLE, platform::Platform,
     variable::variable_of,
 };
-use crate::{model::id::AgentId, safety::personal::Kind};
+use crate::{
+    model::{id::AgentId, key::Scope},
+    safety::personal::Kind,
+};
 
 mod apps;
 mod others;
@@ -132,6 +135,8 @@ fn the_defaults_are_the_examples() {
     assert_eq!((pictures.question, pictures.max_bytes, pictures.shown_again), (Duration::from_secs(6), 20 << 20, 3));
     assert_eq!(chat.join, Duration::from_millis(1500));
     assert_eq!((v1.enabled, v1.max_body, v1.trusted_proxies), (false, 20 << 20, Vec::new()));
+    let super::v1::MemberKeys { most, life, scope } = v1.member_keys;
+    assert_eq!((most, life, scope), (0, Duration::from_secs(90 * 86_400), Scope::default()));
     assert_eq!((voice.transcription_model, voice.show_transcript), (None, true));
     assert_eq!(
         (images.model, images.base_url, images.size, images.timeout),

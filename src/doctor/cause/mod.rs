@@ -111,8 +111,13 @@ impl Cause {
     pub const fn is_advice(self) -> bool {
         matches!(
             self,
-            Self::Setup(Setup::ClockOff | Setup::AppGone)
-                | Self::Wecom(Wecom::DirectoryRefused | Wecom::DirectoryUnread)
+            Self::Setup(
+                Setup::ClockOff
+                    | Setup::AppGone
+                    | Setup::KeysWithoutV1
+                    | Setup::KeysWithoutUrl
+                    | Setup::KeysWithoutHttps
+            ) | Self::Wecom(Wecom::DirectoryRefused | Wecom::DirectoryUnread)
                 | Self::Callback(Callback::PlatformDomain | Callback::Strangers | Callback::Unlucky)
         )
     }

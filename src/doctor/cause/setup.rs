@@ -29,6 +29,12 @@ causes! {
         AppGone,
         /// Our clock and WeCom's differ.
         ClockOff,
+        /// Members are to make keys, and no program is answered.
+        KeysWithoutV1,
+        /// Members are to make keys, and there is no address for the link.
+        KeysWithoutUrl,
+        /// Members are to make keys, and everybody on the way could read them.
+        KeysWithoutHttps,
     }
 }
 
@@ -171,6 +177,48 @@ impl Setup {
                     "the database cannot be read: {about}",
                     "the file is damaged, locked by another program, or not ours",
                     "look at its permissions and at the disk; restore a backup if need be",
+                    "",
+                ],
+            ),
+            Self::KeysWithoutV1 => Texts::new(
+                [
+                    "成员还不能用 /key 生成密钥",
+                    "v1.member_keys 已设置，但 v1.enabled 是 false，没有程序能使用密钥",
+                    "设置 v1.enabled = true；不需要则设置 v1.member_keys = 0",
+                    "",
+                ],
+                [
+                    "members cannot make keys by /key",
+                    "v1.member_keys is set, and v1.enabled is false: no program could use a key",
+                    "set v1.enabled = true, or v1.member_keys = 0",
+                    "",
+                ],
+            ),
+            Self::KeysWithoutUrl => Texts::new(
+                [
+                    "成员还不能用 /key 生成密钥",
+                    "v1.member_keys 已设置，但没有填写 server.public_url，无法给出领取链接",
+                    "把 server.public_url 设为成员的浏览器能打开的 https:// 地址",
+                    "",
+                ],
+                [
+                    "members cannot make keys by /key",
+                    "v1.member_keys is set, and server.public_url is not: there is no address for the link",
+                    "set server.public_url to the https:// address that members' browsers can open",
+                    "",
+                ],
+            ),
+            Self::KeysWithoutHttps => Texts::new(
+                [
+                    "成员还不能用 /key 生成密钥",
+                    "{about} 不是 https://，密钥会以明文传输",
+                    "在前面配置 HTTPS 或使用 [tls]，再把 server.public_url 改为 https:// 地址",
+                    "",
+                ],
+                [
+                    "members cannot make keys by /key",
+                    "{about} is not https://, so everybody on the way could read a key",
+                    "put HTTPS in front or use [tls], and write the https:// address into server.public_url",
                     "",
                 ],
             ),

@@ -91,11 +91,13 @@ pub enum Right {
     Speech,
     /// Answers that use tools.
     Tools,
+    /// Making API keys of one's own; those that are there go on.
+    Keys,
 }
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Pictures, Self::Voice, Self::Drawing, Self::Speech, Self::Tools];
+    pub const ALL: [Self; 6] = [Self::Pictures, Self::Voice, Self::Drawing, Self::Speech, Self::Tools, Self::Keys];
 
     /// The word in commands.
     pub const fn as_str(self) -> &'static str {
@@ -105,6 +107,7 @@ impl Right {
             Self::Drawing => "drawing",
             Self::Speech => "speech",
             Self::Tools => "tools",
+            Self::Keys => "keys",
         }
     }
 

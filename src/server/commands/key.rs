@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     model::{
         id::{CorpId, MemberId},
-        key::{ApiKey, Endpoint, KeyId, Owner, Scope, Standing},
+        key::{ApiKey, Endpoint, KeyId, LONGEST_NAME, Owner, Scope, Standing, is_name},
         network::Network,
     },
     secret::Secret,
@@ -22,8 +22,6 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The longest name of a key, and what another system may call it, in characters.
-const LONGEST_NAME: usize = 64;
 
 /// What a key is to be, as it was written.
 #[derive(Clone, Debug)]
@@ -55,7 +53,7 @@ pub async fn create(config: &Config, wanted: Wanted, as_json: bool) -> anyhow::R
     let scope = scope(config, &wanted)?;
     for text in [Some(&wanted.name), wanted.external_id.as_ref()].into_iter().flatten() {
         ensure!(
-            (1..=LONGEST_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control),
+            is_name(text),
             "{}",
             tell(
                 config,
@@ -138,7 +136,7 @@ pub async fn list(config: &Config, as_json: bool) -> anyhow::Result<()> {
             key.standing(now).as_str(),
             used,
             owner(config, &key),
-            key.name
+            named(config, &key)
         );
     }
     Ok(())
@@ -323,6 +321,12 @@ fn owner(config: &Config, key: &ApiKey) -> String {
     }
 }
 
+/// Its name, and whether its member made it.
+fn named(config: &Config, key: &ApiKey) -> String {
+    let made = if key.self_made { say(config, "（成员自己建立）", " (made by the member)") } else { "" };
+    format!("{}{made}", key.name)
+}
+
 fn moment(config: &Config, at: Timestamp) -> String {
     config.chat.time_zone.local(at).to_string()
 }
@@ -341,7 +345,7 @@ fn described(config: &Config, key: &ApiKey, now: Timestamp) -> Vec<(&'static str
     let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| moment(config, at));
     vec![
         (say(config, "编号", "id"), key.id.to_string()),
-        (say(config, "名称", "name"), key.name.clone()),
+        (say(config, "名称", "name"), named(config, key)),
         (say(config, "企业", "corp"), key.corp.to_string()),
         (say(config, "属于", "owner"), owner(config, key)),
         (say(config, "状态", "state"), state),
@@ -370,7 +374,7 @@ fn in_json(key: &ApiKey, now: Timestamp) -> Value {
         "member": key.owner.member().map(MemberId::as_str), "state": key.standing(now).as_str(),
         "models": key.scope.models, "endpoints": key.scope.endpoints,
         "networks": key.scope.networks.iter().map(Network::to_string).collect::<Vec<_>>(),
-        "external_id": key.external_id, "created_ms": key.created_at.as_millis(), "expires_ms": millis(key.expires_at),
+        "external_id": key.external_id, "self_made": key.self_made, "created_ms": key.created_at.as_millis(), "expires_ms": millis(key.expires_at),
         "last_used_ms": millis(key.last_used_at), "revoked_ms": millis(key.revoked_at),
         "previous_until_ms": millis(key.previous.as_ref().map(|(_, until)| *until).filter(|until| *until > now)),
     })

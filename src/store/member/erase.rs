@@ -86,7 +86,7 @@ pub fn erase(settings: &config::Storage, actor: &Actor, member: &MemberId, now: 
         rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_THEIR_KEYS}"), [member.key()])?;
         rows += conn.execute(&format!("DELETE FROM {table} WHERE {OF_MEMBER}"), [member.key()])?;
     }
-    for table in ["member", "member_of", "visible", "blocked_member", "api_key", "quota_request"] {
+    for table in ["member", "member_of", "visible", "blocked_member", "api_key", "key_link", "quota_request"] {
         rows += conn.execute(&format!("DELETE FROM {table} WHERE member = ?1"), [member.key()])?;
     }
     let (rewritten, log_emptied) = rewrite(settings, conn)?;

@@ -74,8 +74,8 @@ const OF_PERSON: &[(&str, &str)] = &[
     (
         "keys",
         "SELECT json_object('id', id, 'name', name, 'scope', json(scope), 'external_id', external_id,
-             'created_at', TIME(created_at), 'expires_at', TIME(expires_at), 'revoked_at', TIME(revoked_at),
-             'last_used_at', TIME(last_used_at)) FROM api_key WHERE member = ?1 ORDER BY number",
+             'self_made', json(iif(self_made, 'true', 'false')), 'created_at', TIME(created_at),
+             'expires_at', TIME(expires_at), 'revoked_at', TIME(revoked_at), 'last_used_at', TIME(last_used_at)) FROM api_key WHERE member = ?1 ORDER BY number",
     ),
 ];
 

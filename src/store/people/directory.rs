@@ -344,6 +344,12 @@ fn rename(
         &new,
         to.as_str(),
     ])?;
+    conn.prepare_cached("UPDATE key_link SET member = ?3, userid = ?4 WHERE corp = ?1 AND member = ?2")?.execute([
+        corp,
+        &old,
+        &new,
+        to.as_str(),
+    ])?;
     conn.prepare_cached(
         "UPDATE OR REPLACE quota_request SET member = ?3, userid = ?4 WHERE corp = ?1 AND member = ?2",
     )?

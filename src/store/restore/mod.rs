@@ -122,11 +122,12 @@ fn made_at(conn: &Connection) -> Result<Option<Timestamp>, Error> {
     Ok(at.optional()?.map(Timestamp::from_millis))
 }
 
-/// What operators had open when the backup was made may have been ended since.
+/// What operators had open when the backup was made may have been ended since, and links of members may have been used.
 fn end_sessions(conn: &Connection) -> Result<(), Error> {
     if conn.table_exists(None, "operator_session")? {
         conn.execute_batch(
-            "DELETE FROM operator_session;
+            "DELETE FROM key_link;
+             DELETE FROM operator_session;
              UPDATE operator SET invitation_id = NULL, invitation_hash = NULL, invitation_until = NULL;",
         )?;
     }

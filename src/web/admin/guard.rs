@@ -77,7 +77,7 @@ fn admit(here: &Administration, parts: &mut Parts) -> Result<(), Problem> {
     let origin = parts.headers.get(header::ORIGIN);
     if OPEN.iter().any(|(method, path)| parts.method == *method && parts.uri.path() == *path) {
         // Another page must not log somebody in as somebody else. Programs send no Origin.
-        return if origin.is_none_or(|origin| is_own(origin, &parts.headers, here)) {
+        return if origin.is_none_or(|origin| is_own(origin, &parts.headers, here.public_url.as_deref())) {
             Ok(())
         } else {
             Err(Problem::other_origin())
@@ -89,7 +89,7 @@ fn admit(here: &Administration, parts: &mut Parts) -> Result<(), Problem> {
     } else {
         let operator = here.admin.by_session(&cookie(&parts.headers)?)?;
         if !parts.method.is_safe() {
-            if !origin.is_some_and(|origin| is_own(origin, &parts.headers, here)) {
+            if !origin.is_some_and(|origin| is_own(origin, &parts.headers, here.public_url.as_deref())) {
                 return Err(Problem::other_origin());
             }
             brings_csrf(&operator, &parts.headers)?;
@@ -137,9 +137,9 @@ fn brings_csrf(operator: &Operator, headers: &HeaderMap) -> Result<(), Problem> 
 
 /// Whether a page is ours: of the address that is configured, or of the one that was asked. Plain HTTP counts on this
 /// machine alone: browsers keep the cookie for HTTPS, and who can change plain HTTP could make any page there.
-fn is_own(origin: &HeaderValue, headers: &HeaderMap, here: &Administration) -> bool {
+pub(in crate::web) fn is_own(origin: &HeaderValue, headers: &HeaderMap, public_url: Option<&str>) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
-    if here.public_url.as_ref().is_some_and(|ours| ours.eq_ignore_ascii_case(origin)) {
+    if public_url.is_some_and(|ours| ours.eq_ignore_ascii_case(origin)) {
         return true;
     }
     let mut hosts = headers.get_all(header::HOST).iter();

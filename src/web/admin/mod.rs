@@ -6,7 +6,7 @@
 //! `/admin/api` is behind `guard`.
 
 mod body;
-mod guard;
+pub(super) mod guard;
 mod me;
 mod operators;
 mod problem;

@@ -3,6 +3,7 @@
 mod cards;
 mod choices;
 mod help;
+mod key;
 mod looks;
 mod menu;
 mod models;

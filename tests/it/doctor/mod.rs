@@ -102,6 +102,16 @@ async fn faults_of_the_set_up() {
             std::fs::write(dir.join("qimate.db"), "this is no database, whatever its name is".repeat(100)).unwrap();
         })
         .await;
+    let (v1, keys, url) = ("V1__ENABLED", "V1__MEMBER_KEYS", "SERVER__PUBLIC_URL");
+    let check = "member_keys";
+    golden.seeded(check, "setup.keys_without_v1", async |p| p.set(keys, "2")).await;
+    golden
+        .seeded(check, "setup.keys_without_url", async |p| {
+            p.set(keys, "2");
+            p.set(v1, "true");
+            p.set(url, "");
+        })
+        .await;
     golden.compare();
 }
 

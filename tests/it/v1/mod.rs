@@ -5,6 +5,7 @@ mod doors;
 mod limits;
 mod made;
 mod many;
+mod own_keys;
 mod responses;
 mod safety;
 mod streams;
