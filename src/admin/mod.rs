@@ -5,6 +5,7 @@
 //! are read again when something here or a command changed them. What is administered is not here: it has its functions
 //! in `store`, which commands use alike.
 
+pub mod felt;
 mod guessable;
 mod login;
 pub mod passwords;
@@ -26,6 +27,7 @@ use self::{
 use crate::{
     clock::{Clock, Timestamp},
     model::{
+        audit::Actor,
         key::{KeyId, Standing},
         operator::{Account, OperatorName, Role, Scope, Scopes, Session, SessionText, TokenText},
     },
@@ -91,6 +93,11 @@ impl Operator {
     /// [`Refused::Scope`].
     pub fn may(&self, scope: Scope) -> Result<(), Refused> {
         if self.scopes.contains(&scope) { Ok(()) } else { Err(Refused::Scope(scope)) }
+    }
+
+    /// As the audit log names them.
+    pub fn actor(&self) -> Actor {
+        Actor::Operator { name: self.name.to_string(), by: self.by.id().to_string() }
     }
 }
 

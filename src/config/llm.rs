@@ -113,6 +113,12 @@ impl Llm {
         if aliases.is_empty() { [Arc::from(self.model.as_str())].into() } else { aliases }
     }
 
+    /// The aliases of every model of every upstream.
+    pub fn every_alias(&self) -> BTreeSet<Arc<str>> {
+        let upstreams = self.all_upstreams();
+        upstreams.iter().flat_map(|upstream| &upstream.models).map(|model| Arc::clone(&model.alias)).collect()
+    }
+
     /// Every upstream: those that are listed, or the one that the three settings make.
     pub fn all_upstreams(&self) -> Vec<Upstream> {
         if !self.upstreams.is_empty() {

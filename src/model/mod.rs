@@ -13,6 +13,7 @@ pub mod event;
 pub mod fact;
 pub mod file_name;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod key_link;
 pub mod language;

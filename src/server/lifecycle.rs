@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Server, listen, privacy::let_texts_go};
 use crate::{
-    admin::Admin,
+    admin::{Admin, felt::Asked},
     api::Api,
     chat::announcer::Announcer,
     clock::Clock,
@@ -119,6 +119,7 @@ impl Server {
             directory,
             api,
             admin,
+            asked,
             ledger,
         } = self;
         // Whatever is still in here when this function returns is dropped with it.
@@ -155,7 +156,7 @@ impl Server {
             clock.clone(),
             allowances,
             api,
-            admin,
+            (admin, asked),
             ledger.clone(),
             stop.soft.clone(),
         ));
@@ -207,22 +208,29 @@ async fn deadline(stop: &Stop, clock: &Clock, limit: Duration) {
     }
 }
 
-/// Lets a command such as `qimate dead-letters retry` or `qimate plan` be felt at once, and a change of the address book
-/// where it concerns more than who may ask.
+/// Lets a command such as `qimate dead-letters retry` or `qimate plan` be felt within a second, a change over HTTP at once,
+/// and a change of the address book where it concerns more than who may ask.
 async fn watch_commands(
     store: Store,
     clock: Clock,
     allowances: Arc<Allowances>,
     api: Option<Api>,
-    admin: Admin,
+    (admin, mut asked): (Admin, Asked),
     ledger: Ledger,
     stop: CancellationToken,
 ) {
+    /// Of no version: everything is read again.
+    const NONE: i64 = -1;
     let mut seen = 0;
     loop {
-        tokio::select! {
+        let waits = tokio::select! {
             () = stop.cancelled() => return,
-            () = clock.sleep(FOREIGN_CHANGES) => {}
+            () = clock.sleep(FOREIGN_CHANGES) => None,
+            waits = asked.next() => Some(waits),
+        };
+        if waits.is_some() {
+            // Where it cannot be read now, it is tried again every second.
+            seen = NONE;
         }
         let noticed = async {
             let version = store.notice_foreign_changes(seen).await?;
@@ -245,6 +253,7 @@ async fn watch_commands(
             Ok(version) => seen = version,
             Err(error) => debug!(%error, "could not look for changes by commands"),
         }
+        waits.map(|waits| waits.send(()));
     }
 }
 

@@ -28,7 +28,7 @@ use self::{
     watch::Watch,
 };
 use crate::{
-    admin::Admin,
+    admin::{Admin, felt},
     alert::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
@@ -47,13 +47,18 @@ use crate::{
     mcp::servers::Servers,
     meter::{House, Identifiers, Recorder, allowances::Allowances, tally::Tally},
     metrics::Metrics,
+    model::id::CorpId,
     net::{
         self,
         fetch::{Bounds, Fetcher},
     },
     safety::guard::Guard,
     store::{Store, alerts::Operators, ledger::Ledger},
-    web::{self, Figures, Https, Overview, Readiness, Web, admin::Administration, status::Served},
+    web::{
+        self, Figures, Https, Overview, Readiness, Web,
+        admin::{self, Administration, UnderWay},
+        status::Served,
+    },
 };
 
 /// How long the webhook for alerts may take to be connected to.
@@ -80,6 +85,8 @@ pub struct Server {
     /// What answers programs; `None` where none are served.
     api: Option<Api>,
     admin: Admin,
+    /// Who is told when what is in memory is to be read again.
+    asked: felt::Asked,
     ledger: Ledger,
 }
 
@@ -172,8 +179,13 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let programs = programs::wire(&config, &shared).await?;
     let hand_out = programs::hand_out(&config, programs.as_ref(), &shared);
     let admin = Admin::open(store.clone(), clock.clone()).await.context("cannot read the operators")?;
+    let (felt, asked) = felt::channel();
     let administration = Administration {
         admin: admin.clone(),
+        store: store.clone(),
+        felt,
+        under_way: UnderWay::default(),
+        served: Arc::new(served_here(&config)),
         clock: clock.clone(),
         public_url: config.server.public_url.clone(),
         proxies: config.v1.trusted_proxies.clone(),
@@ -203,6 +215,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         directory,
         api: programs.map(|programs| programs.api),
         admin,
+        asked,
         ledger,
     })
 }
@@ -214,6 +227,14 @@ fn https(Config { tls, server, .. }: &Config) -> Https {
         (Tls::Off, _) => Https::Unknown,
         _ => Https::Here,
     }
+}
+
+/// What operators' requests may name.
+fn served_here(config: &Config) -> admin::Served {
+    let mut corps: Vec<CorpId> = config.apps.iter().map(|app| app.wecom.corp_id.clone()).collect();
+    corps.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    corps.dedup();
+    admin::Served { corps, models: config.llm.aliases(), models_of_keys: config.llm.every_alias() }
 }
 
 /// What reads web pages, within `[web]`.

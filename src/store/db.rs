@@ -19,6 +19,7 @@ use super::{
     lock::{self, Lock},
     migrate,
     readers::Readers,
+    terms::{Terms, Unmet},
 };
 use crate::{
     clock::Timestamp,
@@ -72,6 +73,8 @@ pub struct Db {
     // Before the lock: it is dropped first.
     writer: Arc<Writer>,
     readers: Arc<Readers>,
+    /// Under which changes are made that are made by this handle.
+    terms: Option<Arc<Terms>>,
     /// Held as long as the store is open; `None` beside a serving process.
     _lock: Option<Arc<Lock>>,
 }
@@ -108,7 +111,12 @@ impl Db {
             .spawn(move || write_loop(writer, queue))
             .map_err(|source| io(&settings.data_dir, source))?;
         let writer = Arc::new(Writer { tasks: Some(tasks), thread: Some(thread) });
-        Ok(Self { writer, readers: Arc::new(readers), _lock: lock })
+        Ok(Self { writer, readers: Arc::new(readers), terms: None, _lock: lock })
+    }
+
+    /// This database, for one change under these terms.
+    pub(super) fn under(&self, terms: Arc<Terms>) -> Self {
+        Self { terms: Some(terms), ..self.clone() }
     }
 
     /// Runs `work` in the writer, as part of one transaction. When this returns `Ok`, it is on the disk. `work` may run
@@ -136,7 +144,7 @@ impl Db {
         G: FnOnce(&T) + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Work { work, value: None, then, reply };
+        let job = Work { terms: self.terms.clone(), unmet: None, work, value: None, then, reply };
         self.writer.give(Task::Change(Box::new(job))).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
@@ -186,6 +194,8 @@ trait Job: Send {
 }
 
 struct Work<F, T, G> {
+    terms: Option<Arc<Terms>>,
+    unmet: Option<Unmet>,
     work: F,
     value: Option<T>,
     then: G,
@@ -199,14 +209,18 @@ where
     G: FnOnce(&T) + Send,
 {
     fn run(&mut self, conn: &Connection) -> Result<(), rusqlite::Error> {
-        self.value = Some((self.work)(conn)?);
+        self.unmet = self.terms.as_ref().map_or(Ok(None), |terms| terms.look(conn))?;
+        self.value = if self.unmet.is_none() { Some((self.work)(conn)?) } else { None };
         Ok(())
     }
 
     fn finish(self: Box<Self>, outcome: Result<(), Error>) {
-        let Self { value, then, reply, .. } = *self;
-        let answer = outcome.and_then(|()| value.ok_or(Error::Closed));
+        let Self { terms, unmet, value, then, reply, .. } = *self;
+        let answer = outcome.and_then(|()| value.ok_or_else(|| unmet.map_or(Error::Closed, Error::Unmet)));
         if let Ok(value) = &answer {
+            if let Some(terms) = terms {
+                terms.settle();
+            }
             then(value);
         }
         // Who asked may have gone; the change stands all the same.

@@ -1,5 +1,8 @@
 //! Keys by which programs ask. A secret is drawn here, given out once, and kept as a hash alone.
 
+mod external;
+mod pages;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
@@ -94,7 +97,8 @@ impl Store {
         let there = self
             .db
             .write(move |conn| {
-                if let Some(there) = of_external_id(conn, &wanted)? {
+                let named = wanted.external_id.as_deref().map(|id| of_external_id(conn, &wanted.corp, id));
+                if let Some(there) = named.transpose()?.flatten() {
                     if there.owner == wanted.owner {
                         conn.execute(
                             "UPDATE api_key SET name = ?2, scope = ?3, expires_at = ?4 WHERE number = ?1",
@@ -332,10 +336,14 @@ pub(super) fn find(conn: &Connection, id: &KeyId) -> Result<Option<ApiKey>, rusq
     conn.prepare_cached(&sql)?.query_row([id.as_str()], key).optional()
 }
 
-fn of_external_id(conn: &Connection, wanted: &NewKey) -> Result<Option<ApiKey>, rusqlite::Error> {
-    let Some(external_id) = &wanted.external_id else { return Ok(None) };
+/// The key that another system calls so, unless it is revoked.
+pub(super) fn of_external_id(
+    conn: &Connection,
+    corp: &CorpId,
+    external_id: &str,
+) -> Result<Option<ApiKey>, rusqlite::Error> {
     let sql = format!("SELECT {COLUMNS} FROM api_key WHERE corp = ?1 AND external_id = ?2 AND revoked_at IS NULL");
-    conn.prepare_cached(&sql)?.query_row([wanted.corp.as_str(), external_id], key).optional()
+    conn.prepare_cached(&sql)?.query_row([corp.as_str(), external_id], key).optional()
 }
 
 pub(super) fn scope_text(scope: &Scope) -> Result<String, Error> {

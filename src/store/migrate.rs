@@ -26,6 +26,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0011_audit.sql"),
     include_str!("migrations/0012_secrets.sql"),
     include_str!("migrations/0013_member_keys.sql"),
+    include_str!("migrations/0014_idempotency.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put

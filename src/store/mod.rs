@@ -44,6 +44,7 @@ mod setting;
 pub mod sightings;
 pub mod steps;
 pub mod summaries;
+pub mod terms;
 pub mod usage;
 pub mod usage_key;
 pub mod used;
@@ -77,6 +78,9 @@ pub enum Error {
     /// The system gives no random bytes, so nothing secret can be drawn.
     #[error("the system gives no random bytes")]
     NoRandomBytes,
+    /// The terms under which it was to be done do not hold. Nothing was changed.
+    #[error(transparent)]
+    Unmet(terms::Unmet),
     /// The store is closing.
     #[error("the database is closed")]
     Closed,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, types::Type};
 use serde_json::{Map, Value};
 
 use super::{
@@ -108,16 +108,17 @@ impl Rules {
 }
 
 impl Store {
-    /// Saves a plan, new or changed; it acts on the next call.
+    /// Saves a plan, new or changed; it acts on the next call. Whether it is new.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn save_plan(&self, actor: &Actor, name: &str, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+    pub async fn save_plan(&self, actor: &Actor, name: &str, plan: &Plan, now: Timestamp) -> Result<bool, Error> {
         let json = serde_json::to_string(plan).map_err(|error| Error::Corrupt(error.to_string()))?;
         let (actor, name) = (actor.clone(), name.to_owned());
         self.db
             .write(move |conn| {
-                let before = fields(find_plan(conn, &name)?);
+                let before = find_plan(conn, &name)?;
+                let (is_new, before) = (before.is_none(), fields(before));
                 let entry = Entry::named("plan.set", format!("plan/{name}"));
                 audit::record(conn, &actor, entry.between(&before, &fields(Some(json.clone())), None), now)?;
                 conn.execute(
@@ -125,7 +126,7 @@ impl Store {
                      ON CONFLICT (name) DO UPDATE SET plan = excluded.plan, changed_at = excluded.changed_at",
                     params![name, json, now.as_millis()],
                 )?;
-                Ok(())
+                Ok(is_new)
             })
             .await
     }
@@ -229,8 +230,14 @@ fn find_plan(conn: &Connection, name: &str) -> Result<Option<String>, rusqlite::
     conn.prepare_cached("SELECT plan FROM plan WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
 }
 
+/// A plan as it is.
+pub(super) fn parsed(conn: &Connection, name: &str) -> Result<Option<Plan>, rusqlite::Error> {
+    let unreadable = |error: serde_json::Error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into());
+    find_plan(conn, name)?.map(|json| serde_json::from_str(&json).map_err(unreadable)).transpose()
+}
+
 /// The name of the plan that is attached there.
-fn attached(conn: &Connection, holder: &str) -> Result<Option<String>, rusqlite::Error> {
+pub(super) fn attached(conn: &Connection, holder: &str) -> Result<Option<String>, rusqlite::Error> {
     conn.prepare_cached("SELECT plan FROM plan_of WHERE subject = ?1")?.query_row([holder], |row| row.get(0)).optional()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{Error, db::Db, member::TOMBSTONE_KEPT};
+use super::{Error, db::Db, member::TOMBSTONE_KEPT, terms::KNOWN_FOR};
 use crate::clock::Timestamp;
 
 /// Rows in one transaction: few enough that a callback in the same commit does not feel it. 500 turns of 6 KB took 27 to
@@ -96,6 +96,10 @@ const UPLOADS: &str = "DELETE FROM upload WHERE (corp, hash, kind, name, repetit
 /// How long WeCom has it, and a day.
 const UPLOAD_KEPT: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 
+/// Requests that are no longer known again.
+const REQUESTS: &str = "DELETE FROM idempotency WHERE id IN
+     (SELECT id FROM idempotency WHERE ?1 > 0 AND at < ?3 LIMIT ?2)";
+
 /// What was used is kept for the longest window that looks back at it, a month, and as long again.
 const USED_KEPT: Duration = Duration::from_secs(62 * 24 * 60 * 60);
 const USED: [&str; 2] = [
@@ -109,6 +113,7 @@ pub(super) async fn prune(db: &Db, now: Timestamp, keep: Duration) -> Result<usi
     let mut total = in_batches(db, TOMBSTONES, i64::MAX, now - TOMBSTONE_KEPT).await?;
     total += in_batches(db, LINKS, i64::MAX, now).await?;
     total += in_batches(db, UPLOADS, i64::MAX, now - UPLOAD_KEPT).await?;
+    total += in_batches(db, REQUESTS, i64::MAX, now - KNOWN_FOR).await?;
     for Aged { first_young, delete } in AGED {
         let below: i64 = db
             .read(move |conn| conn.prepare_cached(first_young)?.query_row([before.as_millis()], |row| row.get(0)))

@@ -55,6 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("regex", &["safety"]),
     ("tiktoken_rs", &["llm"]),
     ("zeroize", &["vault"]),
+    ("schemars", &["web", "admin", "model"]),
     ("anyhow", &["main", "server", "sandbox"]),
 ];
 

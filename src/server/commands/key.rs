@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
 use super::{actor, say, tell};
@@ -11,7 +11,8 @@ use crate::{
     config::Config,
     model::{
         id::{CorpId, MemberId},
-        key::{ApiKey, Endpoint, KeyId, LONGEST_NAME, Owner, Scope, Standing, is_name},
+        json::{self, key::WrongKey},
+        key::{ApiKey, Endpoint, KeyId, LONGEST_NAME, Owner, Scope, Standing},
         network::Network,
     },
     secret::Secret,
@@ -52,15 +53,7 @@ pub async fn create(config: &Config, wanted: Wanted, as_json: bool) -> anyhow::R
     let now = Clock::System.now();
     let scope = scope(config, &wanted)?;
     for text in [Some(&wanted.name), wanted.external_id.as_ref()].into_iter().flatten() {
-        ensure!(
-            is_name(text),
-            "{}",
-            tell(
-                config,
-                || format!("名称应为 1 到 {LONGEST_NAME} 个字"),
-                || format!("a name has 1 to {LONGEST_NAME} characters"),
-            )
-        );
+        json::key::name(text).map_err(|wrong| told(config, &wanted, &wrong))?;
     }
     let new = NewKey {
         corp: corp(config, wanted.corp.as_deref())?,
@@ -240,38 +233,38 @@ fn shown_once(config: &Config, key: &ApiKey, text: &Secret<String>, as_json: boo
 }
 
 fn scope(config: &Config, wanted: &Wanted) -> anyhow::Result<Scope> {
-    let known: BTreeSet<String> = config
-        .llm
-        .all_upstreams()
-        .iter()
-        .flat_map(|upstream| upstream.models.iter().map(|model| model.alias.to_string()))
-        .collect();
-    if let Some(unknown) = wanted.models.iter().find(|alias| !known.contains(*alias)) {
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        bail!(tell(
-            config,
-            || format!("没有模型 {unknown}；现有：{known}"),
-            || format!("there is no model {unknown}; there are {known}"),
-        ));
+    fn some(list: &[String]) -> Option<&[String]> {
+        Some(list).filter(|list| !list.is_empty())
     }
-    let endpoint = |word: &String| {
-        Endpoint::ALL.into_iter().find(|known| known.as_str() == word).ok_or_else(|| {
-            let known = Endpoint::ALL.map(Endpoint::as_str).join(", ");
+    let known = config.llm.every_alias();
+    json::key::scope(some(&wanted.models), some(&wanted.endpoints), &wanted.networks, &known)
+        .map_err(|wrong| told(config, wanted, &wrong))
+}
+
+fn told(config: &Config, wanted: &Wanted, wrong: &WrongKey) -> anyhow::Error {
+    let written = |list: &[String], at: &usize| list.get(*at).cloned().unwrap_or_default();
+    match wrong {
+        WrongKey::Name => anyhow!(tell(
+            config,
+            || format!("名称应为 1 到 {LONGEST_NAME} 个字"),
+            || format!("a name has 1 to {LONGEST_NAME} characters"),
+        )),
+        WrongKey::Model { alias, known, .. } => anyhow!(tell(
+            config,
+            || format!("没有模型 {alias}；现有：{}", known.join(", ")),
+            || format!("there is no model {alias}; there are {}", known.join(", ")),
+        )),
+        WrongKey::Endpoint { at } => {
+            let (word, known) = (written(&wanted.endpoints, at), Endpoint::ALL.map(Endpoint::as_str).join(", "));
             anyhow!(tell(
                 config,
                 || format!("--endpoints {word}：应为 {known}"),
                 || format!("--endpoints {word}: expected some of {known}"),
             ))
-        })
-    };
-    let network = |text: &String| Network::parse(text).map_err(|error| anyhow!("--from {text}: {error}"));
-    let endpoints: BTreeSet<Endpoint> = wanted.endpoints.iter().map(endpoint).collect::<Result<_, _>>()?;
-    let models: BTreeSet<String> = wanted.models.iter().cloned().collect();
-    Ok(Scope {
-        models: Some(models).filter(|models| !models.is_empty()),
-        endpoints: Some(endpoints).filter(|endpoints| !endpoints.is_empty()),
-        networks: wanted.networks.iter().map(network).collect::<Result<_, _>>()?,
-    })
+        }
+        WrongKey::Network { at, why } => anyhow!("--from {}: {why}", written(&wanted.networks, at)),
+        WrongKey::Member(_) | WrongKey::Nothing(_) | WrongKey::Over => anyhow!("{wrong}"),
+    }
 }
 
 /// The enterprise that is meant: the only one, or the one that is named.
@@ -368,14 +361,5 @@ fn described(config: &Config, key: &ApiKey, now: Timestamp) -> Vec<(&'static str
 }
 
 fn in_json(key: &ApiKey, now: Timestamp) -> Value {
-    let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
-    json!({
-        "id": key.id.as_str(), "name": key.name, "corp": key.corp.as_str(),
-        "member": key.owner.member().map(MemberId::as_str), "state": key.standing(now).as_str(),
-        "models": key.scope.models, "endpoints": key.scope.endpoints,
-        "networks": key.scope.networks.iter().map(Network::to_string).collect::<Vec<_>>(),
-        "external_id": key.external_id, "self_made": key.self_made, "created_ms": key.created_at.as_millis(), "expires_ms": millis(key.expires_at),
-        "last_used_ms": millis(key.last_used_at), "revoked_ms": millis(key.revoked_at),
-        "previous_until_ms": millis(key.previous.as_ref().map(|(_, until)| *until).filter(|until| *until > now)),
-    })
+    json!(json::key::Key::of(key, now))
 }

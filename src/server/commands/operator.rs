@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{actor, say, tell};
 use crate::{
-    admin::shown::{account as in_json, token as token_in_json},
+    admin::shown,
     clock::{Clock, Timestamp},
     config::{Config, chat::Language},
     model::{
@@ -293,6 +293,14 @@ async fn changed_operator(
     }
     println!("{}", tell(config, || chinese, || english));
     Ok(())
+}
+
+fn in_json(account: &Account, now: Timestamp) -> Value {
+    json!(shown::account(account, now))
+}
+
+fn token_in_json(token: &Token, now: Timestamp) -> Value {
+    json!(shown::token(token, now))
 }
 
 /// The only moment in which a code is seen. Where a program reads, it alone stands on the standard output.

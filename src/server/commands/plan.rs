@@ -11,9 +11,13 @@ use crate::{
     config::Config,
     model::{
         id::{CorpId, MemberId},
+        json::{
+            self,
+            plan::{WantedPlan, WrongPlan},
+        },
         quota::{
             amounts::{Amounts, Measure, parse_amount, show_money},
-            plan::{AtLimit, Limit, MOST_LIMITS, Plan, Right, is_plan_name},
+            plan::{AtLimit, Limit, Plan, Right, is_plan_name},
             subject::Subject,
         },
     },
@@ -111,33 +115,33 @@ pub async fn set(config: &Config, name: &str, wanted: &Wanted, as_json: bool) ->
             "a plan's name has 1 to 40 letters, digits, _ or -"
         )
     );
-    ensure!(wanted.limits.len() <= MOST_LIMITS, "at most {MOST_LIMITS} limits in a plan");
-    let mut plan = Plan { concurrent: wanted.concurrent, ..Plan::default() };
-    for text in &wanted.limits {
-        let limit = Limit::parse(text).map_err(|error| anyhow!("--limit {text}: {error}"))?;
-        let twice = plan.limits.iter().any(|other| (other.measure, other.window) == (limit.measure, limit.window));
-        ensure!(!twice, "--limit {text}: {}", say(config, "同一时段只能限制一次", "this is limited already"));
-        plan.limits.push(limit);
-    }
-    let known = config.llm.aliases();
-    for alias in wanted.models.iter().chain(&wanted.then) {
-        if !known.contains(alias.as_str()) {
-            let names = known.iter().map(|alias| &**alias).collect::<Vec<_>>().join(", ");
-            bail!(tell(
-                config,
-                || format!("没有模型 {alias}；可用的有 {names}"),
-                || format!("there is no model {alias}; there are {names}"),
-            ));
-        }
-    }
-    plan.without = wanted.without.iter().copied().collect();
-    plan.models = (!wanted.models.is_empty()).then(|| wanted.models.iter().cloned().collect());
-    if let Some(then) = &wanted.then {
-        plan.at_limit = AtLimit::Model(then.clone());
-    }
+    let asked = WantedPlan {
+        limits: wanted.limits.clone(),
+        concurrent: wanted.concurrent,
+        models: Some(wanted.models.clone()).filter(|models| !models.is_empty()),
+        without: wanted.without.iter().map(|right| right.as_str().to_owned()).collect(),
+        then: wanted.then.clone(),
+    };
+    let plan = asked.parse(&config.llm.aliases()).map_err(|wrong| told(config, wanted, &wrong))?;
     Store::open_beside(&config.storage)?.save_plan(&actor(), name, &plan, Clock::System.now()).await?;
     let words = || [vec![name.to_owned()], described(config, &plan)].concat().join("\n    ");
-    print(as_json, words, &plan_in_json(name, &plan))
+    print(as_json, words, &json!(json::plan::Plan::of(name, &plan)))
+}
+
+fn told(config: &Config, wanted: &Wanted, wrong: &WrongPlan) -> anyhow::Error {
+    let limit = |at: &usize| wanted.limits.get(*at).map_or("", String::as_str);
+    match wrong {
+        WrongPlan::Limit { at, why } => anyhow!("--limit {}: {why}", limit(at)),
+        WrongPlan::Twice { at } => {
+            anyhow!("--limit {}: {}", limit(at), say(config, "同一时段只能限制一次", "this is limited already"))
+        }
+        WrongPlan::Model { alias, known, .. } => anyhow!(tell(
+            config,
+            || format!("没有模型 {alias}；可用的有 {}", known.join(", ")),
+            || format!("there is no model {alias}; there are {}", known.join(", ")),
+        )),
+        WrongPlan::TooManyLimits | WrongPlan::NoModel | WrongPlan::Right { .. } => anyhow!("{wrong}"),
+    }
 }
 
 /// Removes a plan.
@@ -317,28 +321,11 @@ fn shown_holder(config: &Config, key: &str) -> String {
 }
 
 fn in_json(rules: &Rules) -> Value {
-    let plans = rules.plans.iter().map(|(name, plan)| {
-        let holders: Vec<&str> = rules
-            .attachments()
-            .into_iter()
-            .filter(|(_, attached)| attached == name)
-            .map(|(holder, _)| holder)
-            .collect();
-        let mut shown = plan_in_json(name, plan);
-        shown["for"] = json!(holders);
-        shown
-    });
+    let attachments = rules.attachments();
+    let plans = rules.plans.iter().map(|(name, plan)| json!(json::plan::Plan::of(name, plan).held(&attachments)));
     let grants = rules.grants().into_iter();
     let grants = grants.map(|grant| grant_in_json(grant.id, &grant.subject, grant.amounts, grant.until, &grant.reason));
     json!({ "plans": plans.collect::<Vec<_>>(), "grants": grants.collect::<Vec<_>>() })
-}
-
-fn plan_in_json(name: &str, plan: &Plan) -> Value {
-    json!({
-        "name": name, "limits": plan.limits.iter().map(Limit::to_string).collect::<Vec<_>>(),
-        "concurrent": plan.concurrent, "models": plan.models, "without": plan.without,
-        "then": match &plan.at_limit { AtLimit::Model(alias) => Some(alias), AtLimit::Refuse => None },
-    })
 }
 
 fn grant_in_json(id: i64, subject: &str, amounts: Amounts, until: Timestamp, reason: &str) -> Value {

@@ -72,7 +72,7 @@ pub async fn list(basics: &Basics, gathered: &Gathered, as_json: bool) -> anyhow
     let standing = |name: &str| SecretName::parse(name).map_or(Standing::Unused, |name| gathered.standing(&name));
     if as_json {
         let with_standing = |secret| {
-            let mut shown = shown::secret(secret);
+            let mut shown = json!(shown::secret(secret));
             shown["standing"] = match standing(&secret.name) {
                 Standing::Used => "used",
                 Standing::Overridden(_) => "overridden",

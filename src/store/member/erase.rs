@@ -89,6 +89,8 @@ pub fn erase(settings: &config::Storage, actor: &Actor, member: &MemberId, now: 
     for table in ["member", "member_of", "visible", "blocked_member", "api_key", "key_link", "quota_request"] {
         rows += conn.execute(&format!("DELETE FROM {table} WHERE member = ?1"), [member.key()])?;
     }
+    // What operators were answered may name the member. That it was done stays known, so it is not done twice.
+    rows += conn.execute("UPDATE idempotency SET answer = NULL WHERE answer IS NOT NULL", [])?;
     let (rewritten, log_emptied) = rewrite(settings, conn)?;
     // Last: where that file is broken, all else is done.
     followed?;

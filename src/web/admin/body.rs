@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use axum::{
-    body,
+    body::{self, Bytes},
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
 
 use super::{Administration, problem::Problem};
-use crate::admin::Operator;
+use crate::{admin::Operator, clock::Clock};
 
 /// Bytes of a body of somebody who is let in.
-const MOST: usize = 256 * 1024;
+pub(super) const MOST: usize = 256 * 1024;
 /// Bytes of a body of a stranger: a name and a password.
 const MOST_OF_STRANGERS: usize = 4 * 1024;
 /// How long it may take to arrive.
@@ -33,22 +33,24 @@ impl<T: DeserializeOwned> FromRequest<Administration> for Body<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
         }
         let most = if request.extensions().get::<Operator>().is_some() { MOST } else { MOST_OF_STRANGERS };
-        let read = here.clock.timeout(TIMEOUT, body::to_bytes(request.into_body(), most)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let detail = format!("the body is larger than {most} bytes, or broke off");
-                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
-            }
-            Err(_) => {
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body did not arrive in time"));
-            }
-        };
+        let bytes = read(request.into_body(), most, &here.clock).await?;
         // Of a list it would be taken by their order what its fields are.
         if bytes.trim_ascii_start().first() == Some(&b'[') {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", "the body is a list; send an object"));
         }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| wrong(&error))
+    }
+}
+
+/// All of a body, in time.
+pub(super) async fn read(body: axum::body::Body, most: usize, clock: &Clock) -> Result<Bytes, Problem> {
+    match clock.timeout(TIMEOUT, body::to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => {
+            let detail = format!("the body is larger than {most} bytes, or broke off");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail))
+        }
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body did not arrive in time")),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Who is let in: a program by its token, a browser by its session.
 //!
-//! Every address below `/admin/api` is behind this, those that are added later too; only [`OPEN`] is not.
+//! Every address below `/admin/api` is behind this. What an address needs stands in its [`Route`]; where there is none,
+//! nobody but an operator hears that.
 
-use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, MatchedPath, Query, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -13,10 +14,14 @@ use axum::{
 use subtle::ConstantTimeEq;
 use tracing::info;
 
-use super::{Administration, problem::Problem};
+use super::{
+    Administration, condition, once,
+    problem::Problem,
+    route::{Needs, Route},
+};
 use crate::{
     admin::{By, Operator},
-    model::{key::KeyId, operator::Scope},
+    model::key::KeyId,
     web::v1::from,
 };
 
@@ -24,22 +29,66 @@ use crate::{
 pub(super) const COOKIE: &str = "__Host-qimate";
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// What needs nobody: they are how somebody gets in.
-const OPEN: [(Method, &str); 2] = [(Method::POST, "/admin/api/session"), (Method::POST, "/admin/api/invitation")];
+/// What the guard knows of an address.
+#[derive(Clone, Debug)]
+struct Rule {
+    needs: Needs,
+    parameters: Vec<&'static str>,
+    compares: bool,
+    /// Whether it changes something by an `Ask`.
+    changes: bool,
+    is_once: bool,
+}
+
+/// The guard, with what it knows of every address.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    here: Administration,
+    /// Few enough to be looked through.
+    rules: Arc<[(Method, &'static str, Rule)]>,
+}
+
+impl Guard {
+    pub(super) fn new(here: Administration, routes: &[Route]) -> Self {
+        let rule = |route: &Route| Rule {
+            needs: route.needs,
+            parameters: route.parameters(),
+            compares: route.compares,
+            changes: route.is_asked && !route.method.is_safe(),
+            is_once: route.is_once(),
+        };
+        let rules = routes.iter().map(|route| (route.method.clone(), route.path, rule(route)));
+        Self { here, rules: rules.collect() }
+    }
+
+    /// Of the address that is asked; `None`: there is none, or not by this method.
+    fn rule(&self, parts: &Parts) -> Option<&Rule> {
+        let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+        let path = parts.extensions.get::<MatchedPath>()?;
+        let known = self.rules.iter().find(|(of, known, _)| *of == method && *known == path.as_str());
+        known.map(|(_, _, rule)| rule)
+    }
+}
 
 /// Lets through who may, and names every answer. Where there is no operator, there is nothing.
-pub(super) async fn guarded(State(here): State<Administration>, request: Request, next: Next) -> Response {
+pub(super) async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let here = &guard.here;
     if !here.admin.is_open() {
         return StatusCode::NOT_FOUND.into_response();
     }
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     let (mut parts, body) = request.into_parts();
+    let rule = guard.rule(&parts);
     let address = from::address(&parts, &here.proxies);
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let mut response = match admit(&here, &mut parts) {
+    let mut response = match admit(here, rule, &mut parts) {
         Ok(()) => {
             let operator = parts.extensions.get::<Operator>().cloned();
-            let response = next.run(Request::from_parts(parts, body)).await;
+            let answered = match rule.map_or(Ok(()), |rule| is_allowed(rule, &parts)) {
+                Ok(()) => answered(here, rule, Request::from_parts(parts, body), next).await,
+                Err(problem) => Err(problem),
+            };
+            let response = answered.unwrap_or_else(IntoResponse::into_response);
             // Who got in by a password or a code is told where that is looked at.
             if let Some(Operator { name, by, .. }) = operator {
                 let (status, path) = (response.status().as_u16(), shown(&path));
@@ -62,20 +111,35 @@ pub(super) async fn guarded(State(here): State<Administration>, request: Request
     response
 }
 
+async fn answered(
+    here: &Administration,
+    rule: Option<&Rule>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if let Some(rule) = rule.filter(|rule| rule.changes) {
+        return once::carried_out(here, rule.is_once, request, next).await;
+    }
+    let (is_safe, asked) = (request.method().is_safe(), request.headers().clone());
+    let response = next.run(request).await;
+    Ok(if is_safe { condition::unless_known(&asked, response) } else { response })
+}
+
 /// The beginning of a path, as the log has it.
 fn shown(path: &str) -> &str {
     const MOST: usize = 120;
     &path[..path.floor_char_boundary(MOST)]
 }
 
-fn admit(here: &Administration, parts: &mut Parts) -> Result<(), Problem> {
+fn admit(here: &Administration, rule: Option<&Rule>, parts: &mut Parts) -> Result<(), Problem> {
     let query = parts.uri.query().unwrap_or_default();
     let is_told = ["qmo_", "qms_", "qmi_", "password="].iter().any(|secret| query.contains(secret));
     if is_told || holds_secret(parts.uri.path()) {
         return Err(Problem::secret_in_url());
     }
+    let needs = rule.map_or(Needs::Login, |rule| rule.needs);
     let origin = parts.headers.get(header::ORIGIN);
-    if OPEN.iter().any(|(method, path)| parts.method == *method && parts.uri.path() == *path) {
+    if needs == Needs::Nobody {
         // Another page must not log somebody in as somebody else. Programs send no Origin.
         return if origin.is_none_or(|origin| is_own(origin, &parts.headers, here.public_url.as_deref())) {
             Ok(())
@@ -98,6 +162,27 @@ fn admit(here: &Administration, parts: &mut Parts) -> Result<(), Problem> {
     };
     parts.extensions.insert(operator);
     Ok(())
+}
+
+/// Whether whoever was let in may do this, and asks for nothing that would be passed over: a slip of the finger must not
+/// show everything, nor change what is another than was seen.
+fn is_allowed(rule: &Rule, parts: &Parts) -> Result<(), Problem> {
+    if let Needs::Scope(scope) = rule.needs {
+        let operator = parts.extensions.get::<Operator>().ok_or_else(Problem::nobody)?;
+        operator.may(scope).inspect_err(|_| {
+            let (name, by) = (&operator.name, operator.by.id());
+            info!(operator = %name, %by, scope = scope.as_str(), "refused an operator's request");
+        })?;
+    }
+    if let Ok(Query(query)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+        && let Some((name, _)) = query.iter().find(|(name, _)| !rule.parameters.contains(&name.as_str()))
+    {
+        let known = rule.parameters.join(", ");
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        return Err(Problem::parameter(name, format!("there is no such parameter here; there are: {known}")));
+    }
+    let compares = [header::IF_MATCH, header::IF_NONE_MATCH].iter().any(|name| parts.headers.contains_key(name));
+    if compares && !parts.method.is_safe() && !rule.compares { Err(Problem::not_compared()) } else { Ok(()) }
 }
 
 /// Whether a part of a path begins as what we give out as a secret: a prefix, an id, and more.
@@ -166,38 +251,6 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(Problem::nobody)
     }
-}
-
-/// Whoever asks may do what `N` says: a handler that has one among its arguments is called for nobody else. Who it is
-/// says [`Operator`].
-#[derive(Debug)]
-pub(super) struct May<N>(PhantomData<N>);
-
-/// What a handler needs.
-pub(super) trait Needs {
-    /// This.
-    const SCOPE: Scope;
-}
-
-impl<S: Sync, N: Needs> FromRequestParts<S> for May<N> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let operator = Operator::from_request_parts(parts, state).await?;
-        if let Err(refused) = operator.may(N::SCOPE) {
-            info!(operator = %operator.name, by = %operator.by.id(), scope = N::SCOPE.as_str(), "refused an operator's request");
-            return Err(refused.into());
-        }
-        Ok(Self(PhantomData))
-    }
-}
-
-/// [`Scope::Read`]
-#[derive(Debug)]
-pub(super) enum Read {}
-
-impl Needs for Read {
-    const SCOPE: Scope = Scope::Read;
 }
 
 #[cfg(test)]

@@ -1,21 +1,19 @@
 //! Who administers.
 
-use axum::{Json, Router, extract::State, routing};
-use serde_json::{Value, json};
-
-use super::{
-    Administration,
-    guard::{May, Read},
-    problem::Problem,
+use super::{answer::Page, ask::Ask, problem::Problem, route::Route};
+use crate::{
+    admin::shown::{self, Account},
+    model::operator::Scope,
 };
-use crate::admin::shown;
 
-pub(super) fn routes() -> Router<Administration> {
-    Router::new().route("/admin/api/operators", routing::get(list))
+pub(super) fn routes() -> Vec<Route> {
+    let says = "Every operator, oldest first. Those that are disabled too.";
+    vec![Route::get("/admin/api/operators", Scope::Read, ("listOperators", says), list)]
 }
 
-async fn list(State(here): State<Administration>, _: May<Read>) -> Result<Json<Value>, Problem> {
-    let now = here.clock.now();
-    let items: Vec<Value> = here.admin.operators().await?.iter().map(|one| shown::account(one, now)).collect();
-    Ok(Json(json!({ "items": items })))
+async fn list(ask: Ask) -> Result<Page<Account>, Problem> {
+    let paging = ask.paging("operators")?;
+    let after = paging.after_number()?;
+    let found = ask.here.admin.operators().await?.into_iter().filter(|one| one.number > after);
+    Ok(paging.page(found, |one| one.number.to_string(), |one| shown::account(&one, ask.now)))
 }

@@ -7,10 +7,14 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tracing::error;
 
-use crate::{admin::Refused, store};
+use crate::{
+    admin::Refused,
+    store::{self, terms::Unmet},
+};
 
 /// What is answered instead. Each has a `type` that never changes, which programs go by, and a `detail` for people that
 /// says what would be right.
@@ -19,15 +23,43 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// Which part of the body is meant, as a JSON pointer.
-    pointer: Option<String>,
+    /// Which part of the request is meant.
+    part: Option<Part>,
     retry_after: Option<Duration>,
+}
+
+/// A part of a request.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "PartOfRequest")]
+enum Part {
+    /// Of the body, as a JSON pointer such as `/limits/0`.
+    Pointer(String),
+    /// Of what stands behind the `?`, by its name.
+    Parameter(String),
+}
+
+/// A problem as it is sent.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Shown {
+    /// What programs go by: it never changes, and begins with `urn:qimate:problem:`.
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The status.
+    status: u16,
+    /// For people: what is wrong, and what would be right.
+    detail: String,
+    /// Which parts of the request are meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Part>,
 }
 
 impl Problem {
     /// Of this status; `code` is the end of its `type`.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), pointer: None, retry_after: None }
+        Self { status, code, detail: detail.into(), part: None, retry_after: None }
     }
 
     /// A word that never changes, for the log.
@@ -37,8 +69,45 @@ impl Problem {
 
     /// The body, or this part of it (as a JSON pointer such as `/role`), is not what is taken.
     pub(super) fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
-        let pointer = Some(pointer.to_owned()).filter(|pointer| !pointer.is_empty());
-        Self { pointer, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+        let part = Some(Part::Pointer(pointer.to_owned())).filter(|_| !pointer.is_empty());
+        Self { part, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    /// What stands behind the `?` for `name` is not what is taken.
+    pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let part = Some(Part::Parameter(name.to_owned()));
+        Self { part, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    /// It cannot be done to what is there.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something broke here; the log says what")
+    }
+
+    pub(super) fn not_compared() -> Self {
+        let detail = "this address does not take If-Match or If-None-Match; leave it out";
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    pub(super) fn in_progress() -> Self {
+        let detail = "the request of this Idempotency-Key is under way; ask again in a moment";
+        let retry_after = Some(Duration::from_secs(1));
+        Self { retry_after, ..Self::new(StatusCode::CONFLICT, "in-progress", detail) }
+    }
+
+    pub(super) fn key_reused() -> Self {
+        let detail = "this Idempotency-Key was used for another request; draw a new one for each";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", detail)
+    }
+
+    pub(super) fn answer_not_kept() -> Self {
+        let detail = "this request was carried out, and is not carried out again; its answer was not kept, so look at \
+                      what is there";
+        Self::new(StatusCode::CONFLICT, "answer-not-kept", detail)
     }
 
     /// There is no such thing.
@@ -119,6 +188,9 @@ impl From<Refused> for Problem {
 
 impl From<store::Error> for Problem {
     fn from(cause: store::Error) -> Self {
+        if let store::Error::Unmet(unmet) = cause {
+            return Self::from(unmet);
+        }
         error!(%cause, "an operator could not be answered");
         let detail = "the database cannot be used at the moment; the log says why";
         let retry_after = Some(Duration::from_secs(2));
@@ -126,17 +198,33 @@ impl From<store::Error> for Problem {
     }
 }
 
+impl From<Unmet> for Problem {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Changed => {
+                let detail = "it is not what was expected: somebody changed, made or removed it meanwhile; look at it \
+                              and send its ETag in If-Match";
+                Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", detail)
+            }
+            Unmet::Unsaid => {
+                let detail = "it is there already; send its ETag in If-Match to change it";
+                Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", detail)
+            }
+            Unmet::DoneBefore => Self::answer_not_kept(),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = Map::new();
-        body.insert("type".to_owned(), format!("urn:qimate:problem:{}", self.code).into());
-        body.insert("title".to_owned(), self.status.canonical_reason().unwrap_or_default().into());
-        body.insert("status".to_owned(), self.status.as_u16().into());
-        body.insert("detail".to_owned(), self.detail.into());
-        if let Some(pointer) = self.pointer {
-            body.insert("errors".to_owned(), json!([{ "pointer": pointer }]));
-        }
-        let mut response = (self.status, Json(Value::Object(body))).into_response();
+        let body = Shown {
+            r#type: format!("urn:qimate:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            errors: self.part.into_iter().collect(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

@@ -1,44 +1,89 @@
 //! Logging in and out, and passwords.
 
 use axum::{
-    Json, Router,
-    extract::{FromRequestParts, Path, State},
-    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    Json,
+    extract::{FromRequestParts, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::{
     Administration,
+    answer::{Gone, Page},
+    ask::Ask,
     body::Body,
     guard::{self, COOKIE},
-    me,
     problem::Problem,
+    route::{Needs, Route, schema_of},
 };
 use crate::{
-    admin::{By, Caller, Operator, Refused},
-    model::{
-        key::KeyId,
-        operator::{Scope, Session},
+    admin::{
+        By, Caller, Operator, Refused,
+        shown::{Me, Session},
     },
+    model::{key::KeyId, operator::Scope},
     secret::Secret,
 };
 
-pub(super) fn routes() -> Router<Administration> {
-    Router::new()
-        .route("/admin/api/session", routing::post(login).delete(logout))
-        .route("/admin/api/sessions", routing::get(sessions))
-        .route("/admin/api/sessions/{id}", routing::delete(end))
-        .route("/admin/api/invitation", routing::post(invitation))
-        .route("/admin/api/password", routing::post(password))
+pub(super) fn routes() -> Vec<Route> {
+    let login_says = "Logs in. Sets the cookie `__Host-qimate`, and answers as `/admin/api/me` does.";
+    let invitation_says = "Sets the password of who has the code. All their sessions end.";
+    let password_says = "Changes the password. All sessions end, the one that asks too; a token may not do this.";
+    vec![
+        Route::plain(Method::POST, "/admin/api/session", Needs::Nobody, ("login", login_says), routing::post(login))
+            .taking::<Credentials>()
+            .answering(201, "logged in", Some(schema_of::<Me>)),
+        Route::plain(
+            Method::DELETE,
+            "/admin/api/session",
+            Needs::Login,
+            ("logout", "Logs out. A token may not do this."),
+            routing::delete(logout),
+        )
+        .answering(204, "logged out", None),
+        Route::get(
+            "/admin/api/sessions",
+            Needs::Login,
+            ("listSessions", "One's own open sessions, oldest first. A token needs the scope `operators`."),
+            sessions,
+        ),
+        Route::delete(
+            "/admin/api/sessions/{id}",
+            Needs::Login,
+            ("endSession", "Ends one of one's own sessions. A token needs the scope `operators`."),
+            end,
+        ),
+        Route::plain(
+            Method::POST,
+            "/admin/api/invitation",
+            Needs::Nobody,
+            ("acceptInvitation", invitation_says),
+            routing::post(invitation),
+        )
+        .taking::<Invitation>()
+        .answering(204, "the password is set", None),
+        Route::plain(
+            Method::POST,
+            "/admin/api/password",
+            Needs::Login,
+            ("changePassword", password_says),
+            routing::post(password),
+        )
+        .taking::<NewPassword>()
+        .answering(204, "the password is another", None),
+    ]
 }
 
-#[derive(Deserialize)]
+/// Who logs in.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
+    /// The operator's name.
     name: String,
+    /// Their password.
     password: String,
 }
 
@@ -53,7 +98,7 @@ async fn login(
     if let Some(before) = before.0 {
         here.admin.logout(&before).await?;
     }
-    let body = Json(me::in_json(&operator));
+    let body = Json(Me::of(&operator));
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(session.expose(), "")?)], body).into_response())
 }
 
@@ -74,29 +119,23 @@ async fn logout(State(here): State<Administration>, operator: Operator) -> Resul
     without_cookie()
 }
 
-/// One's own.
-async fn sessions(State(here): State<Administration>, operator: Operator) -> Result<Json<Value>, Problem> {
-    may_see_sessions(&operator)?;
-    let shown = |session: &Session| {
-        json!({
-            "id": session.id.as_str(), "created_ms": session.created_at.as_millis(),
-            "used_ms": session.used_at.as_millis(), "expires_ms": session.ends_at().as_millis(),
-            "address": session.address, "agent": session.agent, "current": *operator.by.id() == session.id,
-        })
-    };
-    let items: Vec<Value> = here.admin.sessions(&operator).iter().map(shown).collect();
-    Ok(Json(json!({ "items": items })))
+async fn sessions(ask: Ask) -> Result<Page<Session>, Problem> {
+    may_see_sessions(&ask.operator)?;
+    let paging = ask.paging("sessions")?;
+    // Of one moment there may be several.
+    let place = |session: &Session| format!("{:020}{}", session.created_ms, session.id);
+    let mut found: Vec<Session> =
+        ask.here.admin.sessions(&ask.operator).iter().map(|session| Session::of(session, &ask.operator)).collect();
+    found.sort_by_key(place);
+    let found = found.into_iter().filter(|session| paging.after.as_ref().is_none_or(|after| place(session) > *after));
+    Ok(paging.page(found, place, |session| session))
 }
 
-async fn end(
-    State(here): State<Administration>,
-    operator: Operator,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
-    may_see_sessions(&operator)?;
-    let id = KeyId::parse(&id).map_err(|_| Refused::NotThere)?;
-    here.admin.end_session(&operator, &id).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn end(ask: Ask) -> Result<Gone, Problem> {
+    may_see_sessions(&ask.operator)?;
+    let id = KeyId::parse(ask.path("id")?).map_err(|_| Refused::NotThere)?;
+    ask.here.admin.end_session(&ask.operator, &id).await?;
+    Ok(Gone)
 }
 
 /// Whoever logged in; a token needs a word for it.
@@ -107,10 +146,13 @@ fn may_see_sessions(operator: &Operator) -> Result<(), Refused> {
     }
 }
 
-#[derive(Deserialize)]
+/// A password for who has a code.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Invitation {
+    /// What `qimate operator create` or `reset` showed.
     code: String,
+    /// 12 characters or more.
     password: String,
 }
 
@@ -123,10 +165,13 @@ async fn invitation(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+/// Another password.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPassword {
+    /// The one of now.
     current_password: String,
+    /// 12 characters or more.
     password: String,
 }
 

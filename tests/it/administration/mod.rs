@@ -1,8 +1,14 @@
 //! Operators and `/admin/api`, at the socket: who is let in, for how long, and how often it may be tried.
 
+mod asked;
 mod commands;
+mod documented;
 mod doors;
+mod every;
+mod frame;
+mod keys;
 mod logins;
+mod plans;
 mod sessions;
 
 use qimate::{

@@ -24,6 +24,7 @@ const OTHERS: &[(&str, Proof)] = &[
     ("cargo test", In(".ci/run", "cargo test --locked")),
     ("cargo build --release", In(".ci/run", "cargo build --locked --release")),
     ("cargo bench", In(".ci/run", "cargo bench --locked")),
+    ("curl --oauth2-bearer", In("tests/it/administration/documented.rs", "every_curl_command")),
     ("docker compose", In("tests/it/deployment/compose.rs", "docker-compose")),
     ("DOMAIN=", In("tests/it/deployment/caddy.rs", "relay.Caddyfile")),
     ("docker build", Untried("no engine; tests/it/deployment/image.rs makes the image's root and runs it")),

@@ -6,7 +6,7 @@ mod mistakes;
 
 use std::{fmt::Write as _, fs, path::Path};
 
-/// Set it to write `docs/configuration.md` anew instead of comparing.
+/// Set it to write `docs/configuration.md` and `docs/openapi.json` anew instead of comparing.
 const UPDATE: &str = "QIMATE_UPDATE_DOCS";
 
 fn root() -> &'static Path {
@@ -71,4 +71,30 @@ fn the_reference_is_the_example() {
     }
     let there = fs::read_to_string(&path).unwrap_or_default();
     assert!(there == made, "docs/configuration.md is not made of config.example.toml: run with {UPDATE}=1");
+}
+
+#[test]
+fn the_openapi_document_is_made_of_the_routes() {
+    let made = format!("{:#}\n", qimate::web::admin::openapi::document());
+    let path = root().join("docs/openapi.json");
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == made, "docs/openapi.json is not made of the routes: run with {UPDATE}=1");
+}
+
+/// No address is added beside those that the document knows: only the frame gives any to the router.
+#[test]
+fn no_address_is_added_beside_the_document() {
+    let mut seen = 0;
+    for entry in fs::read_dir(root().join("src/web/admin")).unwrap() {
+        let path = entry.unwrap().path();
+        let adds = fs::read_to_string(&path).unwrap().matches(".route(").count();
+        // Every route of the table, and three for what is not there.
+        let expected = if path.ends_with("mod.rs") { 4 } else { 0 };
+        assert_eq!(adds, expected, "{}: add to `routes()` instead", path.display());
+        seen += 1;
+    }
+    assert!(seen > 10, "the test reads what it thinks it reads");
 }
