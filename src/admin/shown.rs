@@ -111,12 +111,12 @@ pub struct Brought {
 pub struct Secret {
     /// The setting.
     pub name: String,
-    /// When it was set.
+    /// When it was set. A Qimate that runs since before uses it from its next start on.
     pub set_ms: i64,
     /// Who set it, as the audit log names them.
     pub set_by: String,
     /// The number of the data key that seals it.
-    pub key: i64,
+    pub data_key: i64,
     /// By which master key that is wrapped; `null` where the ring has no such key.
     pub master_key: Option<String>,
 }
@@ -195,7 +195,7 @@ pub fn secret(secret: &StoredSecret) -> Secret {
         name: secret.name.clone(),
         set_ms: secret.set_at.as_millis(),
         set_by: secret.set_by.clone(),
-        key: secret.key,
+        data_key: secret.key,
         master_key: secret.master.map(|id| id.to_string()),
     }
 }

@@ -15,7 +15,7 @@ pub(crate) enum Operator {
         /// The name by which they log in: letters, digits and . _ - @; large and small letters are the same.
         #[arg(value_parser = name)]
         name: OperatorName,
-        /// owner: everything; operator: everything but the operators; auditor: looks and changes nothing.
+        /// owner: everything; operator: everything but the operators and secrets; auditor: looks and changes nothing.
         #[arg(long, default_value = "operator", value_parser = role, value_name = "owner|operator|auditor")]
         role: Role,
         /// As JSON, for programs.
@@ -79,7 +79,8 @@ pub(crate) enum Token {
         /// The operator in whose name it administers.
         #[arg(value_parser = name)]
         name: OperatorName,
-        /// What it may: read (look at everything but secrets), people, plans, keys, operators (change these).
+        /// What it may: read (look at everything but secrets), people, plans, keys, operators, secrets (change
+        /// these).
         #[arg(long, required = true, value_delimiter = ',', value_parser = scope, value_name = "WORD,...")]
         scopes: Vec<Scope>,
         /// What it is for, to tell it from others.

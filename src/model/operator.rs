@@ -65,11 +65,14 @@ pub enum Scope {
     Keys,
     /// Make and change operators, and end their tokens and sessions.
     Operators,
+    /// Put secrets of the configuration into the database, and take them out. Whoever may this decides where questions and
+    /// messages go.
+    Secrets,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Read, Self::People, Self::Plans, Self::Keys, Self::Operators];
+    pub const ALL: [Self; 6] = [Self::Read, Self::People, Self::Plans, Self::Keys, Self::Operators, Self::Secrets];
 
     /// The word in commands, answers and the store.
     pub const fn as_str(self) -> &'static str {
@@ -79,6 +82,7 @@ impl Scope {
             Self::Plans => "plans",
             Self::Keys => "keys",
             Self::Operators => "operators",
+            Self::Secrets => "secrets",
         }
     }
 
@@ -96,7 +100,7 @@ pub type Scopes = BTreeSet<Scope>;
 pub enum Role {
     /// Everything, the other operators too.
     Owner,
-    /// Everything but the operators.
+    /// Everything but the operators and secrets.
     Operator,
     /// Looks, and changes nothing.
     Auditor,

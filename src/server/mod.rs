@@ -186,6 +186,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         felt,
         under_way: UnderWay::default(),
         served: Arc::new(served_here(&config)),
+        master_keys: config.secrets.keys.clone().map(Arc::new),
         clock: clock.clone(),
         public_url: config.server.public_url.clone(),
         proxies: config.v1.trusted_proxies.clone(),

@@ -4,7 +4,7 @@
 //! it is to be. A data key that no value uses any more goes with the change that left it so; without a value there is no
 //! ring, and no master key is needed.
 
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::{
     Error, Store, audit, copy,
@@ -31,7 +31,22 @@ pub struct StoredSecret {
     pub set_at: Timestamp,
     /// Who set it, as the audit log names them.
     pub set_by: String,
+    /// Another each time that it is sealed anew; tells nothing of the value.
+    pub mark: String,
 }
+
+/// What came of storing a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Whether there was none of this name before.
+    pub is_new: bool,
+    /// The secret as it is now.
+    pub secret: StoredSecret,
+}
+
+/// Of a secret, without its value. The mark is the nonce: what stands between the version and the value.
+const KNOWN: &str = "SELECT name, key, master, set_at, set_by, hex(substr(secret.sealed, 2, 12)) FROM secret
+                     LEFT JOIN secret_key ON secret_key.number = secret.key";
 
 /// What a rotation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +100,20 @@ impl Store {
     /// # Errors
     /// [`Error`] when it cannot be read.
     pub async fn secrets(&self) -> Result<Vec<StoredSecret>, Error> {
-        let sql = "SELECT name, key, master, set_at, set_by FROM secret
-                   LEFT JOIN secret_key ON secret_key.number = secret.key ORDER BY name";
-        self.db.read(move |conn| conn.prepare_cached(sql)?.query_map([], stored)?.collect()).await
+        let sql = format!("{KNOWN} ORDER BY name");
+        self.db.read(move |conn| conn.prepare_cached(&sql)?.query_map([], stored)?.collect()).await
     }
 
-    /// Stores a value, in the place of the one before. Gives the number of its data key.
+    /// What is stored under this name.
+    ///
+    /// # Errors
+    /// [`Error`] when it cannot be read.
+    pub async fn secret(&self, name: &SecretName) -> Result<Option<StoredSecret>, Error> {
+        let name = name.to_string();
+        self.db.read(move |conn| find(conn, &name)).await
+    }
+
+    /// Stores a value, in the place of the one before.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed. The same where what is stored already cannot be read with these keys: two rings
@@ -102,7 +125,7 @@ impl Store {
         name: &SecretName,
         value: &Secret<String>,
         now: Timestamp,
-    ) -> Result<Result<i64, Unreadable>, Error> {
+    ) -> Result<Result<Set, Unreadable>, Error> {
         let (actor, keys, name, value) = (actor.clone(), keys.clone(), name.to_string(), value.clone());
         self.db
             .write(move |conn| {
@@ -125,7 +148,8 @@ impl Store {
                 let before = there.values.iter().find(|value| value.name == name).map(|value| value.key);
                 let entry = Entry::named("secret.set", format!("secret/{name}")).changed("key", before, number);
                 audit::record(conn, &actor, entry, now)?;
-                Ok(Ok(number))
+                let secret = find(conn, &name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+                Ok(Ok(Set { is_new: before.is_none(), secret }))
             })
             .await
     }
@@ -197,6 +221,10 @@ impl Store {
     }
 }
 
+pub(super) fn find(conn: &Connection, name: &str) -> Result<Option<StoredSecret>, rusqlite::Error> {
+    conn.prepare_cached(&format!("{KNOWN} WHERE name = ?1"))?.query_row([name], stored).optional()
+}
+
 fn add_key(conn: &Connection, ring: &mut KeyRing, keys: &MasterKeys, now: Timestamp) -> Result<i64, rusqlite::Error> {
     let WrappedKey { number, master, sealed } = ring.add(keys).map_err(no_random_bytes)?;
     conn.prepare_cached("INSERT INTO secret_key (number, master, sealed, made_at) VALUES (?1, ?2, ?3, ?4)")?
@@ -223,6 +251,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSecret> {
         master: row.get::<_, Option<String>>(2)?.as_deref().and_then(MasterKeyId::parse),
         set_at: Timestamp::from_millis(row.get(3)?),
         set_by: row.get(4)?,
+        mark: row.get(5)?,
     })
 }
 

@@ -18,9 +18,11 @@ use sha2::{Digest, Sha256};
 use super::{
     Error, Store, keys,
     plans::{self, Holder},
+    secrets::{self, StoredSecret},
 };
 use crate::{
     clock::Timestamp,
+    config::SecretName,
     model::{
         id::CorpId,
         key::{ApiKey, KeyId},
@@ -52,6 +54,11 @@ impl Version {
         Self::of(&format!("{:?}", (id, owner, name, scope, external_id, expires_at, revoked_at, hash, previous)))
     }
 
+    /// Of a secret: it is another each time that it is sealed, also by a rotation.
+    pub fn of_secret(secret: &StoredSecret) -> Self {
+        Self::of(&format!("{secret:?}"))
+    }
+
     /// Of what is told by its name alone: which plan somebody has.
     pub fn of_name(name: &str) -> Self {
         Self::of(name)
@@ -80,6 +87,8 @@ pub enum Thing {
     Key(KeyId),
     /// The key of an enterprise that another system calls so, unless it is revoked.
     ExternalKey(CorpId, String),
+    /// A secret.
+    Secret(SecretName),
 }
 
 impl Thing {
@@ -92,6 +101,7 @@ impl Thing {
             Self::ExternalKey(corp, external_id) => {
                 keys::of_external_id(conn, corp, external_id)?.map(|key| Version::of_key(&key))
             }
+            Self::Secret(name) => secrets::find(conn, &name.to_string())?.map(|secret| Version::of_secret(&secret)),
         })
     }
 }

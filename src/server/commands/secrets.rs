@@ -43,7 +43,7 @@ pub async fn set(
     name.check(&value).map_err(|fault| faulty(basics, &fault))?;
     let now = Clock::System.now();
     let key = match open(basics)?.set_secret(&actor(), keys, &name, &value, now).await? {
-        Ok(key) => key,
+        Ok(set) => set.secret.key,
         Err(why) => return Err(unreadable(basics, &[why])),
     };
     note(basics, &name, &gathered.standing(&name));
@@ -56,7 +56,7 @@ pub async fn set(
                 || format!("stored {name}, encrypted with key {key}; a running Qimate uses it after its next start"),
             )
         },
-        &json!({ "name": name.to_string(), "key": key, "felt": "next start" }),
+        &json!({ "name": name.to_string(), "data_key": key, "felt": "next start" }),
     )
 }
 
@@ -170,7 +170,7 @@ pub async fn rotate(basics: &Basics, as_json: bool) -> anyhow::Result<()> {
             },
         ),
     };
-    let json = json!({ "values": values, "key": key, "master_key": master.to_string() });
+    let json = json!({ "values": values, "data_key": key, "master_key": master.to_string() });
     print(as_json, words, &json)
 }
 

@@ -67,6 +67,7 @@ mod operators;
 mod plans;
 mod problem;
 mod route;
+mod secrets;
 mod served;
 mod session;
 
@@ -82,6 +83,7 @@ use crate::{
     clock::Clock,
     model::network::Network,
     store::Store,
+    vault::MasterKeys,
 };
 
 /// What the handlers need.
@@ -97,6 +99,8 @@ pub struct Administration {
     pub under_way: UnderWay,
     /// What is served here.
     pub served: Arc<Served>,
+    /// What encrypts secrets in the database; `None`: none can be stored.
+    pub master_keys: Option<Arc<MasterKeys>>,
     /// For how long a body may take.
     pub clock: Clock,
     /// What Qimate is called from outside: the origin of its pages.
@@ -107,8 +111,15 @@ pub struct Administration {
 
 /// Every address below `/admin/api`.
 fn routes() -> Vec<Route> {
-    let resources =
-        [keys::routes(), me::routes(), openapi::own_routes(), operators::routes(), plans::routes(), session::routes()];
+    let resources = [
+        keys::routes(),
+        me::routes(),
+        openapi::own_routes(),
+        operators::routes(),
+        plans::routes(),
+        secrets::routes(),
+        session::routes(),
+    ];
     resources.into_iter().flatten().collect()
 }
 

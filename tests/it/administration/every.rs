@@ -92,6 +92,11 @@ async fn example(program: &Program<'_>, id: &str) -> (String, Value) {
             assert_eq!(program.put(&external, json!({"name": "example"})).await.status, 201);
             (external, Value::Null)
         }
+        "putSecret" | "removeSecret" => {
+            let path = format!("/secrets/{}", if id == "putSecret" { "voice.speech_key" } else { "images.api_key" });
+            assert_eq!(program.put(&path, json!({"value": "sk-1"})).await.status, 201);
+            (path, if id == "putSecret" { json!({"value": "sk-2"}) } else { Value::Null })
+        }
         other => panic!("give {other} an example here"),
     }
 }

@@ -9,6 +9,7 @@ mod frame;
 mod keys;
 mod logins;
 mod plans;
+mod secrets;
 mod sessions;
 
 use qimate::{
@@ -26,6 +27,7 @@ use qimate::{
             tokens::{MadeToken, NewToken},
         },
     },
+    vault::{MasterKey, MasterKeys},
 };
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -57,7 +59,11 @@ impl Scene {
     }
 
     pub async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self { app: App::start_with(change).await, http: reqwest::Client::new() }
+        let with_master_key = |config: &mut Config| {
+            config.secrets.keys = Some(MasterKeys { current: MasterKey::draw().unwrap().0, previous: None });
+            change(config);
+        };
+        Self { app: App::start_with(with_master_key).await, http: reqwest::Client::new() }
     }
 
     /// Behind a proxy, so that a story can ask from anywhere.

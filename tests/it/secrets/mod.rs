@@ -158,7 +158,7 @@ async fn what_is_known_of_a_secret_is_shown_and_its_value_is_not() {
     let one = &list[0];
     assert!(one["set_ms"].as_i64().unwrap() > 0 && one["set_by"].as_str().unwrap().starts_with("command/"), "{one}");
     assert_eq!(
-        (&one["key"], one["master_key"].as_str().unwrap().len(), &one["standing"]),
+        (&one["data_key"], one["master_key"].as_str().unwrap().len(), &one["standing"]),
         (&Value::from(1), 16, &"used".into())
     );
     assert!(!list.to_string().contains(CANARY));
