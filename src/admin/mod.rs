@@ -29,7 +29,7 @@ use crate::{
     model::{
         audit::Actor,
         key::{KeyId, Standing},
-        operator::{Account, OperatorName, Role, Scope, Scopes, Session, SessionText, TokenText},
+        operator::{OperatorName, Role, Scope, Scopes, Session, SessionText, TokenText},
     },
     secret::Secret,
     store::{self, Store},
@@ -234,14 +234,6 @@ impl Admin {
             scopes: account.role.scopes(),
             by: By::Session { csrf: csrf(&text), id: text.id, ends_at },
         })
-    }
-
-    /// Every operator, oldest first.
-    ///
-    /// # Errors
-    /// [`Refused::Store`].
-    pub async fn operators(&self) -> Result<Vec<Account>, Refused> {
-        Ok(self.0.store.operators().await?)
     }
 
     /// The sessions of an operator that are open, oldest first.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// An operator.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Operator")]
 pub struct Account {
     /// By which they log in.
@@ -35,8 +35,30 @@ pub struct Account {
     pub disabled_ms: Option<i64>,
 }
 
+/// An operator, and the code by which they set their password where it is shown, this once.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct OperatorWithCode {
+    /// Who it is.
+    #[serde(flatten)]
+    pub is: Account,
+    /// The whole code. Nobody can show it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A token, and all of it where it is shown, this once.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TokenWithText {
+    /// What it is.
+    #[serde(flatten)]
+    pub is: Token,
+    /// The whole token, as a program brings it. Nobody can show it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
 /// A token of an operator's program.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "OperatorToken")]
 pub struct Token {
     /// Names it and opens nothing.
