@@ -29,3 +29,4 @@ pub mod profile;
 pub mod quota;
 pub mod reply;
 pub mod template;
+pub mod totals;

@@ -53,7 +53,11 @@ use crate::{
         fetch::{Bounds, Fetcher},
     },
     safety::guard::Guard,
-    store::{Store, alerts::Operators, ledger::Ledger},
+    store::{
+        Store,
+        alerts::Operators,
+        ledger::{Books, Ledger},
+    },
     web::{
         self, Figures, Https, Overview, Readiness, Web,
         admin::{self, Administration, UnderWay},
@@ -185,7 +189,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         store: store.clone(),
         felt,
         under_way: UnderWay::default(),
-        served: Arc::new(served_here(&config)),
+        served: Arc::new(served_here(&config, Books::of(&config.storage)?)),
         master_keys: config.secrets.keys.clone().map(Arc::new),
         clock: clock.clone(),
         public_url: config.server.public_url.clone(),
@@ -231,11 +235,18 @@ fn https(Config { tls, server, .. }: &Config) -> Https {
 }
 
 /// What operators' requests may name.
-fn served_here(config: &Config) -> admin::Served {
+fn served_here(config: &Config, books: Books) -> admin::Served {
     let mut corps: Vec<CorpId> = config.apps.iter().map(|app| app.wecom.corp_id.clone()).collect();
     corps.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     corps.dedup();
-    admin::Served { corps, models: config.llm.aliases(), models_of_keys: config.llm.every_alias() }
+    admin::Served {
+        corps,
+        models: config.llm.aliases(),
+        models_of_keys: config.llm.every_alias(),
+        zone: config.chat.time_zone.clone(),
+        books,
+        currency: config.team.currency.clone(),
+    }
 }
 
 /// What reads web pages, within `[web]`.

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Error, Store, keys,
+    Error, Store, keys, people,
     plans::{self, Holder},
     secrets::{self, StoredSecret},
 };
@@ -24,8 +24,9 @@ use crate::{
     clock::Timestamp,
     config::SecretName,
     model::{
-        id::CorpId,
+        id::{CorpId, MemberId},
         key::{ApiKey, KeyId},
+        person::Person,
         quota::plan::Plan,
     },
 };
@@ -59,6 +60,11 @@ impl Version {
         Self::of(&format!("{secret:?}"))
     }
 
+    /// Of a member; what WeCom tells of them counts too.
+    pub fn of_person(person: &Person) -> Self {
+        Self::of(&format!("{:?}", Person { first_at: None, ..person.clone() }))
+    }
+
     /// Of what is told by its name alone: which plan somebody has.
     pub fn of_name(name: &str) -> Self {
         Self::of(name)
@@ -89,6 +95,8 @@ pub enum Thing {
     ExternalKey(CorpId, String),
     /// A secret.
     Secret(SecretName),
+    /// A member.
+    Member(CorpId, MemberId),
 }
 
 impl Thing {
@@ -102,6 +110,9 @@ impl Thing {
                 keys::of_external_id(conn, corp, external_id)?.map(|key| Version::of_key(&key))
             }
             Self::Secret(name) => secrets::find(conn, &name.to_string())?.map(|secret| Version::of_secret(&secret)),
+            Self::Member(corp, member) => {
+                people::change::find(conn, corp, member)?.map(|person| Version::of_person(&person))
+            }
         })
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{actor, key, print, say, tell};
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     config::Config,
     model::{
         id::{CorpId, MemberId},
@@ -233,7 +233,7 @@ pub async fn grant(
             || format!("已追加（编号 {id}）：{shown}，到 {until_then} 为止"),
             || format!("granted (number {id}): {shown} until {until_then}"),
         ));
-        grants.push(grant_in_json(id, &subject.to_string(), granted, until, reason));
+        grants.push(json!(json::grant::Grant::of(id, &subject.to_string(), granted, until, reason)));
     }
     print(as_json, || words.join("\n"), &grants.into())
 }
@@ -324,15 +324,10 @@ fn in_json(rules: &Rules) -> Value {
     let attachments = rules.attachments();
     let plans = rules.plans.iter().map(|(name, plan)| json!(json::plan::Plan::of(name, plan).held(&attachments)));
     let grants = rules.grants().into_iter();
-    let grants = grants.map(|grant| grant_in_json(grant.id, &grant.subject, grant.amounts, grant.until, &grant.reason));
+    let grants = grants.map(|grant| {
+        json!(json::grant::Grant::of(grant.id, &grant.subject, grant.amounts, grant.until, &grant.reason))
+    });
     json!({ "plans": plans.collect::<Vec<_>>(), "grants": grants.collect::<Vec<_>>() })
-}
-
-fn grant_in_json(id: i64, subject: &str, amounts: Amounts, until: Timestamp, reason: &str) -> Value {
-    json!({
-        "id": id, "for": subject, "requests": amounts.requests, "tokens": amounts.tokens,
-        "money_micros": amounts.money, "until_ms": until.as_millis(), "reason": reason,
-    })
 }
 
 /// The holders as `qimate plan --json` names them.

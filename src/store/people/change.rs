@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, types::Type};
 
 use super::{audited::changed, standing::premium};
 use crate::{
@@ -221,6 +221,17 @@ impl Row {
             first_at: self.first_at.map(Timestamp::from_millis),
         })
     }
+}
+
+/// A member as they are at this moment.
+pub(in crate::store) fn find(
+    conn: &Connection,
+    corp: &CorpId,
+    member: &MemberId,
+) -> Result<Option<Person>, rusqlite::Error> {
+    let unreadable = |error: Error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into());
+    let row = read(conn, corp.as_str(), Some(&member.key()))?.pop();
+    row.map(|row| row.person(corp).map_err(unreadable)).transpose()
 }
 
 fn read(conn: &Connection, corp: &str, only: Option<&str>) -> Result<Vec<Row>, rusqlite::Error> {

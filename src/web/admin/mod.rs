@@ -58,9 +58,11 @@ mod answer;
 mod ask;
 mod body;
 mod condition;
+mod grants;
 pub(super) mod guard;
 mod keys;
 mod me;
+mod members;
 mod once;
 pub mod openapi;
 mod operators;
@@ -70,6 +72,7 @@ mod route;
 mod secrets;
 mod served;
 mod session;
+mod usage;
 
 use std::sync::Arc;
 
@@ -112,13 +115,16 @@ pub struct Administration {
 /// Every address below `/admin/api`.
 fn routes() -> Vec<Route> {
     let resources = [
+        grants::routes(),
         keys::routes(),
         me::routes(),
+        members::routes(),
         openapi::own_routes(),
         operators::routes(),
         plans::routes(),
         secrets::routes(),
         session::routes(),
+        usage::routes(),
     ];
     resources.into_iter().flatten().collect()
 }

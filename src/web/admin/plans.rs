@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-const CORP: &str = "the enterprise, where several are served";
+pub(super) const CORP: &str = "the enterprise, where several are served";
 
 pub(super) fn routes() -> Vec<Route> {
     let all = "/admin/api/plans";
@@ -90,7 +90,7 @@ async fn remove(ask: Ask) -> Result<Gone, Problem> {
 /// Whom a plan is for: one of these.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Whom {
+pub(super) struct Whom {
     /// `true`: each member without a plan of their own.
     everyone: bool,
     /// `true`: all members of the enterprise together.
@@ -104,7 +104,7 @@ struct Whom {
 }
 
 async fn attach(ask: Ask<Body<Whom>>) -> Result<One<Plan>, Problem> {
-    let (name, holder) = (ask.path("name")?, holder(&ask).await?);
+    let (name, holder) = (ask.path("name")?, holder(&ask, &ask.body.0, "").await?);
     if !ask.anew().attach_plan(&ask.actor(), &holder, name, ask.now).await? {
         return Err(no_such(name));
     }
@@ -112,7 +112,7 @@ async fn attach(ask: Ask<Body<Whom>>) -> Result<One<Plan>, Problem> {
 }
 
 async fn detach(ask: Ask<Body<Whom>>) -> Result<One<Plan>, Problem> {
-    let (name, holder) = (ask.path("name")?, holder(&ask).await?);
+    let (name, holder) = (ask.path("name")?, holder(&ask, &ask.body.0, "").await?);
     let is_this = Expected::OneOf(vec![Version::of_name(name)]);
     let store = ask.under(vec![(Thing::Attached(holder.clone()), is_this)]);
     match store.detach_plan(&ask.actor(), &holder, ask.now).await {
@@ -124,10 +124,11 @@ async fn detach(ask: Ask<Body<Whom>>) -> Result<One<Plan>, Problem> {
     }
 }
 
-async fn holder(ask: &Ask<Body<Whom>>) -> Result<Holder, Problem> {
+/// The holder that is meant; `place` is where that stands in the body.
+pub(super) async fn holder<T>(ask: &Ask<T>, whom: &Whom, place: &str) -> Result<Holder, Problem> {
     let corp = || ask.here.served.corp(ask.query("corp"));
     let one = |subject| Ok(Holder::One(subject));
-    match &ask.body.0 {
+    match whom {
         Whom { everyone: true, company: false, department: None, member: None, key: None } => Ok(Holder::EveryMember),
         Whom { everyone: false, company: true, department: None, member: None, key: None } => {
             one(Subject::company(&corp()?))
@@ -136,17 +137,19 @@ async fn holder(ask: &Ask<Body<Whom>>) -> Result<Holder, Problem> {
             one(Subject::department(&corp()?, *number))
         }
         Whom { everyone: false, company: false, department: None, member: Some(member), key: None } => {
-            let member = MemberId::parse(member).map_err(|wrong| Problem::invalid("/member", wrong.to_string()))?;
+            let member = MemberId::parse(member)
+                .map_err(|wrong| Problem::invalid(&format!("{place}/member"), wrong.to_string()))?;
             one(Subject::member(&corp()?, &member))
         }
         Whom { everyone: false, company: false, department: None, member: None, key: Some(id) } => {
             // Not quoted: somebody may have given a whole key.
-            let unknown = || Problem::invalid("/key", "there is no such key; expected the 12 digits of its id");
+            let unknown =
+                || Problem::invalid(&format!("{place}/key"), "there is no such key; expected the 12 digits of its id");
             let id = KeyId::parse(id).map_err(|_| unknown())?;
             let key = ask.store().key(&id).await?.ok_or_else(unknown)?;
             one(Subject::key(&key.corp, &key.id))
         }
-        _ => Err(Problem::invalid("", "say whom, by one of: everyone, company, department, member, key")),
+        _ => Err(Problem::invalid(place, "say whom, by one of: everyone, company, department, member, key")),
     }
 }
 

@@ -155,6 +155,22 @@ impl Route {
         Self::asked((Method::PUT, MethodFilter::PUT), path, needs.into(), says, handler)
     }
 
+    /// Changes of the thing of this address what is told.
+    pub(super) fn patch<T, F, Fut, A>(
+        path: &'static str,
+        needs: impl Into<Needs>,
+        says: (&'static str, &'static str),
+        handler: F,
+    ) -> Self
+    where
+        T: Takes + 'static,
+        F: Fn(Ask<T>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
+        A: Answers + 'static,
+    {
+        Self::asked((Method::PATCH, MethodFilter::PATCH), path, needs.into(), says, handler)
+    }
+
     /// Takes the thing of this address away.
     pub(super) fn delete<F, Fut, A>(
         path: &'static str,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::problem::Problem;
-use crate::model::id::CorpId;
+use crate::{clock::zone::Zone, model::id::CorpId, store::ledger::Books};
 
 /// What the configuration says of it.
 #[derive(Clone, Debug)]
@@ -14,6 +14,12 @@ pub struct Served {
     pub models: BTreeSet<Arc<str>>,
     /// Those that a key may.
     pub models_of_keys: BTreeSet<Arc<str>>,
+    /// Whose days dates are.
+    pub zone: Zone,
+    /// What was used.
+    pub books: Books,
+    /// What money is counted in.
+    pub currency: String,
 }
 
 impl Served {

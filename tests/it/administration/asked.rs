@@ -81,6 +81,10 @@ impl<'a> Program<'a> {
         self.ask(Method::PUT, path, &body, &[]).await
     }
 
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.ask(Method::PATCH, path, &body, &[]).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.ask(Method::DELETE, path, &Value::Null, &[]).await
     }

@@ -88,6 +88,16 @@ async fn example(program: &Program<'_>, id: &str) -> (String, Value) {
             assert_eq!(program.post(&format!("{path}/attach"), json!({"company": true})).await.status, 200);
             (path + "/detach", json!({"company": true}))
         }
+        "grant" => ("/grants".to_owned(), json!({"for": {"member": "li"}, "more": {"requests": 5}})),
+        "revokeGrant" => {
+            let made = program.post("/grants", json!({"for": {"company": true}, "more": {"requests": 5}})).await;
+            (format!("/grants/{}", made.body["id"]), Value::Null)
+        }
+        "changeMember" => {
+            assert_eq!(program.patch("/members/Li", json!({"role": "auditor"})).await.status / 100, 2);
+            ("/members/li".to_owned(), json!({"note": format!("note {number}")}))
+        }
+        "setHours" => ("/departments/0/hours".to_owned(), json!({"hours": "Mon-Fri 08:00-20:00"})),
         "makeKey" => ("/keys".to_owned(), json!({"name": format!("made-{number}")})),
         "rotateKey" => (key().await + "/rotate", json!({"grace_hours": 1})),
         "revokeKey" => (key().await, Value::Null),

@@ -8,6 +8,7 @@ mod every;
 mod frame;
 mod keys;
 mod logins;
+mod members;
 mod operators;
 mod plans;
 mod secrets;

@@ -57,6 +57,45 @@ async fn a_plan_is_made_attached_felt_and_taken_away() {
 }
 
 #[tokio::test]
+async fn a_grant_lets_somebody_use_more_until_it_is_taken_back() {
+    let scene = Scene::open().await;
+    let owner = Program::of(&scene, "li", Role::Operator).await;
+    assert_eq!(owner.put("/plans/one", json!({"limits": ["requests=1/day"]})).await.status, 201);
+    assert_eq!(owner.post("/plans/one/attach", json!({"everyone": true})).await.status, 200);
+    ask(&scene.app, "zhangsan", "一").await;
+    ask(&scene.app, "zhangsan", "二").await;
+    assert_eq!(scene.app.model.requests().len(), 1);
+    let more = json!({"for": {"member": "ZhangSan"}, "more": {"requests": 5, "days": 7, "reason": "月底"}});
+    let granted = owner.post("/grants", more).await;
+    assert_eq!((granted.status, &granted.body["for"]), (200, &json!("member/ww1436e0e65a779aee/zhangsan")));
+    ask(&scene.app, "zhangsan", "三").await;
+    assert_eq!(scene.app.model.requests().len(), 2, "it was felt before it was answered");
+    assert_eq!(owner.get("/grants").await.body["items"], json!([granted.body]));
+    let path = format!("/grants/{}", granted.body["id"]);
+    assert_eq!((owner.delete(&path).await.status, owner.delete(&path).await.status), (204, 404));
+    ask(&scene.app, "zhangsan", "四").await;
+    assert_eq!(scene.app.model.requests().len(), 2);
+    assert_eq!(owner.delete("/grants/x").await.status, 404);
+    for (whom, more, pointer) in [
+        (json!({"everyone": true}), json!({"requests": 5}), "/for"),
+        (json!({}), json!({"requests": 5}), "/for"),
+        (json!({"member": ""}), json!({"requests": 5}), "/for/member"),
+        (json!({"member": "li"}), json!({}), "/more"),
+        (json!({"member": "li"}), json!({"money": "viel"}), "/more/money"),
+        (json!({"member": "li"}), json!({"tokens": 5, "days": 0}), "/more/days"),
+        (json!({"member": "li"}), json!({"tokens": 5, "reason": "a\nb"}), "/more/reason"),
+    ] {
+        let refused = owner.post("/grants", json!({"for": whom, "more": more})).await;
+        assert_eq!(
+            (refused.status, &refused.body["errors"][0]["pointer"]),
+            (422, &json!(pointer)),
+            "{:#}",
+            refused.body
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_plan_is_told_by_its_place() {
     let scene = Scene::open().await;
     let owner = Program::of(&scene, "li", Role::Owner).await;

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use crate::{
     clock::Clock,
     config::Config,
-    model::person::{Person, Premium, table::shown_premium},
+    model::{
+        json::member::Member,
+        person::{Person, table::shown_premium},
+    },
     server::commands::say,
     store::people::change::Department,
 };
@@ -66,19 +69,7 @@ pub(super) fn described(config: &Config, person: &Person, departments: &[Departm
 }
 
 pub(super) fn in_json(config: &Config, person: &Person) -> Value {
-    let zone = &config.chat.time_zone;
-    let premium = match person.premium {
-        Premium::Inherit => "inherit".to_owned(),
-        other => shown_premium(other, zone),
-    };
-    json!({
-        "corp": person.corp, "userid": person.member, "name": person.name, "role": person.role.as_str(),
-        "expires": person.expires_at.map(|at| zone.last_date(at)),
-        "expires_at_ms": person.expires_at.map(crate::clock::Timestamp::as_millis),
-        "premium": premium, "hours": person.hours.as_ref().map(ToString::to_string), "blocked": person.blocked.is_some(),
-        "blocked_reason": person.blocked, "note": person.note, "departments": person.departments,
-        "outside_of_agents": person.outside, "first_message_at_ms": person.first_at.map(crate::clock::Timestamp::as_millis),
-    })
+    json!(Member::of(person, &config.chat.time_zone))
 }
 
 pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
