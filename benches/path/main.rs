@@ -18,6 +18,7 @@ mod first_part;
 mod hostile;
 mod http;
 mod instant;
+mod media;
 mod model;
 mod programs;
 mod size;
@@ -42,6 +43,11 @@ const BENCHMARKS: &[(&str, &str, Run)] = &[
     ("instant", "800 members and a model that answers at once, each member asking again when answered", || {
         Box::pin(instant::run())
     }),
+    (
+        "media",
+        "questions in words where pictures, voice, links and tools are switched on, and where they are not",
+        || Box::pin(media::run()),
+    ),
     ("waiting", "1000 members and a model that takes 1 s, max_concurrent_turns = 1000", || Box::pin(waiting::run())),
     ("burst", "300 members in the same instant, the model takes 0.5 s, WeCom's API 20 ms", || Box::pin(burst::run())),
     ("first-part", "from the blank line behind the model's first paragraph to the request to WeCom", || {

@@ -63,13 +63,13 @@ async fn calls_and_sums_follow_a_new_userid_and_so_do_keys() {
     ask(app, "LiSi", "三").await;
     until(app, "SELECT COUNT(*) || '' FROM call", "3").await;
     renamed(app, "li", "LiSi").await;
-    app.advance_to_sleeper(0.5..=1.0).await;
+    app.felt().await;
     until(app, MEMBERS, "ww1436e0e65a779aee/lisi").await;
     assert_eq!(calls(app, "member"), ["lisi"; 3]);
     until(app, &format!("SELECT IFNULL(({WRONG}), 'none')"), "none").await;
     // The key is theirs, and their plan and what they used came along: nothing is left of three.
-    within(async { while app.count("SELECT COUNT(*) FROM api_key WHERE userid = 'LiSi'") != 1 {} }).await;
-    app.advance_to_sleeper(0.5..=1.0).await;
+    app.comes_to("SELECT COUNT(*) FROM api_key WHERE userid = 'LiSi'", 1).await;
+    app.felt().await;
     assert_eq!(scene.ask(&question("四")).await.status(), 429);
     assert!(ask(app, "LiSi", "五").await.starts_with("你今天的额度不够了：已用 3，上限 3 个问题。"));
     until(app, MEMBERS, "ww1436e0e65a779aee/lisi").await;
