@@ -30,17 +30,17 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for OneLine<M> {
     }
 }
 
-/// The formatter gives a whole event at once, with the end of its line.
+/// The formatter gives a whole event at once, with the end of its line. It is written at once too, so that no other comes
+/// between.
 impl<W: Write> Write for Line<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let (line, end) = event.strip_suffix(b"\n").map_or((event, &b""[..]), |line| (line, &b"\n"[..]));
+        let (line, end) = event.strip_suffix(b"\n").map_or((event, ""), |line| (line, "\n"));
         let text = String::from_utf8_lossy(line);
         if text.chars().any(breaks) {
-            self.inner.write_all(self.harmless(&text).as_bytes())?;
+            self.inner.write_all((self.harmless(&text) + end).as_bytes())?;
         } else {
-            self.inner.write_all(line)?;
+            self.inner.write_all(event)?;
         }
-        self.inner.write_all(end)?;
         Ok(event.len())
     }
 
@@ -85,12 +85,21 @@ mod tests {
 
     use super::*;
 
+    /// What was written, each time.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct Written(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Written {
+        /// All of it, and in how many pieces.
+        fn log(&self) -> (String, usize) {
+            let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (String::from_utf8(pieces.concat()).expect("text"), pieces.len())
+        }
+    }
 
     impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes.to_vec());
             Ok(bytes.len())
         }
 
@@ -113,9 +122,8 @@ mod tests {
                 warn!(name = %forged, quoted = forged, "refused {forged}");
                 info!("你好\tand a second");
             });
-            let log =
-                String::from_utf8(written.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
-            assert_eq!(log.lines().count(), 2, "{log:?}");
+            let (log, pieces) = written.log();
+            assert_eq!((log.lines().count(), pieces), (2, 2), "nothing comes between a line and its end: {log:?}");
             assert!(log.contains(r"x\u000d\u000a2026-01-01") && log.contains(r"\u2028\u202e\u001b[2J"), "{log:?}");
             assert!(log.contains("你好\tand a second") && !log.contains("\u{1b}[2J"), "{log:?}");
             assert!(
@@ -135,7 +143,7 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
             warn!(name = %forged, quoted = forged, "refused {forged}");
         });
-        let log = String::from_utf8(written.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
+        let (log, _) = written.log();
         assert!(log.ends_with('\n') && !log.trim_end_matches('\n').chars().any(breaks), "{log:?}");
         let line: serde_json::Value = serde_json::from_str(&log).expect("JSON");
         assert_eq!((&line["name"], &line["quoted"]), (&forged.into(), &forged.into()));
