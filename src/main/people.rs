@@ -5,11 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Subcommand};
 use qimate::{
     config::Config,
-    model::id::MemberId,
-    server::commands::{
-        member,
-        people::{self, Wanted},
-    },
+    model::{id::MemberId, json::member::WantedMember},
+    server::commands::{member, people},
 };
 
 /// Of `qimate member`. A userid is what the address book shows as 账号 (通讯录 → 成员).
@@ -155,15 +152,16 @@ impl Member {
             Self::List { json } => people::list(config, json).await,
             Self::Show { userid, json } => people::show(config, &userid, json).await,
             Self::Set { userid, role, expires, premium, hours, note, readmit, json } => {
-                let wanted = Wanted { role, expires, premium, hours, note, readmit, ..Wanted::default() };
+                let wanted = WantedMember { role, expires, premium, hours, note, readmit, ..WantedMember::default() };
                 people::set(config, &userid, &wanted, json).await
             }
             Self::Block { userid, reason, json } => {
-                let wanted = Wanted { blocked: Some(Some(reason)), ..Wanted::default() };
+                let wanted =
+                    WantedMember { blocked: Some(true), blocked_reason: Some(reason), ..WantedMember::default() };
                 people::set(config, &userid, &wanted, json).await
             }
             Self::Unblock { userid, json } => {
-                let wanted = Wanted { blocked: Some(None), ..Wanted::default() };
+                let wanted = WantedMember { blocked: Some(false), ..WantedMember::default() };
                 people::set(config, &userid, &wanted, json).await
             }
             Self::Sync { json } => people::sync(config, json).await,

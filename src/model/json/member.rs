@@ -8,9 +8,9 @@ use crate::{
     model::{
         id::MemberId,
         person::{
-            Edit, Person, Premium, Role,
+            Edit, Person, Premium,
             hours::ServiceHours,
-            table::{read_expiry, read_hours, read_premium, short, shown_premium},
+            table::{read_expiry, read_hours, read_premium, read_role, short, shown_premium},
         },
     },
 };
@@ -39,12 +39,12 @@ pub struct WantedMember {
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{right}")]
+#[error("{}", right[1])]
 pub struct WrongMember {
     /// The field.
     pub field: &'static str,
-    /// What would be right.
-    pub right: &'static str,
+    /// What would be right, in Chinese and in English.
+    pub right: [&'static str; 2],
 }
 
 impl WantedMember {
@@ -58,23 +58,20 @@ impl WantedMember {
             text: Option<&String>,
             read: impl Fn(&str) -> Result<T, [&'static str; 2]>,
         ) -> Result<Option<T>, WrongMember> {
-            text.map(|text| read(text).map_err(|[_, right]| WrongMember { field, right })).transpose()
+            text.map(|text| read(text).map_err(|right| WrongMember { field, right })).transpose()
         }
-        let role = |text: &str| {
-            const RIGHT: &str = "expected owner, operator, auditor, manager or member";
-            Role::parse(text).ok_or(["", RIGHT])
-        };
         let reason = read("blocked_reason", self.blocked_reason.as_ref(), short)?;
         let blocked = match (self.blocked, reason) {
             (Some(true), reason) => Some(Some(reason.unwrap_or_default())),
             (Some(false), None) => Some(None),
             (None, None) => None,
             (Some(false) | None, Some(_)) => {
-                return Err(WrongMember { field: "blocked_reason", right: "a reason goes with \"blocked\": true" });
+                let right = ["原因只能和 \"blocked\": true 一起填写", "a reason goes with \"blocked\": true"];
+                return Err(WrongMember { field: "blocked_reason", right });
             }
         };
         Ok(Edit {
-            role: read("role", self.role.as_ref(), role)?,
+            role: read("role", self.role.as_ref(), read_role)?,
             expires_at: read("expires", self.expires.as_ref(), |text| read_expiry(text, zone))?,
             premium: read("premium", self.premium.as_ref(), |text| read_premium(text, zone))?,
             hours: read("hours", self.hours.as_ref(), read_hours)?,
@@ -178,6 +175,6 @@ impl Hours {
     /// # Errors
     /// [`WrongMember`], which says what would be right.
     pub fn parse(&self) -> Result<Option<ServiceHours>, WrongMember> {
-        read_hours(&self.hours).map_err(|[_, right]| WrongMember { field: "hours", right })
+        read_hours(&self.hours).map_err(|right| WrongMember { field: "hours", right })
     }
 }

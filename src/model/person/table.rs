@@ -138,7 +138,7 @@ fn set(edit: &mut Edit, column: &str, text: &str, zone: &Zone) -> Result<(), [&'
     match column {
         "name" => edit.name = Some(given.map(short).transpose()?),
         "departments" => edit.departments = Some(read_departments(text)?),
-        "role" => edit.role = Some(given.map_or(Some(Role::Member), Role::parse).ok_or(ROLE)?),
+        "role" => edit.role = Some(given.map_or(Ok(Role::Member), read_role)?),
         "expires" => edit.expires_at = Some(read_expiry(text, zone)?),
         "premium_expires" => edit.premium = Some(read_premium(text, zone)?),
         "hours" => edit.hours = Some(read_hours(text)?),
@@ -154,8 +154,15 @@ fn set(edit: &mut Edit, column: &str, text: &str, zone: &Zone) -> Result<(), [&'
     Ok(())
 }
 
-const ROLE: [&str; 2] =
-    ["应为 owner、operator、auditor、manager 或 member", "expected owner, operator, auditor, manager or member"];
+/// The word for a role.
+///
+/// # Errors
+/// As [`short`].
+pub fn read_role(text: &str) -> Result<Role, [&'static str; 2]> {
+    let right =
+        ["应为 owner、operator、auditor、manager 或 member", "expected owner, operator, auditor, manager or member"];
+    Role::parse(text).ok_or(right)
+}
 
 /// A text of one line that is not too long.
 ///

@@ -22,10 +22,8 @@ use crate::{
     config::{Config, chat::Language},
     model::{
         id::{CorpId, MemberId},
-        person::{
-            Edit, Role,
-            table::{self, read_expiry, read_hours, read_premium, short},
-        },
+        json::member::{self, WantedMember, WrongMember},
+        person::table::{self, read_hours},
         quota::subject::Subject,
     },
     store::{Store, backup, people::change::Department},
@@ -33,25 +31,6 @@ use crate::{
 
 /// The largest table that is read, in bytes.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
-
-/// What is to be changed of a member, as it was written.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// The word for a role.
-    pub role: Option<String>,
-    /// A date, or `never`.
-    pub expires: Option<String>,
-    /// A date, `inherit` or `off`.
-    pub premium: Option<String>,
-    /// Service hours, or `inherit`.
-    pub hours: Option<String>,
-    /// A note.
-    pub note: Option<String>,
-    /// Whether they are blocked, and why.
-    pub blocked: Option<Option<String>>,
-    /// Whether what WeCom said of the visible range is forgotten.
-    pub readmit: bool,
-}
 
 /// Prints everybody who is known.
 ///
@@ -114,8 +93,11 @@ pub async fn show(config: &Config, member: &MemberId, as_json: bool) -> anyhow::
 ///
 /// # Errors
 /// Something is not what it should be, or the database cannot be written. Nothing was changed.
-pub async fn set(config: &Config, member: &MemberId, wanted: &Wanted, as_json: bool) -> anyhow::Result<()> {
-    let edit = edit_of(config, member, wanted)?;
+pub async fn set(config: &Config, member: &MemberId, wanted: &WantedMember, as_json: bool) -> anyhow::Result<()> {
+    let edit = wanted.parse(member.clone(), &config.chat.time_zone).map_err(|WrongMember { field, right }| {
+        let flag = if field == "blocked_reason" { "reason" } else { field };
+        wrong(config, &format!("--{flag}"), right)
+    })?;
     let store = Store::open_beside(&config.storage)?;
     let corps = corps(config);
     let mut known = Vec::new();
@@ -216,11 +198,12 @@ pub async fn list_departments(config: &Config, as_json: bool) -> anyhow::Result<
             print_table(&rows);
             continue;
         }
-        let departments = departments.into_iter().map(|department| {
-            json!({
-                "id": department.id, "parent": department.parent, "name": department.name,
-                "members": department.members, "hours": department.hours.map(|hours| hours.to_string()),
-            })
+        let departments = departments.into_iter().map(|department| member::Department {
+            id: department.id,
+            parent: department.parent,
+            name: department.name,
+            members: department.members,
+            hours: department.hours.map(|hours| hours.to_string()),
         });
         all.push(json!({
             "corp": corp, "hours": hours.map(|hours| hours.to_string()), "departments": departments.collect::<Vec<_>>(),
@@ -266,35 +249,6 @@ pub async fn set_hours(config: &Config, department: Option<u64>, hours: &str, as
         || format!("{}{hours}", say(config, "服务时间：", "hours: ")),
         &json!({ "department": department, "hours": hours }),
     )
-}
-
-fn edit_of(config: &Config, member: &MemberId, wanted: &Wanted) -> anyhow::Result<Edit> {
-    let zone = &config.chat.time_zone;
-    let told = |what: &'static str| move |right| wrong(config, what, right);
-    let role = match &wanted.role {
-        None => None,
-        Some(text) => Some(Role::parse(text).ok_or_else(|| {
-            let roles = Role::ALL.map(Role::as_str).join(", ");
-            anyhow!("--role {text}: {}{roles}", say(config, "应为 ", "expected "))
-        })?),
-    };
-    let mut edit = Edit { role, readmit: wanted.readmit, ..Edit::of(member.clone()) };
-    if let Some(text) = &wanted.expires {
-        edit.expires_at = Some(read_expiry(text, zone).map_err(told("--expires"))?);
-    }
-    if let Some(text) = &wanted.premium {
-        edit.premium = Some(read_premium(text, zone).map_err(told("--premium"))?);
-    }
-    if let Some(text) = &wanted.hours {
-        edit.hours = Some(read_hours(text).map_err(told("--hours"))?);
-    }
-    if let Some(text) = &wanted.note {
-        edit.note = Some(short(text).map_err(told("--note"))?);
-    }
-    if let Some(blocked) = &wanted.blocked {
-        edit.blocked = Some(blocked.as_deref().map(short).transpose().map_err(told("--reason"))?);
-    }
-    Ok(edit)
 }
 
 fn wrong(config: &Config, what: &str, [zh, en]: [&'static str; 2]) -> anyhow::Error {

@@ -7,7 +7,7 @@ use super::{
     answer::{Gone, One, Page},
     ask::Ask,
     body::Body,
-    plans::{CORP, Whom, holder},
+    plans::{Whom, holder},
     problem::Problem,
     route::Route,
 };
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get(all, Scope::Read, ("listGrants", "Every grant that is not over, the first to end first."), list),
         Route::post(all, Scope::Plans, ("grant", "Lets somebody use more than the plan, for some days."), make)
-            .filter("corp", CORP),
+            .of_corp(),
         Route::delete("/admin/api/grants/{id}", Scope::Plans, ("revokeGrant", revoke_says), revoke),
     ]
 }

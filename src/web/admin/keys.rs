@@ -26,7 +26,6 @@ use crate::{
     },
 };
 
-const CORP: &str = "the enterprise, where several are served";
 /// The longest that a secret of before may stay good, in hours: as `qimate key rotate` has it.
 const LONGEST_GRACE: u32 = 720;
 
@@ -46,19 +45,19 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(all, Scope::Read, ("listKeys", "Every key, oldest first. Those that are no longer good too."), list)
             .filter("member", "the keys of this userid alone"),
         Route::get(one, Scope::Read, ("getKey", "One key."), get),
-        Route::post(all, Scope::Keys, ("makeKey", make_says), make).filter("corp", CORP),
+        Route::post(all, Scope::Keys, ("makeKey", make_says), make).of_corp(),
         Route::post("/admin/api/keys/{id}/rotate", Scope::Keys, ("rotateKey", rotate_says), rotate).compares(),
         Route::delete(one, Scope::Keys, ("revokeKey", revoke_says), revoke).compares(),
         Route::get(external, Scope::Read, ("getExternalKey", "The key that another system calls so."), get_external)
-            .filter("corp", CORP),
-        Route::put(external, Scope::Keys, ("putExternalKey", put_says), put_external).filter("corp", CORP).compares(),
+            .of_corp(),
+        Route::put(external, Scope::Keys, ("putExternalKey", put_says), put_external).of_corp().compares(),
         Route::delete(
             external,
             Scope::Keys,
             ("revokeExternalKey", "Takes the key back that another system calls so, for good. As `revokeKey` does."),
             revoke_external,
         )
-        .filter("corp", CORP)
+        .of_corp()
         .compares(),
     ]
 }

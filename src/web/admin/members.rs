@@ -18,8 +18,6 @@ use crate::{
     store::terms::{Thing, Version},
 };
 
-const CORP: &str = "the enterprise, where several are served";
-
 pub(super) fn routes() -> Vec<Route> {
     let (all, one) = ("/admin/api/members", "/admin/api/members/{userid}");
     let (departments, hours) = ("/admin/api/departments", "/admin/api/departments/{number}/hours");
@@ -34,7 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(departments, Scope::Read, ("listDepartments", "Every department, by WeCom's number."), of_corp),
         Route::put(hours, Scope::People, ("setHours", hours_say), set_hours),
     ];
-    routes.into_iter().map(|route| route.filter("corp", CORP)).collect()
+    routes.into_iter().map(Route::of_corp).collect()
 }
 
 async fn list(ask: Ask) -> Result<Page<Member>, Problem> {
@@ -103,5 +101,5 @@ fn shown<T>(ask: &Ask<T>, person: &Person) -> Member {
 }
 
 fn wrong(wrong: WrongMember) -> Problem {
-    Problem::invalid(&format!("/{}", wrong.field), wrong.right)
+    Problem::invalid(&format!("/{}", wrong.field), wrong.to_string())
 }

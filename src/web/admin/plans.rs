@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-pub(super) const CORP: &str = "the enterprise, where several are served";
-
 pub(super) fn routes() -> Vec<Route> {
     let all = "/admin/api/plans";
     let one = "/admin/api/plans/{name}";
@@ -44,9 +42,8 @@ pub(super) fn routes() -> Vec<Route> {
             ("attachPlan", "Attaches the plan, instead of the one that was attached there."),
             attach,
         )
-        .filter("corp", CORP),
-        Route::post("/admin/api/plans/{name}/detach", Scope::Plans, ("detachPlan", detach_says), detach)
-            .filter("corp", CORP),
+        .of_corp(),
+        Route::post("/admin/api/plans/{name}/detach", Scope::Plans, ("detachPlan", detach_says), detach).of_corp(),
     ]
 }
 

@@ -74,6 +74,28 @@ pub(super) trait Answers: IntoResponse {
     const IS_PAGE: bool = false;
 }
 
+/// What answers at an address: an async function of an [`Ask`].
+pub(super) trait Handles<T>: Clone + Send + Sync + 'static {
+    /// What it answers when all is well.
+    type Answer: Answers + 'static;
+
+    /// Answers.
+    fn handle(&self, ask: Ask<T>) -> impl Future<Output = Result<Self::Answer, Problem>> + Send + 'static;
+}
+
+impl<T, F, Fut, A> Handles<T> for F
+where
+    F: Fn(Ask<T>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<A, Problem>> + Send + 'static,
+    A: Answers + 'static,
+{
+    type Answer = A;
+
+    fn handle(&self, ask: Ask<T>) -> impl Future<Output = Result<A, Problem>> + Send + 'static {
+        self(ask)
+    }
+}
+
 /// One answer.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
@@ -109,102 +131,68 @@ pub(super) struct Route {
 
 impl Route {
     /// Looks, and changes nothing. `says` is a name that never changes, and what it does.
-    pub(super) fn get<F, Fut, A>(
+    pub(super) fn get(
         path: &'static str,
         needs: impl Into<Needs>,
         says: (&'static str, &'static str),
-        handler: F,
-    ) -> Self
-    where
-        F: Fn(Ask) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
-        A: Answers + 'static,
-    {
+        handler: impl Handles<()>,
+    ) -> Self {
         Self::asked((Method::GET, MethodFilter::GET), path, needs.into(), says, handler)
     }
 
     /// Makes or does something. A request with an `Idempotency-Key` does it once.
-    pub(super) fn post<T, F, Fut, A>(
+    pub(super) fn post<T: Takes + 'static>(
         path: &'static str,
         needs: impl Into<Needs>,
         says: (&'static str, &'static str),
-        handler: F,
-    ) -> Self
-    where
-        T: Takes + 'static,
-        F: Fn(Ask<T>) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
-        A: Answers + 'static,
-    {
+        handler: impl Handles<T>,
+    ) -> Self {
         Self::asked((Method::POST, MethodFilter::POST), path, needs.into(), says, handler)
     }
 
     /// Brings the thing of this address to what is told.
-    pub(super) fn put<T, F, Fut, A>(
+    pub(super) fn put<T: Takes + 'static>(
         path: &'static str,
         needs: impl Into<Needs>,
         says: (&'static str, &'static str),
-        handler: F,
-    ) -> Self
-    where
-        T: Takes + 'static,
-        F: Fn(Ask<T>) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
-        A: Answers + 'static,
-    {
+        handler: impl Handles<T>,
+    ) -> Self {
         Self::asked((Method::PUT, MethodFilter::PUT), path, needs.into(), says, handler)
     }
 
     /// Changes of the thing of this address what is told.
-    pub(super) fn patch<T, F, Fut, A>(
+    pub(super) fn patch<T: Takes + 'static>(
         path: &'static str,
         needs: impl Into<Needs>,
         says: (&'static str, &'static str),
-        handler: F,
-    ) -> Self
-    where
-        T: Takes + 'static,
-        F: Fn(Ask<T>) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
-        A: Answers + 'static,
-    {
+        handler: impl Handles<T>,
+    ) -> Self {
         Self::asked((Method::PATCH, MethodFilter::PATCH), path, needs.into(), says, handler)
     }
 
     /// Takes the thing of this address away.
-    pub(super) fn delete<F, Fut, A>(
+    pub(super) fn delete(
         path: &'static str,
         needs: impl Into<Needs>,
         says: (&'static str, &'static str),
-        handler: F,
-    ) -> Self
-    where
-        F: Fn(Ask) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
-        A: Answers + 'static,
-    {
+        handler: impl Handles<()>,
+    ) -> Self {
         Self::asked((Method::DELETE, MethodFilter::DELETE), path, needs.into(), says, handler)
     }
 
-    fn asked<T, F, Fut, A>(
+    fn asked<T: Takes + 'static, H: Handles<T>>(
         (method, filter): (Method, MethodFilter),
         path: &'static str,
         needs: Needs,
         says: (&'static str, &'static str),
-        handler: F,
-    ) -> Self
-    where
-        T: Takes + 'static,
-        F: Fn(Ask<T>) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
-        A: Answers + 'static,
-    {
+        handler: H,
+    ) -> Self {
         let handler = move |State(here): State<Administration>, request: Request| {
             let handler = handler.clone();
-            async move { handler(Ask::of(here, request).await?).await }
+            async move { handler.handle(Ask::of(here, request).await?).await }
         };
         let route = Self::plain(method, path, needs, says, routing::on(filter, handler));
-        Self { takes: T::SCHEMA, answers: A::said(), is_page: A::IS_PAGE, is_asked: true, ..route }
+        Self { takes: T::SCHEMA, answers: H::Answer::said(), is_page: H::Answer::IS_PAGE, is_asked: true, ..route }
     }
 
     /// Where a handler needs more of HTTP than an [`Ask`] has, as cookies: what it takes and answers is told beside it.
@@ -247,6 +235,11 @@ impl Route {
     pub(super) fn filter(mut self, name: &'static str, says: &'static str) -> Self {
         self.filters.push((name, says));
         self
+    }
+
+    /// It is about one enterprise: `?corp=` says which.
+    pub(super) fn of_corp(self) -> Self {
+        self.filter("corp", "the enterprise, where several are served")
     }
 
     /// Takes `If-Match`: the handler makes its change in [`Ask::on`].

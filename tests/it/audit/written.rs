@@ -6,7 +6,7 @@ use qimate::{sandbox::model::ModelReply, vault::MasterKey};
 use serde_json::json;
 
 use super::{company, done, entries, last, run};
-use crate::company::Company;
+use crate::{company::Company, harness::within_seconds};
 
 /// Commands that change something: what has to be done before (`;` between), the command, and its entry.
 const CHANGES: &[(&str, &str, &str, &str)] = &[
@@ -219,9 +219,12 @@ async fn what_operators_grant_and_deny_in_the_chat_is_in_it() {
     {
         say(member, "你好").await;
         // The plan is felt within a second; before, there is nothing to ask for.
-        while requests().await < number {
-            say(member, "/more 秘密原因").await;
-        }
+        within_seconds(30, async {
+            while requests().await < number {
+                say(member, "/more 秘密原因").await;
+            }
+        })
+        .await;
         let before = entries(&company, "").await.len();
         say("boss", command).await;
         let all = entries(&company, "").await;

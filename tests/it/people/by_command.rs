@@ -57,7 +57,7 @@ async fn a_change_by_command_is_felt_and_a_wrong_one_says_what_would_be_right() 
     until_told(&company, "好").await;
     for (wrong, why) in [
         (&["member", "set", "li"][..], "required"),
-        (&["member", "set", "li", "--role", "king"], "expected owner, operator, auditor, manager, member"),
+        (&["member", "set", "li", "--role", "king"], "expected owner, operator, auditor, manager or member"),
         (&["member", "set", "li", "--expires", "31.12.2026"], "--expires: expected a date such as 2026-12-31"),
         (&["member", "set", "li", "--premium", "on"], "--premium: expected a date such as 2026-12-31, inherit or off"),
         (&["member", "set", "li", "--hours", "8-20"], "--hours: expected days and hours such as Mon-Fri 08:00-20:00"),
