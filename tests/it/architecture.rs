@@ -1,5 +1,6 @@
 //! The wall between the rooms: a room imports only from the floors beneath it.
 
+mod advisories;
 mod dangerous;
 
 use std::{

@@ -47,7 +47,7 @@ fn stop_grace_seconds() -> u64 {
 }
 
 /// Whether `program` is installed; if not, the story is skipped aloud, and fails where nothing may be skipped.
-fn installed(program: &str, story: &str) -> bool {
+pub fn installed(program: &str, story: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = std::env::split_paths(&path).map(|dir| dir.join(program)).any(|file| file.is_file());
     there || skipped(&format!("{story} needs {program}"))

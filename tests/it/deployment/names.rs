@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use super::{read, written_for_administrators};
 
 /// Read by tests and benchmarks only, and the name of the configuration file.
-const FOR_TESTS: [&str; 11] = [
+const FOR_TESTS: [&str; 12] = [
     "QIMATE_CONFIG",
     "QIMATE_FAULT",
     "QIMATE_FUZZ_SECONDS",
@@ -16,6 +16,7 @@ const FOR_TESTS: [&str; 11] = [
     "QIMATE_SOAK_MESSAGES",
     "QIMATE_SOAK_SEED",
     "QIMATE_TEST_ALL",
+    "QIMATE_UPDATE_ADVISORIES",
     "QIMATE_UPDATE_DOCS",
 ];
 
