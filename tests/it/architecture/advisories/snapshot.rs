@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::{Display, Write as _},
+    fmt::Display,
     fs,
     path::Path,
     str::FromStr,
@@ -180,16 +180,11 @@ impl Display for Snapshot {
                 toml::Value::from(reason.as_str())
             )?;
         }
-        f.write_str("]\n\n# Of these it knew nothing.\nwithout = [")?;
-        let mut line = String::new();
+        f.write_str("]\n\n# Of these it knew nothing.\nwithout = [\n")?;
         for name in &self.without {
-            if line.is_empty() || line.len() + name.len() + 4 > 120 {
-                writeln!(f, "{line}")?;
-                line = "   ".to_owned();
-            }
-            write!(line, " \"{name}\",")?;
+            writeln!(f, "    \"{name}\",")?;
         }
-        writeln!(f, "{line}\n]\n\n# A version that meets neither list is affected.\n[advisories]")?;
+        f.write_str("]\n\n# A version that meets neither list is affected.\n[advisories]\n")?;
         for (name, advisories) in &self.advisories {
             writeln!(f, "{name} = [")?;
             for Advisory { id, date, kind, patched, unaffected } in advisories {
