@@ -159,13 +159,14 @@ impl Error {
         if complaint.message.is_empty() {
             complaint.message = status.canonical_reason().unwrap_or("no reason given").to_owned();
         }
-        Self::said(&complaint, redactor).unwrap_or_else(|| Self::status(status, retry_after, &complaint, redactor))
+        Self::said(&complaint, retry_after, redactor)
+            .unwrap_or_else(|| Self::status(status, retry_after, &complaint, redactor))
     }
 
     /// From an error object inside a stream that began with success. Some resellers put the status of the upstream
     /// behind them in `code`.
     pub(super) fn in_stream(complaint: &Complaint, redactor: &Redactor) -> Self {
-        if let Some(known) = Self::said(complaint, redactor) {
+        if let Some(known) = Self::said(complaint, None, redactor) {
             return known;
         }
         let status = complaint.codes.iter().find_map(|code| StatusCode::from_bytes(code.as_bytes()).ok());
@@ -178,16 +179,24 @@ impl Error {
     }
 
     /// What the upstream's own words mean, where they say more than the status.
-    fn said(complaint: &Complaint, redactor: &Redactor) -> Option<Self> {
+    fn said(complaint: &Complaint, retry_after: Option<Duration>, redactor: &Redactor) -> Option<Self> {
         let says = |words: &[&str]| complaint.codes.iter().any(|code| words.contains(&code.as_str()));
+        let contains = |words: &[&str]| words.iter().any(|words| complaint.message.contains(words));
+        let begins = |words: &str| complaint.message.starts_with(words);
+        let message = || redactor.clean(&complaint.message);
         if says(QUOTA_EXHAUSTED) {
-            Some(Self::QuotaExhausted { message: redactor.clean(&complaint.message) })
-        } else if says(TOO_LONG) || complaint.message.contains(TOO_LONG_SENTENCE) {
+            let of_a_minute = contains(QUOTA_OF_A_MINUTE);
+            Some(if of_a_minute {
+                Self::RateLimited { retry_after }
+            } else {
+                Self::QuotaExhausted { message: message() }
+            })
+        } else if says(TOO_LONG) || contains(TOO_LONG_SENTENCES) {
             Some(Self::TooLong)
-        } else if says(CONTENT_FILTERED) {
+        } else if says(CONTENT_FILTERED) || begins(CONTENT_FILTERED_SENTENCE) {
             Some(Self::ContentFiltered)
-        } else if says(MODEL_NOT_FOUND) {
-            Some(Self::ModelNotFound { message: redactor.clean(&complaint.message) })
+        } else if says(MODEL_NOT_FOUND) || begins(MODEL_NOT_FOUND_SENTENCE) {
+            Some(Self::ModelNotFound { message: message() })
         } else {
             None
         }
@@ -215,125 +224,45 @@ impl Error {
     }
 }
 
-/// OpenAI, Moonshot and Alibaba's Model Studio.
-const QUOTA_EXHAUSTED: &[&str] = &["insufficient_quota", "exceeded_current_quota_error", "Arrearage"];
-/// OpenAI.
-const TOO_LONG: &[&str] = &["context_length_exceeded"];
-/// OpenAI's sentence, which vLLM and DeepSeek send without its code.
-const TOO_LONG_SENTENCE: &str = "maximum context length";
-/// OpenAI and Azure; Alibaba's Model Studio in its two spellings.
+/// OpenAI; Moonshot; four of Alibaba's Model Studio; Zhipu, with 429.
+const QUOTA_EXHAUSTED: &[&str] = &[
+    "insufficient_quota",
+    "exceeded_current_quota_error",
+    "Arrearage",
+    "AllocationQuota.FreeTierOnly",
+    "PrepaidBillOverdue",
+    "PostpaidBillOverdue",
+    "1113",
+];
+/// With OpenAI's `insufficient_quota` Model Studio says that there were too many model tokens in a minute, and with
+/// OpenAI's very sentence; only the address of its page tells the two apart.
+const QUOTA_OF_A_MINUTE: &[&str] = &["Allocated quota exceeded", "error-code#token-limit"];
+/// OpenAI; llama.cpp; Zhipu.
+const TOO_LONG: &[&str] = &["context_length_exceeded", "exceed_context_size_error", "1261"];
+/// OpenAI's sentence, which vLLM and DeepSeek send without its code; another of vLLM's; two of Moonshot's; Model
+/// Studio's.
+const TOO_LONG_SENTENCES: &[&str] = &[
+    "maximum context length",
+    "longer than the maximum model length",
+    "exceeded model token limit",
+    "Input token length too long",
+    "Range of input length should be",
+];
+/// OpenAI, Azure and Moonshot; Alibaba's Model Studio in its two spellings; Zhipu.
 const CONTENT_FILTERED: &[&str] = &[
     "content_filter",
     "content_policy_violation",
     "moderation_blocked",
     "data_inspection_failed",
     "DataInspectionFailed",
+    "1301",
 ];
-/// OpenAI.
-const MODEL_NOT_FOUND: &[&str] = &["model_not_found"];
+/// DeepSeek's, with a code that says nothing.
+const CONTENT_FILTERED_SENTENCE: &str = "Content Exists Risk";
+/// OpenAI; Azure; Zhipu.
+const MODEL_NOT_FOUND: &[&str] = &["model_not_found", "DeploymentNotFound", "1211"];
+/// DeepSeek's, with 400.
+const MODEL_NOT_FOUND_SENTENCE: &str = "Model Not Exist";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(status: u16, body: &str) -> Error {
-        let status = StatusCode::from_u16(status).expect("a status");
-        Error::refused(status, None, body.as_bytes(), &Redactor::default())
-    }
-
-    #[test]
-    fn a_refusal_is_named_by_what_can_be_done_about_it() {
-        for (status, body, expected) in [
-            (
-                401,
-                r#"{"error":{"message":"bad key","code":"invalid_api_key"}}"#,
-                "the upstream refuses the API key: bad key",
-            ),
-            (
-                402,
-                r#"{"error":{"message":"Insufficient Balance"}}"#,
-                "the account at the upstream has nothing left: Insufficient Balance",
-            ),
-            (403, "", "the upstream refuses the API key: Forbidden"),
-            (
-                404,
-                r#"{"error":{"message":"model 'x' not found"}}"#,
-                "the upstream does not know the model: model 'x' not found",
-            ),
-            (404, r#"{"detail":"Not Found"}"#, "the upstream refuses the request with status 404: Not Found"),
-            (
-                400,
-                r#"{"error":{"message":"long","code":"context_length_exceeded"}}"#,
-                "the conversation is too long for the model",
-            ),
-            (
-                400,
-                r#"{"message":"This model's maximum context length is 4096 tokens."}"#,
-                "the conversation is too long for the model",
-            ),
-            (400, r#"{"error":{"message":"x","code":"content_filter"}}"#, "the upstream's content filter stepped in"),
-            (
-                400,
-                r#"{"error":{"message":"pay","code":"Arrearage"}}"#,
-                "the account at the upstream has nothing left: pay",
-            ),
-            (413, "<html>", "the conversation is too long for the model"),
-            (
-                422,
-                r#"{"detail":[{"loc":1}]}"#,
-                "the upstream refuses the request with status 422: {\"detail\":[{\"loc\":1}]}",
-            ),
-            (
-                429,
-                r#"{"error":{"type":"insufficient_quota"}}"#,
-                "the account at the upstream has nothing left: Too Many Requests",
-            ),
-            (429, r#"{"error":{"type":"requests"}}"#, "the upstream is asked too often"),
-            (502, "\n<html><h1>Bad", "the upstream failed with status 502: Bad Gateway"),
-            (503, "no workers", "the upstream failed with status 503: no workers"),
-            (302, "", "the upstream refuses the request with status 302: Found"),
-        ] {
-            assert_eq!(refused(status, body).to_string(), expected, "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_of_tools_is_known_by_its_words() {
-        for (status, message, about) in [
-            (400, "registry.ollama.ai/library/gemma:2b does not support tools", true),
-            (400, "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set", true),
-            (404, "No endpoints found that support tool use for this model", true),
-            (422, "body.tools: extra fields not permitted", true),
-            (400, "Function call is not supported for this model.", true),
-            (400, "temperature must be 1", false),
-            (500, "tools", false),
-        ] {
-            let body = format!(r#"{{"error":{{"message":{message:?}}}}}"#);
-            assert_eq!(refused(status, &body).is_about_tools(), about, "{message}");
-        }
-    }
-
-    #[test]
-    fn only_what_may_pass_is_worth_another_try() {
-        for (status, transient) in
-            [(400, false), (401, false), (404, false), (408, true), (409, true), (413, false), (429, true), (500, true)]
-        {
-            assert_eq!(refused(status, "").is_transient(), transient, "{status}");
-        }
-        assert!(!refused(429, r#"{"error":{"code":"insufficient_quota"}}"#).is_transient());
-    }
-
-    #[test]
-    fn an_error_in_a_stream_may_carry_the_status_of_the_one_behind() {
-        let in_stream = |code: &str| {
-            let complaint = Complaint { message: "m".to_owned(), codes: vec![code.to_owned()] };
-            Error::in_stream(&complaint, &Redactor::default())
-        };
-        assert!(matches!(in_stream("429"), Error::RateLimited { retry_after: None }));
-        assert!(matches!(in_stream("502"), Error::Upstream { status: 502, .. }));
-        assert!(matches!(in_stream("content_filter"), Error::ContentFiltered));
-        for code in ["200", "1302", "server_error"] {
-            assert!(matches!(in_stream(code), Error::StreamError { message } if message == "m"), "{code}");
-        }
-    }
-}
+mod tests;

@@ -55,15 +55,19 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
-    pub(super) fn parse(word: &str, redactor: &Redactor) -> Self {
-        match word {
+    /// What the upstream's word means; `None`: the upstream broke off, and what came is part of an answer.
+    pub(super) fn parse(word: &str, redactor: &Redactor) -> Option<Self> {
+        Some(match word {
             "stop" => Self::Stop,
             // Others than OpenAI have words of their own for it.
-            "length" | "max_tokens" | "MAX_TOKENS" | "model_length" => Self::Length,
-            "content_filter" => Self::ContentFilter,
+            "length" | "max_tokens" | "MAX_TOKENS" | "model_length" | "model_context_window_exceeded" => Self::Length,
+            // The second is Zhipu's.
+            "content_filter" | "sensitive" => Self::ContentFilter,
             "tool_calls" | "function_call" => Self::ToolCalls,
+            // Zhipu's and DeepSeek's.
+            "network_error" | "insufficient_system_resource" => return None,
             other => Self::Other(redactor.clean(other)),
-        }
+        })
     }
 }
 

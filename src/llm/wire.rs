@@ -5,7 +5,7 @@
 //! came. To read another field, add it with a default.
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     dialect::{IdentifierField, LimitName},
@@ -35,7 +35,7 @@ pub(super) struct Request<'a> {
     pub(super) identifier: Option<Identifier<'a>>,
     /// What the upstream wants beside.
     #[serde(flatten)]
-    pub(super) extra: &'a serde_json::Map<String, Value>,
+    pub(super) extra: &'a Map<String, Value>,
 }
 
 /// What the stream should carry beside the answer.
@@ -103,12 +103,24 @@ pub(super) struct Choice {
     message: Option<Piece>,
     #[serde(deserialize_with = "lenient")]
     pub(super) finish_reason: Option<String>,
-    /// Moonshot puts the usage here instead of beside `choices`.
+    /// Moonshot puts the usage here, and only since its newer models beside `choices` as well.
     #[serde(deserialize_with = "lenient")]
     pub(super) usage: Option<TokenUsage>,
+    /// Azure's verdicts, by category.
+    #[serde(deserialize_with = "lenient")]
+    content_filter_results: Option<Map<String, Value>>,
 }
 
 impl Choice {
+    /// Whether a filter struck. Where it looks at an answer beside the stream and finds something after the model has
+    /// ended, nothing else says so.
+    pub(super) fn was_filtered(&self) -> bool {
+        let struck = |verdict: &Value| verdict.get("filtered").and_then(Value::as_bool) == Some(true);
+        let mut verdicts = self.content_filter_results.iter().flat_map(Map::values);
+        // Lists of words have a verdict each.
+        verdicts.any(|verdict| struck(verdict) || verdict.as_array().is_some_and(|lists| lists.iter().any(struck)))
+    }
+
     /// The piece of a stream, or the message of an answer that was not streamed.
     pub(super) fn piece(&mut self) -> Option<Piece> {
         self.delta.take().or(self.message.take())
