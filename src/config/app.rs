@@ -54,7 +54,7 @@ const fn inherited(own: &'static str, of: &'static str) -> Key {
 }
 
 /// What an application may set.
-pub(super) static KEYS: [Key; 27] = [
+pub(super) static KEYS: [Key; 28] = [
     inherited("corp_id", "wecom.corp_id"),
     own("agent_id", "wecom.agent_id"),
     own("secret", "wecom.secret"),
@@ -78,6 +78,7 @@ pub(super) static KEYS: [Key; 27] = [
     inherited("context_tokens", "chat.context_tokens"),
     inherited("welcome", "chat.welcome"),
     inherited("privacy", "chat.privacy"),
+    inherited("keep_days", "chat.keep_days"),
     inherited("slow_notice_seconds", "chat.slow_notice_seconds"),
     inherited("backlog_notice", "chat.backlog_notice"),
     inherited("menu_enabled", "menu.enabled"),
@@ -183,14 +184,14 @@ pub struct App {
     /// What connects it with WeCom.
     pub wecom: Wecom,
     /// What holds for it; `None` for that of `[wecom]`: what holds for all.
-    own: Option<Own>,
+    pub(super) own: Option<Own>,
 }
 
 /// What holds for one application, whether it is set there or for all.
 #[derive(Clone, Debug)]
-struct Own {
+pub(super) struct Own {
     callback_path: String,
-    chat: Chat,
+    pub(super) chat: Chat,
     menu: Menu,
     system_prompt: String,
     model: String,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Config,
+    Apps, Config, Storage,
     fault::Wrong,
     persona::{Persona, personas},
     reader::{Reader, Reported, any},
+    storage::{DAY, DAYS},
 };
 pub use crate::model::language::Language;
 use crate::{
@@ -65,6 +66,8 @@ pub struct Chat {
     pub reasoning: Reasoning,
     /// What is kept of conversations.
     pub privacy: Privacy,
+    /// How long, where it is shorter than [`super::Storage::keep`] or as long; `None`: as long as that.
+    pub keep: Option<Duration>,
 }
 
 impl Chat {
@@ -88,6 +91,7 @@ impl Chat {
         let personas = reader.take("chat.personas", personas);
         let reasoning = reader.choice("chat.reasoning", &[("hide", Reasoning::Hide), ("quote", Reasoning::Quote)]);
         let privacy = reader.choice("chat.privacy", &Privacy::ALL.map(|privacy| (privacy.as_str(), privacy)));
+        let keep_days = reader.whole_or_none("chat.keep_days", DAYS);
         let privacy = privacy?;
         Ok(Self {
             language: language?,
@@ -110,7 +114,40 @@ impl Chat {
             personas: personas?,
             reasoning: reasoning?,
             privacy,
+            keep: keep_days?.map(|days| Duration::from_secs(days * DAY)),
         })
+    }
+
+    /// For how many days conversations are kept, where that is said.
+    pub fn keep_days(&self) -> Option<u64> {
+        self.keep.map(|keep| keep.as_secs() / DAY)
+    }
+
+    fn look_at_days(&self, reader: &mut Reader<'_>, storage: &Storage) {
+        let most = storage.keep.as_secs() / DAY;
+        if let Some(days) = self.keep_days().filter(|days| *days > most) {
+            let problem = [
+                format!("是 {days}，多于 storage.keep_days 的 {most}"),
+                format!("is {days}, and storage.keep_days is {most}"),
+            ];
+            let remedy = [
+                format!("应为 1 到 {most} 的整数，或 0（与它相同）；要保存更久，请调大 storage.keep_days"),
+                format!("expected 1 to {most}, or 0 for as long as that; to keep more, raise storage.keep_days"),
+            ];
+            reader.own_contradiction("chat.keep_days", Wrong::new(problem, remedy));
+        }
+    }
+}
+
+/// Reports days, for all or of one application, that are more than `storage` keeps anything for.
+pub(super) fn look_at_days(reader: &mut Reader<'_>, (all, apps): (Option<&Chat>, Option<&Apps>), storage: &Storage) {
+    if let Some(chat) = all {
+        chat.look_at_days(reader, storage);
+    }
+    for app in apps.iter().flat_map(|apps| apps.iter()) {
+        if let (Some(name), Some(own)) = (&app.name, &app.own) {
+            reader.for_app(name, |reader| own.chat.look_at_days(reader, storage));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety,
-    Secrets, Server, Standing, Storage, Team, Tls, Tools, V1, Voice, Web, app, layers,
+    Secrets, Server, Standing, Storage, Team, Tls, Tools, V1, Voice, Web, app, chat, layers,
     reader::{Reader, Reported},
     setting::Origin,
 };
@@ -89,6 +89,9 @@ impl Config {
             v1.look_for_models(reader, (llm, images, voice));
         }
         let storage = Storage::read(reader);
+        if let Ok(storage) = &storage {
+            chat::look_at_days(reader, (chat.as_ref().ok(), apps.as_ref().ok()), storage);
+        }
         let secrets = Secrets::read(reader);
         let alerts = Alerts::read(reader);
         if let (Ok(alerts), Ok(apps)) = (&alerts, &apps) {

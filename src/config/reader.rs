@@ -129,6 +129,13 @@ impl<'a> Reader<'a> {
         Reported
     }
 
+    /// The same, where it is set for whom it is read: what is inherited is told where it stands.
+    pub(super) fn own_contradiction(&mut self, key: &'static str, wrong: Wrong) {
+        if let Some(Found { place, setting, inherited: false }) = self.find(key) {
+            self.faults.push(Fault::at(place, wrong).coming_from(&setting.origin));
+        }
+    }
+
     /// Text that obeys `rule` and is not empty.
     pub(super) fn text<T: Display>(
         &mut self,

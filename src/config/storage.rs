@@ -1,6 +1,6 @@
 //! `[storage]`: where the data is and how safe.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::reader::{Reader, Reported, any};
 
@@ -22,12 +22,15 @@ pub struct Storage {
     pub synchronous: Synchronous,
     /// How large the database file may grow, in MiB; `None`: as large as the disk.
     pub max_size_mib: Option<u64>,
-    /// How long finished messages and turns are kept.
+    /// How long finished messages and turns are kept; of an application with days of its own ([`super::Chat::keep`]), at
+    /// most so long.
     pub keep: Duration,
 }
 
 /// Seconds in a day.
-const DAY: u64 = 24 * 60 * 60;
+pub(super) const DAY: u64 = 24 * 60 * 60;
+/// For how many days something can be kept.
+pub(super) const DAYS: RangeInclusive<u64> = 1..=3650;
 
 impl Storage {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
@@ -36,7 +39,7 @@ impl Storage {
             reader.choice("storage.synchronous", &[("full", Synchronous::Full), ("normal", Synchronous::Normal)]);
         // Less than 16 MiB is filled within a day.
         let max_size_mib = reader.whole_or_none("storage.max_size_mib", 16..=1_048_576);
-        let keep_days = reader.whole("storage.keep_days", 1..=3650_u64);
+        let keep_days = reader.whole("storage.keep_days", DAYS);
         Ok(Self {
             data_dir: PathBuf::from(data_dir?),
             synchronous: synchronous?,

@@ -3,7 +3,7 @@
 /// What an application keeps of its conversations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Privacy {
-    /// All of it, as long as `storage.keep_days` says.
+    /// All of it, as long as `chat.keep_days` says or, where that says nothing, `storage.keep_days`.
     #[default]
     Full,
     /// Who asked when, and what that took; texts and files go when they are answered and delivered.

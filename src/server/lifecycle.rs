@@ -284,7 +284,7 @@ async fn prune(store: Store, clock: Clock, settings: config::Storage, stop: Canc
         };
         match pruned {
             Ok(0) => {}
-            Ok(rows) => info!(rows, "deleted what is older than storage.keep_days"),
+            Ok(rows) => info!(rows, "deleted what is older than storage.keep_days, or chat.keep_days"),
             Err(error) => error!(%error, "could not delete what is old"),
         }
         tokio::select! {

@@ -104,6 +104,9 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let store = Store::open(&config.storage, clock.now());
     let store = store.map_err(|error| settings::not_opened(error, config.chat.language))?;
     let store = store.with_privacy(config.apps.iter().map(|app| (app.key(), config.of(app).chat.privacy)));
+    let shorter =
+        |app| config.of(app).chat.keep.filter(|keep| *keep < config.storage.keep).map(|keep| (app.key(), keep));
+    let store = store.with_days(config.apps.iter().filter_map(shorter));
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;

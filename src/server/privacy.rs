@@ -1,5 +1,5 @@
-//! Where an application keeps no texts: what it has of before goes at the start, and the log beside the database is
-//! emptied soon after a text has gone, since it still stands there.
+//! Where an application keeps no texts, or for days of its own: what it has of before goes at the start, and the log
+//! beside the database is emptied soon after a text has gone, since it still stands there.
 
 use std::time::Duration;
 

@@ -103,8 +103,8 @@ impl Shelf {
 }
 
 impl Store {
-    /// Keeps a file in the chat of a claimed message, until `storage.keep_days` after the last time that it was kept
-    /// there. On the disk when this returns; keeping the same twice costs nothing more.
+    /// Keeps a file in the chat of a claimed message, until `storage.keep_days`, or the application's `chat.keep_days`,
+    /// after the last time that it was kept there. On the disk when this returns; keeping the same twice costs nothing more.
     ///
     /// # Errors
     /// [`Error`]: it is not kept. [`LeaseLost`]: neither, because the member was erased meanwhile.
@@ -194,6 +194,69 @@ pub(super) async fn prune(db: &Db, shelf: &Shelf, before: Timestamp) -> Result<u
         let (shelf, batch) = (shelf.clone(), batch.to_vec());
         // In the writer, so that nobody keeps the same file between the look and the deletion.
         total += db.write(move |conn| remove_without_row(conn, &shelf, &batch)).await?;
+    }
+    Ok(total)
+}
+
+/// Old uses between two lanes.
+pub(super) const USES_OF_LANES: &str =
+    "SELECT hash, lane FROM media_use WHERE lane >= ?1 AND lane < ?2 AND +at < ?3 ORDER BY lane";
+/// What is open in a lane may be about to be shown to the model with its pictures.
+pub(super) const DELETE_USE: &str = "DELETE FROM media_use WHERE hash = ?1 AND lane = ?2 AND at < ?3
+     AND NOT EXISTS (SELECT 1 FROM inbox_lane WHERE inbox_lane.lane = media_use.lane)";
+/// An upload has the file's name, and nobody sends a file that is gone.
+pub(super) const DELETE_UPLOADS: &str = "DELETE FROM upload WHERE corp = ?1 AND hash = ?2
+     AND NOT EXISTS (SELECT 1 FROM media_use WHERE media_use.hash = upload.hash)";
+/// What is yet to be sent between two lanes, or was given up.
+const UNSENT_OF_LANES: [&str; 2] = [
+    "SELECT content FROM outbox WHERE state = 'waiting' AND lane >= ?1 AND lane < ?2
+     AND format IN ('image', 'voice', 'file')",
+    "SELECT content FROM outbox WHERE state = 'dead' AND lane >= ?1 AND lane < ?2
+     AND format IN ('image', 'voice', 'file')",
+];
+
+/// The same for the chats of one application, whose lanes are from the first of `lanes` to before the second: its uses
+/// from before `before`, but those of what is yet to be sent or was given up.
+pub(super) async fn prune_lanes(
+    db: &Db,
+    shelf: &Shelf,
+    lanes: &(String, String),
+    before: Timestamp,
+) -> Result<usize, Error> {
+    let (first, end) = lanes.clone();
+    let look = move |conn: &Connection| {
+        let mut old: Vec<(String, String)> = conn
+            .prepare_cached(USES_OF_LANES)?
+            .query_map(params![first, end, before.as_millis()], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        if !old.is_empty() {
+            for unsent in UNSENT_OF_LANES {
+                let mut unsent = conn.prepare_cached(unsent)?;
+                let mut rows = unsent.query([&first, &end])?;
+                while let Some(row) = rows.next()? {
+                    let content = row.get_ref(0)?.as_str()?;
+                    old.retain(|(hash, _)| !content.contains(hash.as_str()));
+                }
+            }
+        }
+        Ok(old)
+    };
+    let mut total = 0;
+    for batch in db.read(look).await?.chunks(BATCH) {
+        let (shelf, batch) = (shelf.clone(), batch.to_vec());
+        let work = move |conn: &Connection| {
+            let mut uses = 0;
+            for (hash, lane) in &batch {
+                uses += conn.prepare_cached(DELETE_USE)?.execute(params![hash, lane, before.as_millis()])?;
+            }
+            let files = remove_unused(conn, &shelf, batch.iter().map(|(hash, _)| hash.as_str()))?;
+            for (hash, lane) in &batch {
+                let corp = lane.split('/').next().unwrap_or_default();
+                conn.prepare_cached(DELETE_UPLOADS)?.execute([corp, hash])?;
+            }
+            Ok(uses + files)
+        };
+        total += db.write(work).await?;
     }
     Ok(total)
 }

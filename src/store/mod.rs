@@ -38,6 +38,7 @@ mod prune;
 pub mod quota_requests;
 mod readers;
 pub mod restore;
+mod retention;
 pub mod runs;
 pub mod secrets;
 mod setting;
@@ -58,7 +59,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::{db::Db, media::Shelf, privacy::Modes};
+use self::{db::Db, media::Shelf, privacy::Modes, retention::Shorter};
 use crate::{
     clock::Timestamp,
     config,
@@ -164,6 +165,7 @@ pub struct Store {
     shelf: Shelf,
     signals: Arc<Signals>,
     modes: Modes,
+    shorter: Shorter,
 }
 
 /// Wakes whoever works the queues. Each application has a dispatcher for each of its queues, who is woken for what is
@@ -219,7 +221,7 @@ impl Store {
         let db = Db::open(settings, now)?;
         let shelf = Shelf::new(&settings.data_dir);
         shelf.tidy()?;
-        Ok(Self { db, shelf, signals: Arc::default(), modes: Modes::default() })
+        Ok(Self { db, shelf, signals: Arc::default(), modes: Modes::default(), shorter: Shorter::default() })
     }
 
     /// Opens the database beside a process that may be serving from it: for commands.
@@ -229,7 +231,7 @@ impl Store {
     pub fn open_beside(settings: &config::Storage) -> Result<Self, Error> {
         let db = Db::open_beside(settings)?;
         let shelf = Shelf::new(&settings.data_dir);
-        Ok(Self { db, shelf, signals: Arc::default(), modes: Modes::default() })
+        Ok(Self { db, shelf, signals: Arc::default(), modes: Modes::default(), shorter: Shorter::default() })
     }
 
     /// Wakes the dispatcher of the outbox for a lane; for [`Db::write_then`].
@@ -307,14 +309,18 @@ impl Store {
         Ok(swept)
     }
 
-    /// Deletes finished rows and media that are older than `keep`, a bounded number at a time, so that no callback waits for it.
-    /// Returns how many went.
+    /// Deletes finished rows and media that are older than `keep`, or than their application's own days, a bounded number
+    /// at a time, so that no callback waits for it. Returns how many went.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be written.
     pub async fn prune(&self, now: Timestamp, keep: Duration) -> Result<usize, Error> {
         let mut pruned = prune::prune(&self.db, now, keep).await?;
         pruned += privacy::prune(&self.db, &self.modes, now).await?;
-        Ok(pruned + media::prune(&self.db, &self.shelf, now - keep).await?)
+        let of_apps = retention::prune(&self.db, &self.shelf, &self.shorter, now).await?;
+        if of_apps > 0 {
+            self.signals.texts_went.notify_one();
+        }
+        Ok(pruned + of_apps + media::prune(&self.db, &self.shelf, now - keep).await?)
     }
 }

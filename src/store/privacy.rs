@@ -50,9 +50,9 @@ impl Store {
         Self { modes: Modes(Arc::new(modes)), ..self }
     }
 
-    /// Whether some application keeps no texts.
+    /// Whether some application keeps no texts, or keeps them for days of its own.
     pub fn lets_texts_go(&self) -> bool {
-        self.modes.any()
+        self.modes.any() || self.shorter.any()
     }
 
     /// Waits until a text may have gone.

@@ -68,10 +68,11 @@ const UNORDERED: [&str; 12] = [
      (SELECT id FROM conversation WHERE id < ?1 AND closed_at < ?3
       AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
       ORDER BY closed_at LIMIT ?2)",
-    // Of a member who has long been silent: nothing is left in it.
+    // Of a member who has long been silent: nothing is left in it, and nothing is about to be.
     "DELETE FROM conversation WHERE id IN
      (SELECT id FROM conversation WHERE id < ?1 AND closed_at IS NULL AND last_at < ?3
-      AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id) LIMIT ?2)",
+      AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.conversation = conversation.id)
+      AND NOT EXISTS (SELECT 1 FROM inbox_lane WHERE inbox_lane.lane = conversation.lane) LIMIT ?2)",
     // Of a conversation that is gone, however young.
     "DELETE FROM summary WHERE conversation IN
      (SELECT conversation FROM summary WHERE ?1 > 0 AND ?3 = ?3

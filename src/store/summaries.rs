@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Saves the next version of a summary with what it cost, where `before` is still the version that it was made from.
-    /// `false`: it is not, or the conversation is gone, as that of a member who was erased.
+    /// `false`: it is not, or it went by its age, or the conversation is gone, as that of a member who was erased.
     ///
     /// # Errors
     /// [`Error`]: the version of before stays.
@@ -86,6 +86,7 @@ impl Store {
                     .prepare_cached(
                         "INSERT INTO summary (conversation, up_to, text, at, input_tokens, output_tokens, estimated)
                          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM conversation WHERE id = ?1)
+                             AND (?8 = 0 OR EXISTS (SELECT 1 FROM summary WHERE conversation = ?1))
                          ON CONFLICT (conversation) DO UPDATE SET
                              up_to = excluded.up_to, text = excluded.text, at = excluded.at,
                              input_tokens = input_tokens + excluded.input_tokens,

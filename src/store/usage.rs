@@ -1,4 +1,5 @@
-//! What a member used and asked: sums and lists over their turns, as far as they are kept (`storage.keep_days`).
+//! What a member used and asked: sums and lists over their turns, as far as they are kept (`storage.keep_days`,
+//! `chat.keep_days`).
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod import;
+mod keep_days;
 mod media;
 mod member;
 mod privacy;

@@ -25,7 +25,7 @@ impl Turns {
         let (day, month) = (zone.start_of_day(now), zone.start_of_month(now));
         let used = persist(&self.clock, || self.store.usage(&claim.lane, day, month)).await;
         let language = self.language(claim).await;
-        let figures = Words::Usage(used).render(language);
+        let figures = Words::Usage { used, days: self.settings.keep_days() }.render(language);
         let text = match self.limits_of(claim, language).await {
             Some(limits) => format!("{figures}\n\n{limits}"),
             None => figures,

@@ -44,7 +44,8 @@ impl Turns {
         match command {
             Command::Help => {
                 let keys = Box::pin(self.makes_keys(claim)).await;
-                self.say(claim, Text::Help { role, privacy: self.settings.privacy, keys }).await;
+                let (privacy, days) = (self.settings.privacy, self.settings.keep_days());
+                self.say(claim, Text::Help { role, privacy, days, keys }).await;
             }
             Command::Retry | Command::History | Command::Export | Command::Remember
                 if !self.settings.privacy.keeps_texts() =>

@@ -7,6 +7,7 @@ use super::{
     lists::{blocked_list, chinese_used, english_used, facts_list, history, list, of_personas},
 };
 use crate::{
+    chat::texts::count_of_days,
     clock::zone::Local,
     config::persona::Persona,
     model::{
@@ -71,7 +72,11 @@ pub(super) enum Words<'a> {
     HowToOutput {
         now: Output,
     },
-    Usage(Usage),
+    Usage {
+        used: Usage,
+        /// For how many days conversations are kept, where the application has days of its own.
+        days: Option<u64>,
+    },
     History(&'a [(Local, String)]),
     NothingToExport,
     Exported,
@@ -166,11 +171,12 @@ impl Words<'_> {
                 };
                 format!("目前：{now}。发“/markdown 开”、“/markdown 关”或“/markdown 自动”来选择。")
             }
-            Self::Usage(Usage { conversation, day, month }) => format!(
-                "你的用量：\n本次对话：{}\n今天：{}\n本月：{}{}",
+            Self::Usage { used: Usage { conversation, day, month }, days } => format!(
+                "你的用量：\n本次对话：{}\n今天：{}\n本月：{}{}{}",
                 chinese_used(conversation),
                 chinese_used(day),
                 chinese_used(month),
+                days.map(|days| format!("\n（只统计最近 {days} 天，更早的对话已删除）")).unwrap_or_default(),
                 if month.estimated { "\n（部分 token 数是估算的）" } else { "" }
             ),
             Self::History([]) => "还没有问过问题。".to_owned(),
@@ -298,11 +304,13 @@ impl Words<'_> {
                 };
                 format!("At the moment: {now}. Send “/markdown on”, “/markdown off” or “/markdown auto”.")
             }
-            Self::Usage(Usage { conversation, day, month }) => format!(
-                "What you used:\nThis conversation: {}\nToday: {}\nThis month: {}{}",
+            Self::Usage { used: Usage { conversation, day, month }, days } => format!(
+                "What you used:\nThis conversation: {}\nToday: {}\nThis month: {}{}{}",
                 english_used(conversation),
                 english_used(day),
                 english_used(month),
+                days.map(|days| format!("\n(Within {}: older conversations are deleted.)", count_of_days(days)))
+                    .unwrap_or_default(),
                 if month.estimated { "\n(Some token counts are estimates.)" } else { "" }
             ),
             Self::History([]) => "You have not asked anything yet.".to_owned(),

@@ -27,6 +27,8 @@ pub enum Text<'a> {
         role: Role,
         /// What is kept of what is said.
         privacy: Privacy,
+        /// For how many days, where the application has days of its own.
+        days: Option<u64>,
         /// Whether the member can make API keys.
         keys: bool,
     },
@@ -100,13 +102,16 @@ impl Text<'_> {
 
     fn chinese(self) -> String {
         match self {
-            Self::Help { role, privacy, keys } => {
+            Self::Help { role, privacy, days, keys } => {
                 let [own, more] = help(role, keys, Language::Chinese);
-                let kept = match privacy {
-                    Privacy::Full => "",
-                    Privacy::Metadata => "\n\n本应用不保存聊天内容：回答送达后即删除，对话最多记住半小时。",
-                    Privacy::Nothing => {
-                        "\n\n本应用不保存聊天内容：回答送达后即删除，每个问题单独回答，不记得前面说过的。"
+                let kept = match (privacy, days) {
+                    (Privacy::Full, None) => String::new(),
+                    (Privacy::Full, Some(days)) => format!("\n\n本应用的聊天内容保存 {days} 天，之后自动删除。"),
+                    (Privacy::Metadata, _) => {
+                        "\n\n本应用不保存聊天内容：回答送达后即删除，对话最多记住半小时。".to_owned()
+                    }
+                    (Privacy::Nothing, _) => {
+                        "\n\n本应用不保存聊天内容：回答送达后即删除，每个问题单独回答，不记得前面说过的。".to_owned()
                     }
                 };
                 let more = if more.is_empty() { more } else { format!("\n\n管理员命令：\n{more}") };
@@ -156,17 +161,22 @@ impl Text<'_> {
 
     fn english(self) -> String {
         match self {
-            Self::Help { role, privacy, keys } => {
+            Self::Help { role, privacy, days, keys } => {
                 let [own, more] = help(role, keys, Language::English);
-                let kept = match privacy {
-                    Privacy::Full => "",
-                    Privacy::Metadata => {
+                let kept = match (privacy, days) {
+                    (Privacy::Full, None) => String::new(),
+                    (Privacy::Full, Some(days)) => {
+                        format!("\n\nWhat is said here is kept for {}, and then deleted.", count_of_days(days))
+                    }
+                    (Privacy::Metadata, _) => {
                         "\n\nWhat is said here is not kept: it goes when the answer is delivered, and I know the conversation \
                          for half an hour at most."
+                            .to_owned()
                     }
-                    Privacy::Nothing => {
+                    (Privacy::Nothing, _) => {
                         "\n\nWhat is said here is not kept: it goes when the answer is delivered, and I answer each question \
                          for itself."
+                            .to_owned()
                     }
                 };
                 let more = if more.is_empty() { more } else { format!("\n\nFor operators:\n{more}") };
@@ -230,6 +240,11 @@ fn help(role: Role, keys: bool, language: Language) -> [String; 2] {
         rows.map(|row| row.line(language)).collect::<Vec<_>>().join("\n")
     };
     [lines(&|who| who == Who::Members), lines(&|who| who != Who::Members && who.includes(role))]
+}
+
+/// `1 day`, `7 days`.
+pub(super) fn count_of_days(days: u64) -> String {
+    format!("{days} {}", if days == 1 { "day" } else { "days" })
 }
 
 /// `1234567` as `1,234,567`.

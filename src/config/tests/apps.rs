@@ -155,6 +155,30 @@ fn a_model_of_an_application_is_one_that_is_offered() {
 }
 
 #[test]
+fn an_application_keeps_at_most_as_long_as_the_instance() {
+    let text = |all: u32, hr: u32| {
+        format!(
+            "{CORP}keep_days = {all}\n[storage]\nkeep_days = 20\n{}keep_days = {hr}\n{}{}keep_days = 0\n",
+            section("hr", 7),
+            section("it", 8),
+            section("lab", 9)
+        )
+    };
+    let config = load_text(&text(7, 20), &[]).unwrap_or_else(|faults| panic!("{faults}")).config;
+    let days: Vec<_> = config.apps.iter().map(|app| config.of(app).chat.keep_days()).collect();
+    assert_eq!(days, [Some(20), Some(7), None]);
+    assert_eq!(good(&[]).config.chat.keep, None, "as long as the instance");
+    // Each where it stands.
+    insta::assert_snapshot!(told(&text(30, 21), &[]), @"
+    chat.keep_days: is 30, and storage.keep_days is 20; expected 1 to 20, or 0 for as long as that; to keep more, raise storage.keep_days (from config.toml:9)
+    apps.hr.keep_days: is 21, and storage.keep_days is 20; expected 1 to 20, or 0 for as long as that; to keep more, raise storage.keep_days (from config.toml:17)
+    ");
+    insta::assert_snapshot!(told(&text(7, 4000), &[]), @"apps.hr.keep_days: is 4000; expected a whole number from 1 to 3650, or 0 (from config.toml:17)");
+    let chinese = load_text(&text(7, 21), &[]).expect_err("a fault").told(Language::Chinese);
+    assert!(chinese.contains("是 21，多于 storage.keep_days 的 20；应为 1 到 20 的整数"), "{chinese}");
+}
+
+#[test]
 fn every_key_of_an_application_is_in_the_example() {
     for key in &KEYS {
         assert!(EXAMPLE.contains(&format!("#   {} = ", key.own)), "{} is not told in the example", key.own);

@@ -24,9 +24,9 @@ use crate::harness::{App, within};
 const SAME_CORP: &str = "ww1436e0e65a779aee";
 
 /// A company with a second application, `hr`, in a cloud of its own.
-struct Two {
-    app: App,
-    hr: Emulator,
+pub struct Two {
+    pub app: App,
+    pub hr: Emulator,
 }
 
 impl Two {
@@ -36,7 +36,7 @@ impl Two {
     }
 
     /// The second one of `corp`; `more` are the variables of its section.
-    async fn start_with(corp: &str, more: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn start_with(corp: &str, more: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
         let hr = another(corp).await;
         let section = section(&hr, more);
         let app = App::start_with(|config| {
@@ -52,16 +52,16 @@ impl Two {
     }
 
     /// Leads the second application's callbacks to the daemon.
-    fn lead(&self) {
+    pub fn lead(&self) {
         self.hr.set_callback_url(self.app.url("/wxcomapp/hr"));
     }
 
-    async fn say_to_hr(&self, member: &str, text: &str) {
+    pub async fn say_to_hr(&self, member: &str, text: &str) {
         assert!(within(self.hr.say(member, text)).await.accepted());
     }
 
     /// Waits until a member has so many messages of the second application.
-    async fn texts_of_hr(&self, member: &str, count: usize) -> Vec<String> {
+    pub async fn texts_of_hr(&self, member: &str, count: usize) -> Vec<String> {
         let of_member =
             |all: &[_]| all.iter().filter(|one: &&qimate::sandbox::emulator::Delivered| one.member == member).count();
         within(self.hr.wait_delivered(|all| of_member(all) >= count)).await;
