@@ -7,9 +7,10 @@
 
 pub mod felt;
 mod guessable;
-mod login;
+pub mod login;
 pub mod passwords;
 mod roll;
+mod second_factor;
 pub mod shown;
 mod throttle;
 
@@ -18,12 +19,12 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-pub use self::throttle::place;
 use self::{
     passwords::{Passwords, Weak},
     roll::Rolls,
     throttle::Throttle,
 };
+pub use self::{second_factor::SecondFactors, throttle::place};
 use crate::{
     clock::{Clock, Timestamp},
     model::{
@@ -46,6 +47,7 @@ struct Inner {
     rolls: Rolls,
     passwords: Passwords,
     throttle: Throttle,
+    second_factors: SecondFactors,
     store: Store,
     clock: Clock,
 }
@@ -130,8 +132,14 @@ pub enum Refused {
     Scope(Scope),
     /// Only who logged in may do this.
     SessionOnly,
-    /// The name or the password is wrong; it is not told which.
+    /// The name, the password or the code of the second factor is wrong; it is not told which.
     Login,
+    /// The password is right, and there is no second factor of this operator.
+    NoSecondFactor(OperatorName),
+    /// A second factor is required, and there is no master key under which it would be kept.
+    NoMasterKey,
+    /// What is stored of second factors cannot be read; the log says why.
+    Unreadable,
     /// The code is not good, was used, or its time is over.
     Code,
     /// The password is not one that is taken.
@@ -155,6 +163,9 @@ impl Refused {
             Self::Scope(_) => "scope",
             Self::SessionOnly => "session_only",
             Self::Login => "login",
+            Self::NoSecondFactor(_) => "no_second_factor",
+            Self::NoMasterKey => "no_master_key",
+            Self::Unreadable => "second_factor_unreadable",
             Self::Code => "code",
             Self::Weak(_) => "weak_password",
             Self::TooOften(_) => "too_often",
@@ -176,9 +187,10 @@ impl Admin {
     ///
     /// # Errors
     /// [`store::Error`] when they cannot be read.
-    pub async fn open(store: Store, clock: Clock) -> Result<Self, store::Error> {
+    pub async fn open(store: Store, clock: Clock, second_factors: SecondFactors) -> Result<Self, store::Error> {
         let (rolls, passwords, throttle) = (Rolls::open(&store).await?, Passwords::default(), Throttle::default());
-        Ok(Self(Arc::new(Inner { rolls, passwords, throttle, store, clock })))
+        second_factors.tell(&rolls.now());
+        Ok(Self(Arc::new(Inner { rolls, passwords, throttle, second_factors, store, clock })))
     }
 
     /// Whether there is anybody who may administer. Where there is nobody, there is nothing to be tried.

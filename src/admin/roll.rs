@@ -15,6 +15,7 @@ use crate::{
         operator::{Account, OperatorName, Session, Token},
     },
     store::{self, Store},
+    vault::Sealed,
 };
 
 /// Everything of one moment.
@@ -26,6 +27,8 @@ pub(super) struct Roll {
     pub(super) tokens: HashMap<KeyId, Token>,
     pub(super) sessions: HashMap<KeyId, Session>,
     places: HashSet<(i64, String)>,
+    /// Second factors, sealed.
+    pub(super) seeds: Sealed,
 }
 
 impl Roll {
@@ -37,6 +40,11 @@ impl Roll {
     /// The same by its name.
     pub(super) fn named(&self, name: &OperatorName) -> Option<&Arc<Account>> {
         self.accounts.values().find(|account| account.name == *name && account.disabled_at.is_none())
+    }
+
+    /// Whoever could log in by their password.
+    pub(super) fn with_password(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values().filter(|account| account.disabled_at.is_none() && account.password.is_some())
     }
 
     /// Who has a code of this public part.
@@ -80,13 +88,14 @@ impl Rolls {
     pub(super) async fn reload(&self, store: &Store) -> Result<(), store::Error> {
         let _one_at_a_time = self.reloading.lock().await;
         self.is_stale.store(true, Ordering::Relaxed);
-        let store::operators::Roll { accounts, tokens, sessions, places } = store.roll().await?;
+        let store::operators::Roll { accounts, tokens, sessions, places, seeds } = store.roll().await?;
         let roll = Roll {
             has_operators: accounts.iter().any(|account| account.disabled_at.is_none()),
             accounts: accounts.into_iter().map(|account| (account.number, Arc::new(account))).collect(),
             tokens: tokens.into_iter().map(|token| (token.id.clone(), token)).collect(),
             sessions: sessions.into_iter().map(|session| (session.id.clone(), session)).collect(),
             places: places.into_iter().collect(),
+            seeds,
         };
         lock(&self.sessions_used).retain(|id, _| roll.sessions.contains_key(id));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(roll);

@@ -4,10 +4,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{By, Operator};
+use super::{By, Operator, login::NewSecondFactor};
 use crate::{
     clock::Timestamp,
-    model::operator::{self, Scopes},
+    model::{
+        operator::{self, Scopes},
+        second_factor::SecondFactor,
+    },
     store::secrets::StoredSecret,
 };
 
@@ -19,7 +22,7 @@ pub struct Account {
     pub name: String,
     /// `owner`, `operator` or `auditor`.
     pub role: &'static str,
-    /// `active`, `invited`, `no password` or `disabled`.
+    /// `active`, `invited`, `no password`, `no second factor` or `disabled`.
     pub state: &'static str,
     /// What they may.
     pub scopes: Vec<&'static str>,
@@ -29,6 +32,8 @@ pub struct Account {
     pub password_set_ms: Option<i64>,
     /// Until when the code that they were given is good.
     pub code_until_ms: Option<i64>,
+    /// Whether they have set up a second factor.
+    pub second_factor: bool,
     /// When they logged in last.
     pub last_login_ms: Option<i64>,
     /// Since when nothing of theirs is good.
@@ -44,6 +49,23 @@ pub struct OperatorWithCode {
     /// The whole code. Nobody can show it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+/// What came of setting a password.
+#[derive(Serialize, JsonSchema)]
+pub struct Enrolment {
+    /// The second factor, which is needed for each login from now on.
+    pub second_factor: Enrolled,
+}
+
+/// A second factor (TOTP: SHA-1, six digits, thirty seconds), shown this once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NewSecondFactor")]
+pub struct Enrolled {
+    /// Its secret in Base32, to be typed into an authenticator app.
+    pub secret: String,
+    /// The same as an address, to be made a QR code of, which such apps read.
+    pub uri: String,
 }
 
 /// A token, and all of it where it is shown, this once.
@@ -149,15 +171,16 @@ pub fn scopes(scopes: &Scopes) -> Vec<&'static str> {
 }
 
 /// An operator.
-pub fn account(account: &operator::Account, now: Timestamp) -> Account {
+pub fn account(account: &operator::Account, now: Timestamp, rule: SecondFactor) -> Account {
     Account {
         name: account.name.to_string(),
         role: account.role.as_str(),
-        state: account.state(now),
+        state: account.state(now, rule),
         scopes: scopes(&account.role.scopes()),
         created_ms: account.created_at.as_millis(),
         password_set_ms: millis(account.password_set_at),
         code_until_ms: millis(account.invitation.as_ref().map(|open| open.until)),
+        second_factor: account.second_factor,
         last_login_ms: millis(account.last_login_at),
         disabled_ms: millis(account.disabled_at),
     }
@@ -174,6 +197,12 @@ pub fn token(token: &operator::Token, now: Timestamp) -> Token {
         expires_ms: millis(token.expires_at),
         last_used_ms: millis(token.last_used_at),
         revoked_ms: millis(token.revoked_at),
+    }
+}
+
+impl From<NewSecondFactor> for Enrolment {
+    fn from(NewSecondFactor { secret, uri }: NewSecondFactor) -> Self {
+        Self { second_factor: Enrolled { secret: secret.expose().clone(), uri: uri.expose().clone() } }
     }
 }
 

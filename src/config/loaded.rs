@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety,
+    Admin, Alerts, Apps, Chat, Config, Environment, Fault, Faults, Images, Llm, Log, Menu, Pictures, Platform, Safety,
     Secrets, Server, Standing, Storage, Team, Tls, Tools, V1, Voice, Web, app, chat, layers,
     reader::{Reader, Reported},
     setting::Origin,
@@ -88,6 +88,7 @@ impl Config {
         if let (Ok(v1), Ok(llm), Ok(images), Ok(voice)) = (&v1, &llm, &images, &voice) {
             v1.look_for_models(reader, (llm, images, voice));
         }
+        let admin = Admin::read(reader);
         let storage = Storage::read(reader);
         if let Ok(storage) = &storage {
             chat::look_at_days(reader, (chat.as_ref().ok(), apps.as_ref().ok()), storage);
@@ -113,6 +114,7 @@ impl Config {
             tools: tools?,
             team: team?,
             v1: v1?,
+            admin: admin?,
             storage: storage?,
             secrets: secrets?,
             alerts: alerts?,

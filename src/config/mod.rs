@@ -8,6 +8,7 @@
 //! it for the section's file. To add a key: a line with its comment in `config.example.toml`, a field in the section's
 //! struct, a line in the section's `read`. A test compares the example with what is read.
 
+pub mod admin;
 pub mod alerts;
 pub mod app;
 pub mod chat;
@@ -52,6 +53,7 @@ pub mod wecom;
 pub mod write;
 
 pub use self::{
+    admin::Admin,
     alerts::Alerts,
     app::{App, Apps},
     chat::Chat,
@@ -112,6 +114,8 @@ pub struct Config {
     pub team: Team,
     /// `[v1]`
     pub v1: V1,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[storage]`
     pub storage: Storage,
     /// `[secrets]`

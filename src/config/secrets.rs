@@ -5,7 +5,10 @@ use super::{
     fault::Wrong,
     reader::{Reader, Reported},
 };
-use crate::vault::{Malformed, MasterKey, MasterKeys, Unreadable};
+use crate::{
+    model::second_factor::whose,
+    vault::{Malformed, MasterKey, MasterKeys, Unreadable},
+};
 
 /// The key of the current master key.
 const MASTER_KEY: &str = "secrets.master_key";
@@ -94,10 +97,18 @@ impl From<&Unreadable> for Fault {
                     "在数据库中的值已损坏，或被换成了别的",
                     "is damaged in the database, or was put there in the place of another",
                 ];
-                let remedy = [
-                    format!("请用 qimate secrets set {name} 重新保存，或用 qimate secrets remove {name} 删除"),
-                    format!("`qimate secrets set {name}` stores it anew, `qimate secrets remove {name}` takes it away"),
-                ];
+                let remedy = match whose(name) {
+                    Some(operator) => [
+                        format!("请用 qimate operator reset {operator} 重新设置"),
+                        format!("`qimate operator reset {operator}` gives a code by which it is set up anew"),
+                    ],
+                    None => [
+                        format!("请用 qimate secrets set {name} 重新保存，或用 qimate secrets remove {name} 删除"),
+                        format!(
+                            "`qimate secrets set {name}` stores it anew, `qimate secrets remove {name}` takes it away"
+                        ),
+                    ],
+                };
                 Self::at(name.as_str(), Wrong::new(problem.map(str::to_owned), remedy))
             }
         }
@@ -108,10 +119,10 @@ fn where_the_right_one_is() -> [String; 2] {
     [
         "请把那个主密钥填在 secrets.master_key（环境变量 QIMATE_SECRETS__MASTER_KEY，或用 \
          QIMATE_SECRETS__MASTER_KEY_FILE 指定文件）；更换期间，旧的填在 secrets.previous_master_key。主密钥已丢失时，用 \
-         qimate secrets remove --all 删除，再重新保存",
+         qimate secrets remove --all 删除，再重新保存，管理员的第二因素用 qimate operator reset 重新设置",
         "expected that one in secrets.master_key (QIMATE_SECRETS__MASTER_KEY, or a file by \
          QIMATE_SECRETS__MASTER_KEY_FILE), or in secrets.previous_master_key while another takes its place; if it is lost, \
-         `qimate secrets remove --all` and set the secrets anew",
+         `qimate secrets remove --all` and set the secrets anew, and second factors of operators by `qimate operator reset`",
     ]
     .map(str::to_owned)
 }

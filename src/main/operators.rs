@@ -10,7 +10,8 @@ use qimate::{
 /// Of `qimate operator`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operator {
-    /// Make an operator. Shows, this once, a code that is good for 30 minutes: with it they set their own password.
+    /// Make an operator. Shows, this once, a code that is good for 30 minutes: with it they set their own password, and get
+    /// their second factor.
     Create {
         /// The name by which they log in: letters, digits and . _ - @; large and small letters are the same.
         #[arg(value_parser = name)]
@@ -37,7 +38,8 @@ pub(crate) enum Operator {
         #[arg(long)]
         json: bool,
     },
-    /// The way back in: takes the password away, ends all sessions, and shows a new code, good for 30 minutes.
+    /// The way back in: takes the password and the second factor away, ends all sessions, and shows a new code, good for 30
+    /// minutes.
     Reset {
         /// Their name.
         #[arg(value_parser = name)]
@@ -55,7 +57,7 @@ pub(crate) enum Operator {
         #[arg(long)]
         json: bool,
     },
-    /// Let an operator in again who was shut out; they log in with the password of before.
+    /// Let an operator in again who was shut out; they log in with the password and the second factor of before.
     Enable {
         /// Their name.
         #[arg(value_parser = name)]

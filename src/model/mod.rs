@@ -28,5 +28,6 @@ pub mod privacy;
 pub mod profile;
 pub mod quota;
 pub mod reply;
+pub mod second_factor;
 pub mod template;
 pub mod totals;

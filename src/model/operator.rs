@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use super::key::{KeyHash, KeyId, Purpose, SecretText, Standing};
+use super::{
+    key::{KeyHash, KeyId, Purpose, SecretText, Standing},
+    second_factor::SecondFactor,
+};
 use crate::{clock::Timestamp, secret::Secret};
 
 /// How long a code is good by which an operator sets their password.
@@ -216,13 +219,17 @@ pub struct Account {
     pub disabled_at: Option<Timestamp>,
     /// When they logged in last.
     pub last_login_at: Option<Timestamp>,
+    /// Whether they have set up a second factor.
+    pub second_factor: bool,
 }
 
 impl Account {
     /// The word for how it is with the account.
-    pub fn state(&self, now: Timestamp) -> &'static str {
+    pub fn state(&self, now: Timestamp, rule: SecondFactor) -> &'static str {
         if self.disabled_at.is_some() {
             "disabled"
+        } else if self.password.is_some() && !self.second_factor && rule == SecondFactor::Required {
+            "no second factor"
         } else if self.password.is_some() {
             "active"
         } else if self.invitation.as_ref().is_some_and(|invitation| now < invitation.until) {

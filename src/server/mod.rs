@@ -28,7 +28,7 @@ use self::{
     watch::Watch,
 };
 use crate::{
-    admin::{Admin, felt},
+    admin::{Admin, SecondFactors, felt},
     alert::{
         alerts::{Alerts, Audience},
         webhook::{Webhook, webhook},
@@ -185,7 +185,9 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
     let callbacks = apps.iter().map(|app| (app.path.as_str(), Arc::clone(&app.callback)));
     let programs = programs::wire(&config, &shared).await?;
     let hand_out = programs::hand_out(&config, programs.as_ref(), &shared);
-    let admin = Admin::open(store.clone(), clock.clone()).await.context("cannot read the operators")?;
+    let master_keys = config.secrets.keys.clone().map(Arc::new);
+    let second_factors = SecondFactors { rule: config.admin.second_factor, keys: master_keys.clone() };
+    let admin = Admin::open(store.clone(), clock.clone(), second_factors).await.context("cannot read the operators")?;
     let (felt, asked) = felt::channel();
     let administration = Administration {
         admin: admin.clone(),
@@ -193,7 +195,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         felt,
         under_way: UnderWay::default(),
         served: Arc::new(served_here(&config, Books::of(&config.storage)?)),
-        master_keys: config.secrets.keys.clone().map(Arc::new),
+        master_keys,
         clock: clock.clone(),
         public_url: config.server.public_url.clone(),
         proxies: config.v1.trusted_proxies.clone(),

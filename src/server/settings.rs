@@ -5,6 +5,7 @@ use tracing::{info, warn};
 use super::commands;
 use crate::{
     config::{Faults, Gathered, Loaded, chat::Language},
+    model::second_factor::whose,
     store,
 };
 
@@ -17,7 +18,8 @@ pub fn complete(gathered: Gathered) -> Result<(Loaded, Option<store::Error>), Fa
     // What is wrong with these is told with the rest.
     let Some(basics) = gathered.basics() else { return gathered.load(Vec::new()).map(|loaded| (loaded, None)) };
     match store::secrets::read(&basics.storage) {
-        Ok(sealed) => match sealed.open(basics.secrets.keys.as_ref()) {
+        // A second factor that cannot be read keeps one operator out, and not the house: `admin` tells of it.
+        Ok(sealed) => match sealed.only(|name| whose(name).is_none()).open(basics.secrets.keys.as_ref()) {
             Ok(values) => gathered.load(values).map(|loaded| (loaded, None)),
             Err(unreadable) => Err(gathered.refused(&unreadable)),
         },

@@ -27,6 +27,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0012_secrets.sql"),
     include_str!("migrations/0013_member_keys.sql"),
     include_str!("migrations/0014_idempotency.sql"),
+    include_str!("migrations/0015_second_factor.sql"),
 ];
 
 /// Brings the database to the newest version, in one transaction. Where there is something to lose, a copy is put

@@ -1,4 +1,5 @@
-//! Secrets that administrators put in, sealed (`vault`). What is sealed here is opened in memory alone.
+//! Secrets that administrators put in, and the seeds of operators' second factors (`model/second_factor`), sealed
+//! (`vault`). What is sealed here is opened in memory alone.
 //!
 //! Whatever changes more than one row does it in one transaction, so a crash leaves everything readable: as it was, or as
 //! it is to be. A data key that no value uses any more goes with the change that left it so; without a value there is no
@@ -13,7 +14,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::{self, SecretName},
-    model::audit::{Actor, Entry, Shown},
+    model::{
+        audit::{Actor, Entry, Shown},
+        second_factor,
+    },
     secret::Secret,
     vault::{KeyRing, MasterKeyId, MasterKeys, NoRandomBytes, Sealed, SealedValue, Unreadable, WrappedKey},
 };
@@ -48,10 +52,19 @@ pub struct Set {
 const KNOWN: &str = "SELECT name, key, master, set_at, set_by, hex(substr(secret.sealed, 2, 12)) FROM secret
                      LEFT JOIN secret_key ON secret_key.number = secret.key";
 
+/// How many were taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Values of settings.
+    pub values: usize,
+    /// Second factors of operators.
+    pub seeds: usize,
+}
+
 /// What a rotation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotated {
-    /// How many values are sealed anew.
+    /// How many values are sealed anew, the seeds of second factors among them.
     pub values: usize,
     /// The number of the data key that seals them now; `None` where there was nothing to seal.
     pub key: Option<i64>,
@@ -95,13 +108,16 @@ fn sealed(conn: &Connection) -> Result<Sealed, rusqlite::Error> {
 }
 
 impl Store {
-    /// What is stored, by name.
+    /// What is stored for settings, by name.
     ///
     /// # Errors
     /// [`Error`] when it cannot be read.
     pub async fn secrets(&self) -> Result<Vec<StoredSecret>, Error> {
         let sql = format!("{KNOWN} ORDER BY name");
-        self.db.read(move |conn| conn.prepare_cached(&sql)?.query_map([], stored)?.collect()).await
+        let all = self.db.read(move |conn| conn.prepare_cached(&sql)?.query_map([], stored)?.collect::<Result<_, _>>());
+        let mut all: Vec<StoredSecret> = all.await?;
+        all.retain(|secret| second_factor::whose(&secret.name).is_none());
+        Ok(all)
     }
 
     /// What is stored under this name.
@@ -129,23 +145,11 @@ impl Store {
         let (actor, keys, name, value) = (actor.clone(), keys.clone(), name.to_string(), value.clone());
         self.db
             .write(move |conn| {
-                let there = sealed(conn)?;
-                let mut ring = match KeyRing::open(&there.keys, Some(&keys)) {
-                    Ok(ring) => ring,
+                let before = find(conn, &name)?.map(|secret| secret.key);
+                let number = match put(conn, &actor, &keys, &name, &value, now)? {
+                    Ok(number) => number,
                     Err(unreadable) => return Ok(Err(unreadable)),
                 };
-                let number = match ring.newest(&keys) {
-                    Some(number) => number,
-                    None => add_key(conn, &mut ring, &keys, now)?,
-                };
-                let sealed = seal(&ring, number, &name, &value)?;
-                let by = audit::named(conn, &actor)?;
-                conn.execute(
-                    "INSERT OR REPLACE INTO secret (name, key, sealed, set_at, set_by) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![name, number, sealed.sealed, now.as_millis(), by],
-                )?;
-                drop_unused_keys(conn)?;
-                let before = there.values.iter().find(|value| value.name == name).map(|value| value.key);
                 let entry = Entry::named("secret.set", format!("secret/{name}")).changed("key", before, number);
                 audit::record(conn, &actor, entry, now)?;
                 let secret = find(conn, &name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -154,12 +158,15 @@ impl Store {
             .await
     }
 
-    /// Takes a value away, or all of them. It needs no master key, so that one that was lost can be done without. Gives
-    /// how many there were.
+    /// Takes the value of a setting away, or all that is stored, second factors of operators too. It needs no master key, so
+    /// that one that was lost can be done without.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn remove_secret(&self, actor: &Actor, name: Option<&str>, now: Timestamp) -> Result<usize, Error> {
+    pub async fn remove_secret(&self, actor: &Actor, name: Option<&str>, now: Timestamp) -> Result<Removed, Error> {
+        if name.is_some_and(|name| second_factor::whose(name).is_some()) {
+            return Ok(Removed { values: 0, seeds: 0 });
+        }
         let (actor, name) = (actor.clone(), name.map(str::to_owned));
         self.db
             .write(move |conn| {
@@ -172,7 +179,8 @@ impl Store {
                     let entry = Entry::named("secret.remove", format!("secret/{name}"));
                     audit::record(conn, &actor, entry.changed("key", *key, Shown::NOTHING), now)?;
                 }
-                Ok(removed.len())
+                let seeds = removed.iter().filter(|(name, _)| second_factor::whose(name).is_some()).count();
+                Ok(Removed { values: removed.len() - seeds, seeds })
             })
             .await
     }
@@ -219,6 +227,45 @@ impl Store {
             })
             .await
     }
+}
+
+/// The seeds of second factors, with the ring.
+pub(super) fn seeds(conn: &Connection) -> Result<Sealed, rusqlite::Error> {
+    Ok(sealed(conn)?.only(|name| second_factor::whose(name).is_some()))
+}
+
+/// Seals a value and puts it in the place of the one before. Gives the number of its data key, or why nothing was done.
+pub(super) fn put(
+    conn: &Connection,
+    actor: &Actor,
+    keys: &MasterKeys,
+    name: &str,
+    value: &Secret<String>,
+    now: Timestamp,
+) -> Result<Result<i64, Unreadable>, rusqlite::Error> {
+    let mut ring = match KeyRing::open(&sealed(conn)?.keys, Some(keys)) {
+        Ok(ring) => ring,
+        Err(unreadable) => return Ok(Err(unreadable)),
+    };
+    let number = match ring.newest(keys) {
+        Some(number) => number,
+        None => add_key(conn, &mut ring, keys, now)?,
+    };
+    let sealed = seal(&ring, number, name, value)?;
+    let by = audit::named(conn, actor)?;
+    conn.execute(
+        "INSERT OR REPLACE INTO secret (name, key, sealed, set_at, set_by) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![name, number, sealed.sealed, now.as_millis(), by],
+    )?;
+    drop_unused_keys(conn)?;
+    Ok(Ok(number))
+}
+
+/// Takes a value away; whether there was one.
+pub(super) fn take(conn: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    let taken = conn.execute("DELETE FROM secret WHERE name = ?1", [name])?;
+    drop_unused_keys(conn)?;
+    Ok(taken > 0)
 }
 
 pub(super) fn find(conn: &Connection, name: &str) -> Result<Option<StoredSecret>, rusqlite::Error> {

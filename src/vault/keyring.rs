@@ -43,6 +43,13 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// The ring, and of the values those whose names are wanted.
+    #[must_use]
+    pub fn only(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        self.values.retain(|value| is_wanted(&value.name));
+        self
+    }
+
     /// Every value with its name. What is not stored needs no master key.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::{
     variable::variable_of,
 };
 use crate::{
-    model::{id::AgentId, key::Scope},
+    model::{id::AgentId, key::Scope, second_factor::SecondFactor},
     safety::personal::Kind,
 };
 
@@ -120,6 +120,7 @@ fn the_defaults_are_the_examples() {
         tools,
         team,
         v1,
+        admin,
         storage,
         secrets,
         alerts,
@@ -134,6 +135,7 @@ fn the_defaults_are_the_examples() {
     assert_eq!(masked, ["id_card", "bank_card", "secret"]);
     assert_eq!((pictures.question, pictures.max_bytes, pictures.shown_again), (Duration::from_secs(6), 20 << 20, 3));
     assert_eq!(chat.join, Duration::from_millis(1500));
+    assert_eq!(admin.second_factor, SecondFactor::Required);
     assert_eq!((v1.enabled, v1.max_body, v1.trusted_proxies), (false, 20 << 20, Vec::new()));
     let super::v1::MemberKeys { most, life, scope } = v1.member_keys;
     assert_eq!((most, life, scope), (0, Duration::from_secs(90 * 86_400), Scope::default()));

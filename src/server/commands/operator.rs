@@ -14,6 +14,7 @@ use crate::{
         key::KeyId,
         operator::{Account, LONGEST_LABEL, OperatorName, Role, Scope, Token},
         person::table::read_expiry,
+        second_factor::SecondFactor,
     },
     secret::Secret,
     store::{
@@ -44,8 +45,9 @@ pub struct WantedToken {
 /// Makes an operator and shows the code by which they set their password, once.
 ///
 /// # Errors
-/// There is one of this name, or the database cannot be written.
+/// There is one of this name, they could not set up a second factor, or the database cannot be written.
 pub async fn create(config: &Config, name: &OperatorName, role: Role, as_json: bool) -> anyhow::Result<()> {
+    can_enrol(config)?;
     let now = Clock::System.now();
     match Store::open_beside(&config.storage)?.create_operator(&actor(), name, role, now).await? {
         Created::New(account, code) => code_shown_once(config, &account, &code, as_json, now),
@@ -68,7 +70,7 @@ pub async fn create(config: &Config, name: &OperatorName, role: Role, as_json: b
 pub async fn list(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let (accounts, now) = (Store::open_beside(&config.storage)?.operators().await?, Clock::System.now());
     if as_json {
-        println!("{:#}", accounts.iter().map(|account| in_json(account, now)).collect::<Value>());
+        println!("{:#}", accounts.iter().map(|account| in_json(config, account, now)).collect::<Value>());
         return Ok(());
     }
     if accounts.is_empty() {
@@ -84,11 +86,16 @@ pub async fn list(config: &Config, as_json: bool) -> anyhow::Result<()> {
     }
     println!(
         "{}",
-        say(config, "角色      状态         最后登录          名称", "ROLE      STATE        LAST LOGIN        NAME")
+        say(
+            config,
+            "角色      状态              第二因素       最后登录          名称",
+            "ROLE      STATE             SECOND FACTOR  LAST LOGIN        NAME"
+        )
     );
     for account in accounts {
         let login = account.last_login_at.map_or_else(|| "-".to_owned(), |at| moment(config, at));
-        println!("{:<8}  {:<11}  {login:<16}  {}", account.role.as_str(), account.state(now), account.name);
+        let (role, state) = (account.role.as_str(), account.state(now, config.admin.second_factor));
+        println!("{role:<8}  {state:<16}  {:<13}  {login:<16}  {}", yes_or_no(&account), account.name);
     }
     Ok(())
 }
@@ -102,7 +109,7 @@ pub async fn show(config: &Config, name: &OperatorName, as_json: bool) -> anyhow
     let account = store.operator(name).await?.ok_or_else(|| no_such(config, name))?;
     let tokens = store.tokens_of(account.number).await?;
     if as_json {
-        let mut all = in_json(&account, now);
+        let mut all = in_json(config, &account, now);
         all["tokens"] = tokens.iter().map(|token| token_in_json(token, now)).collect();
         println!("{all:#}");
         return Ok(());
@@ -111,9 +118,10 @@ pub async fn show(config: &Config, name: &OperatorName, as_json: bool) -> anyhow
     for (field, text) in [
         (say(config, "名称", "name"), account.name.to_string()),
         (say(config, "角色", "role"), account.role.as_str().to_owned()),
-        (say(config, "状态", "state"), account.state(now).to_owned()),
+        (say(config, "状态", "state"), account.state(now, config.admin.second_factor).to_owned()),
         (say(config, "创建", "created"), moment(config, account.created_at)),
         (say(config, "设置密码", "password set"), time(account.password_set_at)),
+        (say(config, "第二因素", "second factor"), yes_or_no(&account).to_owned()),
         (say(config, "最后登录", "last login"), time(account.last_login_at)),
     ] {
         println!("{field}: {text}");
@@ -135,11 +143,12 @@ pub async fn show(config: &Config, name: &OperatorName, as_json: bool) -> anyhow
     Ok(())
 }
 
-/// Takes an operator's password and sessions away, and shows a new code, once.
+/// Takes an operator's password, second factor and sessions away, and shows a new code, once.
 ///
 /// # Errors
-/// There is no such operator, they are disabled, or the database cannot be written.
+/// There is no such operator, they are disabled, they could not set up a second factor, or the database cannot be written.
 pub async fn reset(config: &Config, name: &OperatorName, as_json: bool) -> anyhow::Result<()> {
+    can_enrol(config)?;
     let now = Clock::System.now();
     match Store::open_beside(&config.storage)?.reset_operator(&actor(), name, now).await? {
         Reset::Yes(account, code) => code_shown_once(config, &account, &code, as_json, now),
@@ -295,8 +304,31 @@ async fn changed_operator(
     Ok(())
 }
 
-fn in_json(account: &Account, now: Timestamp) -> Value {
-    json!(shown::account(account, now))
+/// Whether they have a second factor.
+const fn yes_or_no(account: &Account) -> &'static str {
+    if account.second_factor { "yes" } else { "no" }
+}
+
+/// Whoever has the code that is given out can set up what is asked for.
+fn can_enrol(config: &Config) -> anyhow::Result<()> {
+    ensure!(
+        config.secrets.keys.is_some() || config.admin.second_factor == SecondFactor::Off,
+        "{}",
+        say(
+            config,
+            "管理员需要第二因素，它要用主密钥加密保存，而现在没有主密钥：请把 qimate secrets new-master-key 打印的内容填在 \
+             secrets.master_key（环境变量 QIMATE_SECRETS__MASTER_KEY，或用 QIMATE_SECRETS__MASTER_KEY_FILE 指定文件）；或者设置 \
+             admin.second_factor = \"off\"，只凭密码登录",
+            "operators need a second factor, which is kept encrypted, and there is no master key: set secrets.master_key \
+             (QIMATE_SECRETS__MASTER_KEY, or a file by QIMATE_SECRETS__MASTER_KEY_FILE) to what `qimate secrets \
+             new-master-key` prints, for the daemon too; or set admin.second_factor = \"off\", and the password alone will do"
+        )
+    );
+    Ok(())
+}
+
+fn in_json(config: &Config, account: &Account, now: Timestamp) -> Value {
+    json!(shown::account(account, now, config.admin.second_factor))
 }
 
 fn token_in_json(token: &Token, now: Timestamp) -> Value {
@@ -306,7 +338,7 @@ fn token_in_json(token: &Token, now: Timestamp) -> Value {
 /// The only moment in which a code is seen. Where a program reads, it alone stands on the standard output.
 fn code_shown_once(config: &Config, account: &Account, code: &Secret<String>, as_json: bool, now: Timestamp) {
     if as_json {
-        let mut all = in_json(account, now);
+        let mut all = in_json(config, account, now);
         all["code"] = Value::from(code.expose().as_str());
         println!("{all:#}");
         return;
@@ -330,11 +362,12 @@ fn code_shown_once(config: &Config, account: &Account, code: &Secret<String>, as
         match config.chat.language {
             Language::Chinese => format!(
                 "请向 {place}/admin/api/invitation 发送 POST，正文 {{\"code\": \"…\", \"password\": \"…\"}}；\
-                 密码至少 12 个字符，不能包含名称。见 docs/administration.zh-CN.md"
+                 密码至少 12 个字符，不能包含名称；回答里是第二因素，只显示这一次。见 docs/administration.zh-CN.md"
             ),
             Language::English => format!(
                 "POST {{\"code\": \"…\", \"password\": \"…\"}} to {place}/admin/api/invitation; a password has 12 \
-                 characters or more, and not the name in it. See docs/administration.md"
+                 characters or more, and not the name in it; the answer shows the second factor, once. See \
+                 docs/administration.md"
             ),
         }
     );

@@ -17,7 +17,7 @@ use crate::{
     store::{
         self, Store,
         migrate::{self, Plan},
-        secrets::Rotated,
+        secrets::{Removed, Rotated},
     },
     vault::{MasterKey, MasterKeys, Unreadable},
 };
@@ -65,9 +65,9 @@ pub async fn set(
 /// # Errors
 /// The database cannot be read.
 pub async fn list(basics: &Basics, gathered: &Gathered, as_json: bool) -> anyhow::Result<()> {
-    let stored = match open_as_it_is(basics)? {
-        Some(store) => store.secrets().await?,
-        None => Vec::new(),
+    let (stored, accounts) = match open_as_it_is(basics)? {
+        Some(store) => (store.secrets().await?, store.operators().await?),
+        None => (Vec::new(), Vec::new()),
     };
     let standing = |name: &str| SecretName::parse(name).map_or(Standing::Unused, |name| gathered.standing(&name));
     if as_json {
@@ -106,6 +106,20 @@ pub async fn list(basics: &Basics, gathered: &Gathered, as_json: bool) -> anyhow
             secret.key
         );
     }
+    // What they are sealed by is needed also where nothing else is stored.
+    match accounts.iter().filter(|account| account.second_factor).count() {
+        0 => {}
+        seeds => println!(
+            "{}",
+            tell(
+                basics,
+                || format!("另有 {seeds} 个管理员的第二因素，用同一主密钥加密（qimate operator list）"),
+                || format!(
+                    "and the second factors of {seeds} operators, under the same master key (qimate operator list)"
+                ),
+            )
+        ),
+    }
     Ok(())
 }
 
@@ -115,9 +129,9 @@ pub async fn list(basics: &Basics, gathered: &Gathered, as_json: bool) -> anyhow
 /// There is none of that name, or the database cannot be written.
 pub async fn remove(basics: &Basics, name: Option<&str>, as_json: bool) -> anyhow::Result<()> {
     let name = name.map(str::trim);
-    let removed = match open_as_it_is(basics)? {
+    let Removed { values: removed, seeds } = match open_as_it_is(basics)? {
         Some(store) => store.remove_secret(&actor(), name, Clock::System.now()).await?,
-        None => 0,
+        None => Removed { values: 0, seeds: 0 },
     };
     if let (0, Some(_)) = (removed, name) {
         // Not quoted: somebody may have given the secret itself.
@@ -126,6 +140,18 @@ pub async fn remove(basics: &Basics, name: Option<&str>, as_json: bool) -> anyho
             "没有保存这个名字的密钥；qimate secrets list 会列出全部",
             "no secret of that name is stored; `qimate secrets list` shows them"
         ));
+    }
+    if seeds > 0 {
+        eprintln!(
+            "{}",
+            tell(
+                basics,
+                || format!("另有 {seeds} 个管理员的第二因素一并删除；请用 qimate operator reset 让他们重新设置"),
+                || format!(
+                    "the second factors of {seeds} operators went too; `qimate operator reset` lets each set up another"
+                ),
+            )
+        );
     }
     print(
         as_json,
@@ -136,7 +162,7 @@ pub async fn remove(basics: &Basics, name: Option<&str>, as_json: bool) -> anyho
                 || format!("removed {removed}; a running Qimate uses what it has until its next start"),
             )
         },
-        &json!({ "removed": removed, "felt": "next start" }),
+        &json!({ "removed": removed, "second_factors": seeds, "felt": "next start" }),
     )
 }
 

@@ -3,12 +3,13 @@
 //!
 //! Every function is one transaction, and is what commands and HTTP use alike.
 
+pub mod passwords;
 pub mod sessions;
 pub mod tokens;
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
-use super::{Error, Store, audit, keys::draw};
+use super::{Error, Store, audit, keys::draw, secrets};
 use crate::{
     clock::Timestamp,
     model::{
@@ -17,12 +18,15 @@ use crate::{
         operator::{
             Account, INVITATION_LIFE, Invitation, InvitationText, OperatorName, PasswordHash, Role, Session, Token,
         },
+        second_factor,
     },
     secret::Secret,
+    vault::Sealed,
 };
 
 const COLUMNS: &str = "number, name, role, password, password_set_at, invitation_id, invitation_hash, invitation_until,
-     created_at, disabled_at, last_login_at";
+     created_at, disabled_at, last_login_at,
+     EXISTS (SELECT 1 FROM secret WHERE secret.name = 'operator/' || operator.name)";
 
 /// What came of making an operator.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ pub enum Created {
 /// What came of giving an operator a new code.
 #[derive(Debug)]
 pub enum Reset {
-    /// Their password and sessions are gone, and this is the code: nobody can show it again.
+    /// Their password, second factor and sessions are gone, and this is the code: nobody can show it again.
     Yes(Box<Account>, Secret<String>),
     /// Nothing of theirs is good, so a code would not be either.
     Disabled,
@@ -66,6 +70,8 @@ pub struct Roll {
     pub sessions: Vec<Session>,
     /// From where operators logged in before: their numbers, and addresses.
     pub places: Vec<(i64, String)>,
+    /// The seeds of their second factors, and the keys that seal them.
+    pub seeds: Sealed,
 }
 
 impl Store {
@@ -108,8 +114,8 @@ impl Store {
         Ok(if is_new { Created::New(account, code.text()) } else { Created::There(account) })
     }
 
-    /// Takes an operator's password and sessions away, and gives them a code by which they set another. Codes of before
-    /// are no longer good. Their tokens stay.
+    /// Takes an operator's password, second factor and sessions away, and gives them a code by which they set another. Codes
+    /// of before are no longer good. Their tokens stay.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
@@ -128,7 +134,11 @@ impl Store {
                     params![there.number, id.as_str(), hash.bytes(), (now + INVITATION_LIFE).as_millis()],
                 )?;
                 sessions::end_all(conn, there.number)?;
-                audit::record(conn, &actor, entry("operator.reset", &name), now)?;
+                let mut entry = entry("operator.reset", &name);
+                if secrets::take(conn, &second_factor::stored_name(&name))? {
+                    entry = entry.changed("second_factor", true, false);
+                }
+                audit::record(conn, &actor, entry, now)?;
                 find(conn, &name)
             })
             .await?;
@@ -168,7 +178,7 @@ impl Store {
             .await
     }
 
-    /// Lets an operator log in again, with the password of before. Tokens that were revoked stay so.
+    /// Lets an operator log in again, with the password and the second factor of before. Tokens that were revoked stay so.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
@@ -183,60 +193,6 @@ impl Store {
                 conn.execute("UPDATE operator SET disabled_at = NULL WHERE number = ?1", [there.number])?;
                 audit::record(conn, &actor, entry("operator.enable", &name), now)?;
                 Ok(Changed::Yes)
-            })
-            .await
-    }
-
-    /// Takes a code, which is good this once, and a password for it. Sessions of before end; `place` is one from which
-    /// the operator is known from now on. Whether the code was good.
-    ///
-    /// # Errors
-    /// [`Error`]: nothing was changed.
-    pub async fn accept_invitation(
-        &self,
-        code: &InvitationText,
-        password: PasswordHash,
-        place: String,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        let (id, hash) = (code.id.clone(), code.hash());
-        self.db
-            .write(move |conn| {
-                let sql = format!("SELECT {COLUMNS} FROM operator WHERE invitation_id = ?1 AND disabled_at IS NULL");
-                let there = conn.prepare_cached(&sql)?.query_row([id.as_str()], account).optional()?;
-                let is_good = |given: &Invitation| given.id == id && given.hash.is(&hash) && now < given.until;
-                let Some(there) = there.filter(|there| there.invitation.as_ref().is_some_and(is_good)) else {
-                    return Ok(false);
-                };
-                set_password(conn, there.number, &password, now)?;
-                sessions::remember_place(conn, there.number, &place, now)?;
-                audit::record(conn, &by(&there.name, "code"), entry("operator.password", &there.name), now)?;
-                Ok(true)
-            })
-            .await
-    }
-
-    /// Puts a password in the place of another; sessions of before end. Whether that other was still the one in force.
-    ///
-    /// # Errors
-    /// [`Error`]: nothing was changed.
-    pub async fn change_password(
-        &self,
-        operator: i64,
-        before: PasswordHash,
-        password: PasswordHash,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        self.db
-            .write(move |conn| {
-                let sql = format!("SELECT {COLUMNS} FROM operator WHERE number = ?1 AND disabled_at IS NULL");
-                let there = conn.prepare_cached(&sql)?.query_row([operator], account).optional()?;
-                let Some(there) = there.filter(|there| there.password.as_ref() == Some(&before)) else {
-                    return Ok(false);
-                };
-                set_password(conn, operator, &password, now)?;
-                audit::record(conn, &by(&there.name, "password"), entry("operator.password", &there.name), now)?;
-                Ok(true)
             })
             .await
     }
@@ -272,6 +228,7 @@ impl Store {
                     tokens: tokens::not_revoked(&tx)?,
                     sessions: sessions::all(&tx)?,
                     places: sessions::places(&tx)?,
+                    seeds: secrets::seeds(&tx)?,
                 })
             })
             .await
@@ -292,16 +249,6 @@ fn by(name: &OperatorName, what: &str) -> Actor {
 fn name_of(conn: &Connection, operator: i64) -> rusqlite::Result<OperatorName> {
     let name: String = conn.query_row("SELECT name FROM operator WHERE number = ?1", [operator], |row| row.get(0))?;
     OperatorName::parse(&name).map_err(|_| wrong(0, "operator.name"))
-}
-
-/// A password is another: what was proved by the one before is over, and so is a code.
-fn set_password(conn: &Connection, operator: i64, password: &PasswordHash, now: Timestamp) -> rusqlite::Result<()> {
-    conn.execute(
-        "UPDATE operator SET password = ?2, password_set_at = ?3, invitation_id = NULL, invitation_hash = NULL,
-             invitation_until = NULL WHERE number = ?1",
-        params![operator, password.expose(), now.as_millis()],
-    )?;
-    sessions::end_all(conn, operator)
 }
 
 fn accounts(conn: &Connection) -> rusqlite::Result<Vec<Account>> {
@@ -330,6 +277,7 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         created_at: time(row, 8)?.unwrap_or_default(),
         disabled_at: time(row, 9)?,
         last_login_at: time(row, 10)?,
+        second_factor: row.get(11)?,
     })
 }
 

@@ -1,14 +1,14 @@
 //! Sessions of operators' browsers, and from where operators logged in.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Changed, by, name_of, time, wrong};
+use super::{COLUMNS as OPERATOR, Changed, account, by, name_of, time, wrong};
 use crate::{
     clock::Timestamp,
     model::{
         audit::Entry,
         key::{KeyHash, KeyId},
-        operator::{PasswordHash, SESSION_LIFE, Session, SessionText},
+        operator::{Account, PasswordHash, SESSION_LIFE, Session, SessionText},
     },
     store::{Error, Store, audit, keys::draw},
 };
@@ -33,26 +33,40 @@ pub struct Login {
     pub place: String,
     /// What the browser calls itself, shortened.
     pub agent: String,
+    /// The step of the code of the second factor that was right; `None`: none was asked for.
+    pub step: Option<i64>,
+}
+
+/// What came of a login.
+#[derive(Debug)]
+pub enum Opened {
+    /// The session is open.
+    Yes(SessionText),
+    /// The code, or a later one, opened a session before.
+    CodeUsed,
+    /// The operator was disabled, has another password, or no second factor any more, since it was looked at.
+    Changed,
 }
 
 impl Store {
-    /// Begins a session. `None`: the operator was disabled, or has another password, since it was looked at.
+    /// Begins a session, and remembers by which code: of two at once with the same, one is first.
     ///
     /// # Errors
     /// [`Error`]: nothing was changed.
-    pub async fn open_session(&self, login: Login, now: Timestamp) -> Result<Option<SessionText>, Error> {
+    pub async fn open_session(&self, login: Login, now: Timestamp) -> Result<Opened, Error> {
         let text: SessionText = draw(None)?;
         let (id, hash) = (text.id.clone(), text.hash());
-        let is_open = self
+        let refused = self
             .db
             .write(move |conn| {
-                let still = conn.execute(
-                    "UPDATE operator SET last_login_at = ?3 WHERE number = ?1 AND password = ?2 AND disabled_at IS NULL",
-                    params![login.operator, login.password.expose(), now.as_millis()],
-                )?;
-                if still == 0 {
-                    return Ok(false);
+                if let Some(refused) = refused(conn, &login)? {
+                    return Ok(Some(refused));
                 }
+                conn.execute(
+                    "UPDATE operator SET last_login_at = ?2, second_factor_step = COALESCE(?3, second_factor_step)
+                     WHERE number = ?1",
+                    params![login.operator, now.as_millis(), login.step],
+                )?;
                 conn.execute(
                     "INSERT INTO operator_session (id, operator, hash, created_at, used_at, address, agent)
                      VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
@@ -66,11 +80,12 @@ impl Store {
                 remember_place(conn, login.operator, &login.place, now)?;
                 let entry = Entry::named("session.open", format!("session/{}", id.as_str()));
                 let entry = entry.with("address", login.address.as_str());
+                let entry = entry.with("second_factor", login.step.is_some());
                 audit::record(conn, &by(&name_of(conn, login.operator)?, "password"), entry, now)?;
-                Ok(true)
+                Ok(None)
             })
             .await?;
-        Ok(is_open.then_some(text))
+        Ok(refused.unwrap_or(Opened::Yes(text)))
     }
 
     /// Ends a session of an operator.
@@ -111,6 +126,22 @@ impl Store {
             })
             .await
     }
+}
+
+/// Why a session is not opened; `None`: nothing is in the way.
+fn refused(conn: &Connection, login: &Login) -> rusqlite::Result<Option<Opened>> {
+    let sql = format!("SELECT {OPERATOR} FROM operator WHERE number = ?1 AND disabled_at IS NULL");
+    let there = conn.prepare_cached(&sql)?.query_row([login.operator], account).optional()?;
+    let is_as_it_was = |there: &Account| {
+        there.password.as_ref() == Some(&login.password) && (login.step.is_none() || there.second_factor)
+    };
+    if !there.is_some_and(|there| is_as_it_was(&there)) {
+        return Ok(Some(Opened::Changed));
+    }
+    let sql = "SELECT second_factor_step FROM operator WHERE number = ?1";
+    let used: Option<i64> = conn.query_row(sql, [login.operator], |row| row.get(0))?;
+    let is_used = login.step.zip(used).is_some_and(|(step, used)| step <= used);
+    Ok(is_used.then_some(Opened::CodeUsed))
 }
 
 /// Ends every session of an operator.

@@ -39,10 +39,11 @@ pub(super) fn routes() -> Vec<Route> {
     let tokens = "/admin/api/operators/{name}/tokens";
     let create_says = "Makes an operator. The code by which they set their password is shown this once, and good for 30 \
                        minutes.";
-    let reset_says = "The way back in. Takes the password away, ends all sessions, and shows a new code, this once. Tokens \
-                      stay.";
+    let reset_says = "The way back in. Takes the password and the second factor away, ends all sessions, and shows a new \
+                      code, this once. Tokens stay.";
     let disable_says = "Shuts somebody out at once. Ends all sessions and revokes all tokens. Not for oneself.";
-    let enable_says = "Lets them in again, with the password of before. Tokens must be made anew.";
+    let enable_says =
+        "Lets them in again, with the password and the second factor of before. Tokens must be made anew.";
     let token_says = "Makes a token for a program. Shown this once. It may what it is made for, as far as the role of its \
                       operator does; whoever makes it needs all of that too.";
     vec![
@@ -82,11 +83,11 @@ async fn list(ask: Ask) -> Result<Page<Account>, Problem> {
     let paging = ask.paging("operators")?;
     let after = paging.after_number()?;
     let found = ask.store().operators().await?.into_iter().filter(|one| one.number > after);
-    Ok(paging.page(found, |one| one.number.to_string(), |one| shown::account(&one, ask.now)))
+    Ok(paging.page(found, |one| one.number.to_string(), |one| shown(&ask, &one)))
 }
 
 async fn get(ask: Ask) -> Result<One<Account>, Problem> {
-    Ok(One::unversioned(shown::account(&found(&ask).await?, ask.now)))
+    Ok(One::unversioned(shown(&ask, &found(&ask).await?)))
 }
 
 /// Who is to administer.
@@ -105,8 +106,9 @@ async fn create(ask: Ask<Body<NewOperator>>) -> Result<ShownOnce<OperatorWithCod
     let known = || Role::ALL.map(Role::as_str).join(", ");
     let role = Role::parse(role).ok_or_else(|| Problem::invalid("/role", format!("expected one of {}", known())))?;
     has_all(&ask, &role.scopes())?;
+    can_enrol(&ask)?;
     match ask.anew().create_operator(&ask.actor(), &name, role, ask.now).await? {
-        Created::New(account, code) => Ok(with_code(&account, &code, ask.now, true)),
+        Created::New(account, code) => Ok(with_code(&ask, &account, &code, true)),
         Created::There(account) => {
             Err(Problem::conflict(format!("there is an operator {} already; reset is for who forgot", account.name)))
         }
@@ -116,8 +118,9 @@ async fn create(ask: Ask<Body<NewOperator>>) -> Result<ShownOnce<OperatorWithCod
 async fn reset(ask: Ask) -> Result<ShownOnce<OperatorWithCode>, Problem> {
     let account = found(&ask).await?;
     has_all(&ask, &account.role.scopes())?;
+    can_enrol(&ask)?;
     match ask.anew().reset_operator(&ask.actor(), &account.name, ask.now).await? {
-        Reset::Yes(account, code) => Ok(with_code(&account, &code, ask.now, false)),
+        Reset::Yes(account, code) => Ok(with_code(&ask, &account, &code, false)),
         Reset::Disabled => Err(Problem::conflict(format!("operator {} is disabled; enable comes first", account.name))),
         Reset::NotThere => Err(no_such()),
     }
@@ -140,7 +143,7 @@ async fn enable(ask: Ask) -> Result<One<Account>, Problem> {
 
 async fn changed(ask: &Ask, changed: Changed) -> Result<One<Account>, Problem> {
     match changed {
-        Changed::Yes | Changed::Already => Ok(One::unversioned(shown::account(&found(ask).await?, ask.now))),
+        Changed::Yes | Changed::Already => Ok(One::unversioned(shown(ask, &found(ask).await?))),
         Changed::NotThere => Err(no_such()),
     }
 }
@@ -226,13 +229,22 @@ fn has_all<T>(ask: &Ask<T>, scopes: &Scopes) -> Result<(), Problem> {
     missing.map_or(Ok(()), |scope| Err(Refused::Scope(*scope).into()))
 }
 
-fn with_code(
+/// Whoever has the code that is given out can set up what is asked for.
+fn can_enrol<T>(ask: &Ask<T>) -> Result<(), Refused> {
+    ask.here.admin.second_factors().keys_for_new().map(drop)
+}
+
+fn shown<T>(ask: &Ask<T>, account: &operator::Account) -> Account {
+    shown::account(account, ask.now, ask.here.admin.second_factors().rule)
+}
+
+fn with_code<T>(
+    ask: &Ask<T>,
     account: &operator::Account,
     code: &Secret<String>,
-    now: Timestamp,
     is_new: bool,
 ) -> ShownOnce<OperatorWithCode> {
-    let without = OperatorWithCode { is: shown::account(account, now), code: None };
+    let without = OperatorWithCode { is: shown(ask, account), code: None };
     let thing = OperatorWithCode { code: Some(code.expose().clone()), ..without.clone() };
     let location = is_new.then(|| format!("/admin/api/operators/{}", account.name));
     ShownOnce { location, thing, without, version: None }

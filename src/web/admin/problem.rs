@@ -171,7 +171,27 @@ impl From<Refused> for Problem {
             Refused::SessionOnly => {
                 Self::new(StatusCode::FORBIDDEN, "session-only", "only who logged in may do this, not a token")
             }
-            Refused::Login => Self::new(StatusCode::UNAUTHORIZED, "login-failed", "the name or the password is wrong"),
+            Refused::Login => {
+                let detail = "the name, the password or the code of the second factor is wrong";
+                Self::new(StatusCode::UNAUTHORIZED, "login-failed", detail)
+            }
+            Refused::NoSecondFactor(name) => {
+                let detail = format!(
+                    "no second factor is set up for this account, and one is required; `qimate operator reset {name}` gives \
+                     a code by which the password and the second factor are set"
+                );
+                Self::new(StatusCode::FORBIDDEN, "no-second-factor", detail)
+            }
+            Refused::NoMasterKey => {
+                let detail = "a second factor is required, and there is no master key under which it would be kept: set \
+                              secrets.master_key to what `qimate secrets new-master-key` prints, and start Qimate again; or \
+                              set admin.second_factor to \"off\"";
+                Self::conflict(detail)
+            }
+            Refused::Unreadable => {
+                let detail = "what is stored of second factors cannot be read; the log says why";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
             Refused::Code => {
                 let detail =
                     "the code is not good, was used, or its 30 minutes are over; `qimate operator reset` gives another";

@@ -16,7 +16,7 @@ use crate::{
     model::operator::Scope,
     secret::Secret,
     store::{
-        secrets::Set,
+        secrets::{Removed, Set},
         terms::{Thing, Version},
     },
 };
@@ -101,8 +101,8 @@ async fn remove(ask: Ask) -> Result<One<RemovedSecret>, Problem> {
     let name = name(&ask)?;
     let text = name.to_string();
     match ask.on(Thing::Secret(name)).remove_secret(&ask.actor(), Some(&text), ask.now).await? {
-        0 => Err(no_such()),
-        _ => Ok(One::unversioned(RemovedSecret { name: text, felt: NEXT_START })),
+        Removed { values: 0, .. } => Err(no_such()),
+        Removed { .. } => Ok(One::unversioned(RemovedSecret { name: text, felt: NEXT_START })),
     }
 }
 

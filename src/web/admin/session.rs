@@ -22,15 +22,18 @@ use super::{
 use crate::{
     admin::{
         By, Caller, Operator, Refused,
-        shown::{Me, Session},
+        shown::{Enrolment, Me, Session},
     },
     model::{key::KeyId, operator::Scope},
     secret::Secret,
 };
 
 pub(super) fn routes() -> Vec<Route> {
-    let login_says = "Logs in. Sets the cookie `__Host-qimate`, and answers as `/admin/api/me` does.";
-    let invitation_says = "Sets the password of who has the code. All their sessions end.";
+    let login_says = "Logs in. Sets the cookie `__Host-qimate`, and answers as `/admin/api/me` does. Where a second \
+                      factor is required (`admin.second_factor`), `code` is that of the authenticator app: good for its \
+                      thirty seconds and the thirty after, and once.";
+    let invitation_says = "Sets the password of who has the code. All their sessions end. Where a second factor is required, \
+                           it is set up too, and shown this once.";
     let password_says = "Changes the password. All sessions end, the one that asks too; a token may not do this.";
     vec![
         Route::plain(Method::POST, "/admin/api/session", Needs::Nobody, ("login", login_says), routing::post(login))
@@ -64,7 +67,8 @@ pub(super) fn routes() -> Vec<Route> {
             routing::post(invitation),
         )
         .taking::<Invitation>()
-        .answering(204, "the password is set", None),
+        .answering(200, "the password and the second factor are set", Some(schema_of::<Enrolment>))
+        .answering(204, "the password is set, and no second factor is asked for", None),
         Route::plain(
             Method::POST,
             "/admin/api/password",
@@ -85,15 +89,19 @@ struct Credentials {
     name: String,
     /// Their password.
     password: String,
+    /// The six digits that their authenticator app shows. Not looked at where `admin.second_factor` is `off`.
+    #[serde(default)]
+    code: Option<String>,
 }
 
 async fn login(
     State(here): State<Administration>,
     before: Before,
     from: Caller,
-    Body(Credentials { name, password }): Body<Credentials>,
+    Body(Credentials { name, password, code }): Body<Credentials>,
 ) -> Result<Response, Problem> {
-    let (operator, session) = here.admin.login(&name, &Secret::new(password), &from).await?;
+    let (operator, session) =
+        here.admin.login(&name, &Secret::new(password), code.map(Secret::new).as_ref(), &from).await?;
     // The browser forgets its cookie of before: what that opens must not stay open.
     if let Some(before) = before.0 {
         here.admin.logout(&before).await?;
@@ -160,9 +168,12 @@ async fn invitation(
     State(here): State<Administration>,
     from: Caller,
     Body(Invitation { code, password }): Body<Invitation>,
-) -> Result<StatusCode, Problem> {
-    here.admin.accept_invitation(&Secret::new(code), &Secret::new(password), &from).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Response, Problem> {
+    let new = here.admin.accept_invitation(&Secret::new(code), &Secret::new(password), &from).await?;
+    Ok(match new {
+        Some(new) => Json(Enrolment::from(new)).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// Another password.

@@ -2,6 +2,12 @@
 
 use std::fs;
 
+use qimate::{
+    clock::Clock,
+    model::second_factor::{Seed, step_at},
+    secret::Secret,
+    vault::MasterKey,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -11,8 +17,14 @@ use crate::{
     harness::{within, within_seconds},
 };
 
-/// Asks until this is answered: a daemon feels a command within a second.
-async fn until(company: &Company, request: (Method, &str), token: &str, body: &Value, wanted: u16) {
+/// A company that can keep second factors.
+async fn company() -> Company {
+    let master_key = MasterKey::draw().unwrap().1;
+    Company::open(&[("QIMATE_SECRETS__MASTER_KEY", master_key.expose())]).await
+}
+
+/// Asks until this is answered: a daemon feels a command within a second. Gives what the answer says.
+async fn until(company: &Company, request: (Method, &str), token: &str, body: &Value, wanted: u16) -> String {
     let url = format!("http://127.0.0.1:{}/admin/api{}", company.port(), request.1);
     let http = reqwest::Client::new();
     within_seconds(20, async {
@@ -21,18 +33,19 @@ async fn until(company: &Company, request: (Method, &str), token: &str, body: &V
             if !token.is_empty() {
                 asked = asked.bearer_auth(token);
             }
-            if within(asked.send()).await.unwrap().status() == wanted {
-                return;
+            let answer = within(asked.send()).await.unwrap();
+            if answer.status() == wanted {
+                return within(answer.text()).await.unwrap();
             }
             tokio::task::yield_now().await;
         }
     })
-    .await;
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_the_first_operator_to_the_last() {
-    let mut company = Company::open(&[]).await;
+    let mut company = company().await;
     company.start().await;
     assert!(company.tell("operator").await.1.contains("no operators yet"));
     let made = company.json("operator create Zhang.San --role owner").await;
@@ -44,8 +57,12 @@ async fn from_the_first_operator_to_the_last() {
     let (ok, again) = company.tell("operator create zhang.san").await;
     assert!(!ok && again.contains("`qimate operator reset`"), "{again}");
     let body = json!({"code": code, "password": PASSWORD});
-    until(&company, (Method::POST, "/invitation"), "", &body, 204).await;
-    assert_eq!(company.json("operator show zhang.san").await["state"], "active");
+    let seed = seed(&until(&company, (Method::POST, "/invitation"), "", &body, 200).await);
+    log_in(&company, "zhang.san", &seed).await;
+    let shown = company.json("operator show zhang.san").await;
+    assert_eq!((&shown["state"], &shown["second_factor"]), (&json!("active"), &json!(true)));
+    assert!(company.tell("operator show zhang.san").await.1.contains("second factor: yes"));
+    assert!(company.tell("operator list").await.1.contains("active            yes "));
 
     let token = company.json("operator token create zhang.san --scopes read,keys --label report").await;
     let text = token["token"].as_str().unwrap().to_owned();
@@ -57,6 +74,7 @@ async fn from_the_first_operator_to_the_last() {
     until(&company, (Method::GET, "/me"), &text, &Value::Null, 401).await;
 
     let second = company.json("operator reset zhang.san").await["code"].as_str().unwrap().to_owned();
+    assert!(company.tell("operator list").await.1.contains("invited           no "));
     for arguments in
         ["operator list", "operator list --json", "operator show zhang.san", "operator show zhang.san --json"]
     {
@@ -73,16 +91,76 @@ async fn from_the_first_operator_to_the_last() {
     for entry in fs::read_dir(company.dir.path()).unwrap() {
         let path = entry.unwrap().path();
         let Ok(bytes) = fs::read(&path) else { continue };
-        for secret in [&code[17..81], &second[17..81], &text[17..81], PASSWORD] {
+        for secret in [&code[17..81], &second[17..81], &text[17..81], PASSWORD, seed.text().expose()] {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "a secret is on the disk: {}", path.display());
         }
     }
 }
 
+/// The seed that an answer shows.
+fn seed(answer: &str) -> Seed {
+    let answer: Value = serde_json::from_str(answer).unwrap();
+    Seed::parse(&Secret::new(answer["second_factor"]["secret"].as_str().unwrap().to_owned())).unwrap()
+}
+
+/// Logs in by the machine's clock; that of the step before is enough for a slow machine.
+async fn log_in(company: &Company, name: &str, seed: &Seed) {
+    let code = seed.code(step_at(Clock::System.now()));
+    let login = json!({"name": name, "password": PASSWORD, "code": code.expose()});
+    until(company, (Method::POST, "/session"), "", &login, 201).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_goes_with_the_master_key_and_with_backups() {
+    let (old, new) = (MasterKey::draw().unwrap().1, MasterKey::draw().unwrap().1);
+    let key = |text: &'static str| [("QIMATE_SECRETS__MASTER_KEY", text), ("QIMATE_CHAT__LANGUAGE", "en")];
+    let mut company = Company::open(&[]).await;
+    company.start().await;
+    for line in ["operator create li --role owner", "operator reset li"] {
+        let (ok, said) = company.tell(line).await;
+        let ways =
+            ["`qimate secrets new-master-key`", "QIMATE_SECRETS__MASTER_KEY_FILE", "admin.second_factor = \"off\""];
+        assert!(!ok && ways.iter().all(|way| said.contains(way)), "{line}: {said}");
+    }
+    assert!(company.tell("operator list").await.1.contains("no operators yet"));
+    company.terminate().await;
+
+    company.set("QIMATE_SECRETS__MASTER_KEY", old.expose());
+    company.start().await;
+    let code = company.json("operator create li --role owner").await["code"].clone();
+    let body = json!({"code": code, "password": PASSWORD});
+    let seed = seed(&until(&company, (Method::POST, "/invitation"), "", &body, 200).await);
+    assert!(company.tell("secrets list").await.1.contains("the second factors of 1 operators"));
+    assert!(company.tell("backup copy.db").await.0);
+    company.terminate().await;
+    for (wrong, words) in
+        [("", "is missing"), (MasterKey::draw().unwrap().1.expose().clone().leak(), "another master key")]
+    {
+        let output = company.run_with(&["serve"], &key(wrong)).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(words), "{said}");
+    }
+    let (ok, said) = company.tell("restore copy.db").await;
+    assert!(ok && !said.contains("WARNING"), "{said}");
+
+    company.set("QIMATE_SECRETS__MASTER_KEY", new.expose());
+    company.set("QIMATE_SECRETS__PREVIOUS_MASTER_KEY", old.expose());
+    let (ok, said) = company.tell("secrets rotate").await;
+    assert!(ok && said.contains("encrypted 1 anew"), "{said}");
+    company.set("QIMATE_SECRETS__PREVIOUS_MASTER_KEY", "");
+    company.start().await;
+    log_in(&company, "li", &seed).await;
+    // What is lost with a master key is set up anew.
+    company.terminate().await;
+    let (ok, said) = company.tell("secrets remove --all").await;
+    assert!(ok && said.contains("the second factors of 1 operators went too"), "{said}");
+    assert_eq!(company.json("operator show li").await["state"], "no second factor");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_and_a_secret_given_for_an_id_is_not_repeated() {
-    let mut company = Company::open(&[]).await;
+    let mut company = company().await;
     company.start().await;
     company.json("operator create li --role auditor").await;
     for (arguments, words) in [
@@ -119,7 +197,7 @@ async fn what_is_wrong_is_said_and_a_secret_given_for_an_id_is_not_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_brings_back_no_session_and_no_code() {
-    let mut company = Company::open(&[]).await;
+    let mut company = company().await;
     company.start().await;
     company.json("operator create li --role owner").await;
     let session = "INSERT INTO operator_session (id, operator, hash, created_at, used_at, address, agent)
@@ -138,7 +216,7 @@ async fn a_restored_backup_brings_back_no_session_and_no_code() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_leaves_no_memory_behind() {
-    let mut company = Company::open(&[]).await;
+    let mut company = company().await;
     company.start().await;
     company.json("operator create li").await;
     until(&company, (Method::GET, "/me"), "", &Value::Null, 401).await;

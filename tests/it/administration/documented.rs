@@ -2,10 +2,16 @@
 
 use std::{fs, path::Path};
 
-use qimate::model::operator::Role;
+use qimate::{
+    model::{
+        operator::Role,
+        second_factor::{Seed, step_at},
+    },
+    secret::Secret,
+};
 
 use super::{
-    Scene,
+    PASSWORD, Scene,
     asked::{Program, answer},
 };
 
@@ -22,6 +28,38 @@ fn words(command: &str) -> Vec<String> {
     }
     words.push(word);
     words
+}
+
+/// From the code of the first operator to their first login, by what the document shows.
+#[tokio::test]
+async fn the_way_to_the_first_session_is_as_the_document_says() {
+    for document in ["docs/administration.md", "docs/administration.zh-CN.md"] {
+        let scene = Scene::open().await;
+        let code = scene.invite("zhangsan", Role::Owner).await;
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let picture = text.lines().find(|line| line.starts_with("qrencode ")).expect("how to scan it");
+        let mut statuses = Vec::new();
+        let (mut seed, mut uri) = (None, String::new());
+        for command in text.lines().filter(|line| line.starts_with("curl --json ")) {
+            let words = words(command);
+            let digits = |seed: &Seed| seed.code(step_at(scene.now())).expose().clone();
+            let body = words[2]
+                .replace("qmi_...", &code)
+                .replace(r#""password": "...""#, &format!(r#""password": "{PASSWORD}""#));
+            let body = body.replace("123456", &seed.as_ref().map_or_else(String::new, digits));
+            let url = words[3].strip_prefix("https://qimate.example.com").expect("the example's host");
+            let request = reqwest::Client::new().post(scene.app.url(url)).header("content-type", "application/json");
+            let answer = answer(request.body(body)).await;
+            statuses.push(answer.status);
+            if let Some(secret) = answer.body["second_factor"]["secret"].as_str() {
+                seed = Seed::parse(&Secret::new(secret.to_owned()));
+                uri = answer.body["second_factor"]["uri"].as_str().unwrap().replace(secret, "...");
+            }
+        }
+        assert_eq!(statuses, [200, 201], "{document}");
+        assert_eq!(words(picture).last(), Some(&uri), "{document}: the address is written as it comes");
+        assert!(text.contains(&format!(r#""uri": "{uri}""#)), "{document}");
+    }
 }
 
 #[tokio::test]

@@ -11,8 +11,15 @@ mod logins;
 mod members;
 mod operators;
 mod plans;
+mod second_factor;
 mod secrets;
 mod sessions;
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use qimate::{
     clock::{Clock, Timestamp},
@@ -20,6 +27,7 @@ use qimate::{
     model::{
         network::Network,
         operator::{OperatorName, Role, Scope},
+        second_factor::{SecondFactor, Seed, step_at},
     },
     secret::Secret,
     store::{
@@ -42,6 +50,8 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Scene {
     pub app: App,
     http: reqwest::Client,
+    /// What operators have in their authenticator apps, by name.
+    apps: Mutex<HashMap<String, Seed>>,
 }
 
 /// What a browser has after a login.
@@ -65,7 +75,7 @@ impl Scene {
             config.secrets.keys = Some(MasterKeys { current: MasterKey::draw().unwrap().0, previous: None });
             change(config);
         };
-        Self { app: App::start_with(with_master_key).await, http: reqwest::Client::new() }
+        Self { app: App::start_with(with_master_key).await, http: reqwest::Client::new(), apps: Mutex::default() }
     }
 
     /// Behind a proxy, so that a story can ask from anywhere.
@@ -107,10 +117,14 @@ impl Scene {
         code.expose().clone()
     }
 
-    /// An operator who has set their password.
+    /// An operator who has set their password, and their second factor.
     pub async fn operator(&self, operator: &str, role: Role) {
         let code = self.invite(operator, role).await;
-        assert_eq!(self.accept(&code, PASSWORD).await.status(), 204);
+        let wanted = match self.app.config.admin.second_factor {
+            SecondFactor::Required => 200,
+            SecondFactor::Off => 204,
+        };
+        assert_eq!(self.accept(&code, PASSWORD).await.status(), wanted);
     }
 
     pub async fn token(&self, operator: &str, scopes: &[Scope], expires_at: Option<Timestamp>) -> Secret<String> {
@@ -129,13 +143,58 @@ impl Scene {
         self.http.request(method, self.app.url(&format!("/admin/api{path}")))
     }
 
+    /// Sets a password by a code; what is shown of a second factor is taken into the app.
     pub async fn accept(&self, code: &str, password: &str) -> Response {
         let body = json!({"code": code, "password": password});
-        within(self.request(Method::POST, "/invitation").json(&body).send()).await.unwrap()
+        let answer = within(self.request(Method::POST, "/invitation").json(&body).send()).await.unwrap();
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = within(answer.bytes()).await.unwrap();
+        if status == 200 {
+            let shown: Value = serde_json::from_slice(&body).unwrap();
+            let shown = &shown["second_factor"];
+            let label = shown["uri"].as_str().unwrap().strip_prefix("otpauth://totp/Qimate:").unwrap();
+            let name = label.split('?').next().unwrap().replace("%40", "@");
+            let seed = Seed::parse(&Secret::new(shown["secret"].as_str().unwrap().to_owned())).unwrap();
+            self.apps().insert(name, seed);
+        }
+        let mut again = axum::http::Response::new(body);
+        (*again.status_mut(), *again.headers_mut()) = (status, headers);
+        again.into()
     }
 
+    fn apps(&self) -> std::sync::MutexGuard<'_, HashMap<String, Seed>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an operator's app shows at this step, counted from that of now.
+    pub fn code_at(&self, operator: &str, from_now: i64) -> String {
+        let seed = self.apps()[&operator.to_lowercase()].clone();
+        seed.code(step_at(self.now()) + from_now).expose().clone()
+    }
+
+    /// A code that is good: whose app shows one that was used waits for the next. Nothing, for who has no app.
+    pub fn code(&self, operator: &str) -> Option<String> {
+        let name = operator.to_lowercase();
+        self.apps().get(&name)?;
+        let sql = "SELECT second_factor_step FROM operator WHERE name = ?1";
+        let used: Option<i64> = self.app.database().query_row(sql, [&name], |row| row.get(0)).unwrap();
+        if used.is_some_and(|used| used >= step_at(self.now())) {
+            self.app.clock.advance(Duration::from_secs(30));
+        }
+        Some(self.code_at(operator, 0))
+    }
+
+    /// A login with what somebody's app shows.
     pub fn login(&self, name: &str, password: &str) -> RequestBuilder {
-        self.request(Method::POST, "/session").json(&json!({"name": name, "password": password}))
+        self.login_with(name, password, self.code(name).as_deref())
+    }
+
+    pub fn login_with(&self, name: &str, password: &str, code: Option<&str>) -> RequestBuilder {
+        let mut body = json!({"name": name, "password": password});
+        if let Some(code) = code {
+            body["code"] = code.into();
+        }
+        self.request(Method::POST, "/session").json(&body)
     }
 
     /// A login from this address, behind a proxy of ours: the status, and how long to wait.

@@ -25,6 +25,8 @@ const OTHERS: &[(&str, Proof)] = &[
     ("cargo build --release", In(".ci/run", "cargo build --locked --release")),
     ("cargo bench", In(".ci/run", "cargo bench --locked")),
     ("curl --oauth2-bearer", In("tests/it/administration/documented.rs", "every_curl_command")),
+    ("curl --json", In("tests/it/administration/documented.rs", "the_way_to_the_first_session")),
+    ("qrencode", Untried("draws in a terminal; the address that it draws is that of the answer")),
     ("docker compose", In("tests/it/deployment/compose.rs", "docker-compose")),
     ("DOMAIN=", In("tests/it/deployment/caddy.rs", "relay.Caddyfile")),
     ("docker build", Untried("no engine; tests/it/deployment/image.rs makes the image's root and runs it")),
