@@ -5,11 +5,13 @@ mod address;
 pub mod fetch;
 pub mod link;
 mod page;
+mod trust;
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, redirect};
+use reqwest::{Client, ClientBuilder, Proxy, redirect};
 
+pub use self::trust::Trust;
 use crate::secret::Secret;
 
 /// The client could not be built.
@@ -19,6 +21,9 @@ pub enum Error {
     #[error("the proxy URL is not usable; expected http://, https:// or socks5:// with host and port")]
     Proxy,
     /// The TLS set-up failed.
+    #[error("TLS could not be set up")]
+    Tls(#[source] rustls::Error),
+    /// The rest of it failed.
     #[error("the HTTP client could not be set up")]
     Client(#[source] reqwest::Error),
 }
@@ -26,32 +31,35 @@ pub enum Error {
 /// Builds an HTTP client that goes through `proxy` for every call, or straight where there is none: proxies from the
 /// environment are the configuration's business, so that every value in force can be shown.
 ///
-/// Trusts the machine's root certificates and, beside them, Mozilla's, so that it works in an image without any.
-/// Redirects are not followed: an API that redirects is not the API. Small writes leave at once (`TCP_NODELAY`).
+/// It believes whom [`Trust::Usual`] believes. Redirects are not followed: an API that redirects is not the API. Small
+/// writes leave at once (`TCP_NODELAY`).
 ///
-/// Call [`install_crypto`] first. Building reads the certificates (some milliseconds): build once, clone the result.
+/// Call [`install_crypto`] first.
 ///
 /// # Errors
 /// [`Error`] when the proxy URL or the TLS set-up is unusable.
 pub fn http_client(proxy: Option<&Secret<String>>, connect_timeout: Duration) -> Result<Client, Error> {
-    http_client_builder(proxy, connect_timeout)?.build().map_err(Error::Client)
+    http_client_builder(proxy, connect_timeout, Trust::Usual)?.build().map_err(Error::Client)
 }
 
-/// The same before it is built, for who trusts one more root certificate or sets further limits.
+/// The same before it is built, for who believes others or sets further limits. What the builder itself can set of TLS
+/// has no effect.
 ///
 /// # Errors
-/// [`Error::Proxy`].
-pub fn http_client_builder(proxy: Option<&Secret<String>>, connect_timeout: Duration) -> Result<ClientBuilder, Error> {
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
+/// [`Error::Proxy`], [`Error::Tls`].
+pub fn http_client_builder(
+    proxy: Option<&Secret<String>>,
+    connect_timeout: Duration,
+    trust: Trust,
+) -> Result<ClientBuilder, Error> {
     let builder = Client::builder()
         .connect_timeout(connect_timeout)
         .redirect(redirect::Policy::none())
         // Who asks knows whether to ask again; a client that may do it keeps a copy of each request.
         .retry(reqwest::retry::never())
         .tcp_nodelay(true)
-        .tls_certs_merge(roots)
         .user_agent(concat!("qimate/", env!("CARGO_PKG_VERSION")));
-    Ok(match proxy {
+    trust.of(match proxy {
         Some(url) => builder.proxy(Proxy::all(url.expose()).map_err(|_| Error::Proxy)?),
         None => builder.no_proxy(),
     })

@@ -25,7 +25,7 @@ use reqwest::{
 use tokio::{net::lookup_host, sync::Semaphore};
 
 pub use super::page::Page;
-use super::{Error, address, http_client_builder, page};
+use super::{Error, Trust, address, http_client_builder, page};
 use crate::{clock::Clock, secret::Secret};
 
 /// A redirect more is a loop, or somebody who plays.
@@ -148,7 +148,7 @@ impl Fetcher {
     ) -> Result<Self, Error> {
         let rules = Arc::new(Rules { bounds });
         // No connection is kept: the next one is looked at again.
-        let builder = http_client_builder(proxy, CONNECT)?.pool_max_idle_per_host(0).referer(false);
+        let builder = http_client_builder(proxy, CONNECT, Trust::Usual)?.pool_max_idle_per_host(0).referer(false);
         let builder = match proxy {
             // It resolves the proxy's own name, which may well be in the house.
             Some(_) => builder,

@@ -9,6 +9,7 @@ use std::{
 use qimate::{
     clock::{Clock, ManualClock, Timestamp},
     config::{Config, Environment, tls::Tls},
+    net::Trust,
     sandbox::model::ModelReply,
     server,
     wecom::crypto::{self, CallbackToken, EncodingAesKey},
@@ -159,11 +160,13 @@ async fn no_call_goes_to_a_certificate_that_nobody_vouches_for_or_that_is_anothe
     let app = App::start_with(|config| files.configure(config)).await;
     let patience = Duration::from_secs(5);
     let url = format!("https://{DOMAIN}:{}/healthz", app.address().port());
-    let ours = || qimate::net::http_client_builder(None, patience).unwrap().resolve(DOMAIN, app.address());
-    let error = within(ours().build().unwrap().get(&url).send()).await.expect_err("nobody vouches for it");
+    let ours = |trust| {
+        let builder = qimate::net::http_client_builder(None, patience, trust).unwrap();
+        builder.resolve(DOMAIN, app.address()).build().unwrap()
+    };
+    let error = within(ours(Trust::Usual).get(&url).send()).await.expect_err("nobody vouches for it");
     assert!(format!("{error:?}").contains("UnknownIssuer"), "{error:?}");
-    let root = Certificate::from_pem(authority.0.pem().as_bytes()).unwrap();
-    let trusting = ours().tls_certs_merge([root]).build().unwrap();
+    let trusting = ours(Trust::UsualAnd(vec![authority.0.der().clone()]));
     assert_eq!(within(trusting.get(&url).send()).await.unwrap().status(), 200);
     let by_number = format!("https://{}/healthz", app.address());
     let error = within(trusting.get(by_number).send()).await.expect_err("it is for another name");

@@ -332,3 +332,18 @@ async fn a_fact_is_remembered_with_the_end_of_its_command_or_not_at_all() {
     store.change_facts(&other, everything, Vec::new(), T0).await.unwrap().unwrap();
     assert_eq!(texts(&store.facts(&again.lane).await.unwrap()), ["住在上海", "叫我小王"]);
 }
+
+/// What stands in `.cargo/config.toml` reaches the compiler, and the last word is ours.
+#[test]
+fn sqlite_is_compiled_without_what_nobody_asks_of_it() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut options = conn.prepare("PRAGMA compile_options").unwrap();
+    let options: Vec<String> = options.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let has = |wanted: &str| options.iter().any(|option| option == wanted);
+    for wanted in ["DEFAULT_MEMSTATUS=0", "DEFAULT_PCACHE_INITSZ=0", "OMIT_LOAD_EXTENSION", "OMIT_SHARED_CACHE"] {
+        assert!(has(wanted), "{wanted}: {options:?}");
+    }
+    for left_out in ["ENABLE_API_ARMOR", "ENABLE_FTS3", "ENABLE_FTS5", "ENABLE_RTREE", "ENABLE_LOAD_EXTENSION"] {
+        assert!(!has(left_out), "{left_out}: {options:?}");
+    }
+}

@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, chat::Language, tls::Tls},
     model::audit::Actor,
-    net,
+    net::{self, Trust},
     store::{self, Store},
 };
 
@@ -103,9 +103,8 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     // certificate that expired is no reason to restart the process; and nothing secret is sent. The operators' address
     // would need no TLS, but it may be switched off, or belong to another instance, and proves less: that the main
     // address makes handshakes is part of being well.
-    let (scheme, unverified) = if config.tls == Tls::Off { ("http", false) } else { ("https", true) };
-    let http =
-        net::http_client_builder(None, HEALTHCHECK_TIMEOUT)?.tls_danger_accept_invalid_certs(unverified).build()?;
+    let scheme = if config.tls == Tls::Off { "http" } else { "https" };
+    let http = net::http_client_builder(None, HEALTHCHECK_TIMEOUT, Trust::Nobody)?.build()?;
     let answer =
         http.get(format!("{scheme}://{address}/readyz")).timeout(HEALTHCHECK_TIMEOUT).send().await.map_err(|_| {
             anyhow!(tell(

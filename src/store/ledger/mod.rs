@@ -26,10 +26,10 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, Sender, TryRecvError},
     },
-    thread,
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -67,14 +67,36 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Takes calls to be remembered. Clones share it; its thread ends, with everything written, when the last is dropped.
 #[derive(Clone, Debug)]
-pub struct Ledger {
-    orders: SyncSender<Order>,
-    lost: Arc<AtomicU64>,
+pub struct Ledger(Arc<Desk>);
+
+/// What the clones share.
+#[derive(Debug)]
+struct Desk {
+    orders: Sender<Order>,
+    keeper: Thread,
+    tally: Arc<Tally>,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = self.orders.send(Order::End);
+        self.keeper.unpark();
+    }
+}
+
+/// How many calls there are; known on both sides of the queue.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Neither written nor lost. The queue itself has no end, so that it takes memory only for what is in it.
+    waiting: AtomicUsize,
+    /// Lost, and nobody was told of it yet.
+    lost: AtomicU64,
 }
 
 enum Order {
     Call(Box<Call>),
     Do(Box<dyn FnOnce(&mut Keeper) + Send>),
+    End,
 }
 
 impl Ledger {
@@ -84,23 +106,28 @@ impl Ledger {
     /// # Errors
     /// [`Error::Io`]: the system makes no thread.
     pub fn start(settings: &config::Storage, zone: Zone, clock: Clock) -> Result<Self, Error> {
-        let (orders, queue) = mpsc::sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let (orders, queue) = mpsc::channel();
+        let tally = Arc::new(Tally::default());
         let dir = settings.data_dir.clone();
         let file = OpenFile { dir: dir.clone(), clock, open: None };
         let people = People { settings: settings.clone(), conn: None };
-        let keeper = Keeper { file, people, calendar: Calendar::new(zone), failure: None, lost: Arc::clone(&lost) };
-        thread::Builder::new()
+        let keeper = Keeper { file, people, calendar: Calendar::new(zone), failure: None, tally: Arc::clone(&tally) };
+        let thread = thread::Builder::new()
             .name("usage-writer".to_owned())
             .spawn(move || keeper.keep(&queue))
             .map_err(|source| db::io(&dir, source))?;
-        Ok(Self { orders, lost })
+        Ok(Self(Arc::new(Desk { orders, keeper: thread.thread().clone(), tally })))
     }
 
     /// Remembers a call, soon. Waits for nothing.
     pub fn record(&self, call: Call) {
-        if self.orders.try_send(Order::Call(Box::new(call))).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let Desk { orders, keeper, tally } = &*self.0;
+        let before = tally.waiting.fetch_add(1, Ordering::Relaxed);
+        if before >= QUEUE || orders.send(Order::Call(Box::new(call))).is_err() {
+            tally.waiting.fetch_sub(1, Ordering::Relaxed);
+            tally.lost.fetch_add(1, Ordering::Relaxed);
+        } else if before == BATCH {
+            keeper.unpark();
         }
     }
 
@@ -149,12 +176,8 @@ impl Ledger {
             // Who asked may have gone.
             let _ = reply.send(work(keeper));
         }));
-        let orders = self.orders.clone();
-        // The queue may be full: whoever asks waits, and nobody else.
-        tokio::task::spawn_blocking(move || orders.send(order))
-            .await
-            .map_err(|_| Error::Closed)?
-            .map_err(|_| Error::Closed)?;
+        self.0.orders.send(order).map_err(|_| Error::Closed)?;
+        self.0.keeper.unpark();
         answer.await.map_err(|_| Error::Closed)?
     }
 }
@@ -166,35 +189,49 @@ struct Keeper {
     calendar: Calendar,
     /// Why it cannot be written since a while; that was said.
     failure: Option<Error>,
-    lost: Arc<AtomicU64>,
+    tally: Arc<Tally>,
 }
 
 impl Keeper {
-    /// Writes what comes, until nobody can send any more.
+    /// Writes what comes, until the end.
     fn keep(mut self, queue: &Receiver<Order>) {
         // Of before a crash, perhaps. Where it fails, it is done with the first calls.
         let _ = self.follow_renames();
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Ok(first) = queue.recv() {
-            let until = Instant::now() + LINGER;
-            let mut next = Ok(first);
-            while let Ok(order) = next {
-                self.take(order, &mut batch);
-                if batch.len() >= BATCH {
-                    break;
-                }
-                next = queue.recv_timeout(until.saturating_duration_since(Instant::now()));
-            }
+        let mut goes_on = true;
+        while goes_on {
+            let mut batch = Vec::new();
+            // Without this it would not be woken by a call.
+            let Ok(first) = queue.recv() else { return };
+            goes_on = self.take(first, &mut batch) && self.gather(queue, &mut batch, LINGER, BATCH);
             while !self.write(&mut batch) {
-                let again = Instant::now() + AFTER_FAILURE;
-                loop {
-                    match queue.recv_timeout(again.saturating_duration_since(Instant::now())) {
-                        Ok(order) => self.take(order, &mut batch),
-                        Err(RecvTimeoutError::Timeout) => break,
-                        Err(RecvTimeoutError::Disconnected) => return,
-                    }
+                if !goes_on {
+                    return;
+                }
+                goes_on = self.gather(queue, &mut batch, AFTER_FAILURE, usize::MAX);
+            }
+        }
+    }
+
+    /// Takes what comes for so long, or until there is `enough`. Calls do not wake it: that would cost each of them more
+    /// than it takes to write it. False at the end.
+    fn gather(&mut self, queue: &Receiver<Order>, batch: &mut Vec<Call>, time: Duration, enough: usize) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            while batch.len() < enough {
+                let goes_on = match queue.try_recv() {
+                    Ok(order) => self.take(order, batch),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => false,
+                };
+                if !goes_on {
+                    return false;
                 }
             }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || batch.len() >= enough {
+                return true;
+            }
+            thread::park_timeout(left);
         }
     }
 
@@ -206,17 +243,17 @@ impl Keeper {
         self.file.with(|conn| renamed::follow(conn, &told))
     }
 
-    fn take(&mut self, order: Order, batch: &mut Vec<Call>) {
+    /// False at the end.
+    fn take(&mut self, order: Order, batch: &mut Vec<Call>) -> bool {
         match order {
-            Order::Call(call) if batch.len() < QUEUE => batch.push(*call),
-            Order::Call(_) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
+            Order::Call(call) => batch.push(*call),
             Order::Do(work) => {
                 self.write(batch);
                 work(self);
             }
+            Order::End => return false,
         }
+        true
     }
 
     /// Writes the batch and empties it. False when it could not be written.
@@ -226,15 +263,16 @@ impl Keeper {
         }
         // A call is not held back for it.
         let _ = self.follow_renames();
-        let Self { file, people, calendar, failure, lost } = self;
+        let Self { file, people, calendar, failure, tally } = self;
         people.fill_in(batch);
         match file.with(|conn| write::write(conn, batch, calendar)) {
             Ok(()) => {
+                tally.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
                 batch.clear();
                 if failure.take().is_some() {
                     info!("the file of usage is written again");
                 }
-                let lost = lost.swap(0, Ordering::Relaxed);
+                let lost = tally.lost.swap(0, Ordering::Relaxed);
                 if lost > 0 {
                     warn!(lost, "model calls are missing in the file of usage: it could not be written fast enough");
                 }

@@ -7,9 +7,10 @@ use axum::http::Request;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use reqwest::{Certificate, Client};
+use reqwest::Client;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use crate::net;
+use crate::net::{self, Trust};
 
 /// The longest that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,18 +20,21 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// The file cannot be read or holds no certificate.
 pub(super) async fn client(root: Option<&Path>) -> anyhow::Result<Client> {
-    let roots = match root {
-        None => Vec::new(),
-        Some(file) => read(file).await.with_context(|| format!("tls.acme_root: {}", file.display()))?,
+    let trust = match root {
+        None => Trust::Usual,
+        Some(file) => Trust::UsualAnd(read(file).await.with_context(|| format!("tls.acme_root: {}", file.display()))?),
     };
-    let builder = net::http_client_builder(None, TIMEOUT)?;
-    builder.tls_certs_merge(roots).timeout(TIMEOUT).build().context("cannot set the HTTP client up")
+    let builder = net::http_client_builder(None, TIMEOUT, trust)?;
+    builder.timeout(TIMEOUT).build().context("cannot set the HTTP client up")
 }
 
-async fn read(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+async fn read(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let pem = tokio::fs::read(file).await?;
-    let roots = Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty());
-    roots.context("holds no certificate; expected PEM, which begins with -----BEGIN CERTIFICATE-----")
+    let roots = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    roots
+        .ok()
+        .filter(|roots| !roots.is_empty())
+        .context("holds no certificate; expected PEM, which begins with -----BEGIN CERTIFICATE-----")
 }
 
 /// The client, as `instant-acme` wants it.
