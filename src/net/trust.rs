@@ -24,7 +24,7 @@ impl Trust {
             Self::Usual => builder.tls_backend_preconfigured(usual()?),
             Self::UsualAnd(more) => {
                 let mut roots = usual_roots();
-                roots.add_parsable_certificates(more);
+                more.into_iter().try_for_each(|root| roots.add(root)).map_err(Error::Tls)?;
                 builder.tls_backend_preconfigured(trusting(roots)?)
             }
             Self::Nobody => builder.tls_danger_accept_invalid_certs(true),
@@ -58,4 +58,16 @@ fn trusting(roots: RootCertStore) -> Result<ClientConfig, Error> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_refused_and_not_passed_over() {
+        let garbage = Trust::UsualAnd(vec![CertificateDer::from(b"no certificate".to_vec())]);
+        assert!(matches!(garbage.of(reqwest::Client::builder()), Err(Error::Tls(_))));
+        assert!(Trust::Usual.of(reqwest::Client::builder()).is_ok());
+    }
 }

@@ -7,8 +7,7 @@ use std::{
 };
 
 use qimate::{
-    clock::{Clock, Timestamp},
-    config::{self, storage::Synchronous},
+    clock::Clock,
     model::{
         audit::Actor,
         conversation::Usage,
@@ -25,13 +24,13 @@ use qimate::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::retention::{self, NOW};
 use crate::{
     apps::Two,
     harness::{ask, within},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
@@ -163,17 +162,8 @@ async fn what_was_said_in_one_application_goes_and_the_other_goes_on() {
 
 /// A database of which `ww1/1` keeps two days, and the rest thirty.
 fn fresh() -> (Store, TempDir, Connection) {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = config::Storage {
-        data_dir: dir.path().to_owned(),
-        synchronous: Synchronous::Normal,
-        max_size_mib: None,
-        keep: 30 * DAY,
-    };
-    let store = Store::open(&settings, NOW).unwrap();
+    let (store, dir, conn) = retention::fresh();
     let app = AppKey::new(&CorpId::parse("ww1").unwrap(), AgentId::new(1));
-    let conn = Connection::open(dir.path().join("qimate.db")).unwrap();
-    conn.busy_timeout(Duration::from_secs(30)).unwrap();
     (store.with_days([(app, 2 * DAY)]), dir, conn)
 }
 

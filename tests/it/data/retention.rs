@@ -11,9 +11,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 const DAY: u64 = 24 * 3600;
-const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
-fn fresh() -> (Store, TempDir, Connection) {
+/// A database that is pruned with thirty days, and a connection to it of one's own.
+pub(super) fn fresh() -> (Store, TempDir, Connection) {
     let dir = tempfile::tempdir().unwrap();
     let settings = config::Storage {
         data_dir: dir.path().to_owned(),

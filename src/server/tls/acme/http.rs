@@ -24,7 +24,8 @@ pub(super) async fn client(root: Option<&Path>) -> anyhow::Result<Client> {
         None => Trust::Usual,
         Some(file) => Trust::UsualAnd(read(file).await.with_context(|| format!("tls.acme_root: {}", file.display()))?),
     };
-    let builder = net::http_client_builder(None, TIMEOUT, trust)?;
+    let builder = net::http_client_builder(None, TIMEOUT, trust)
+        .with_context(|| root.map_or_else(|| "TLS".to_owned(), |file| format!("tls.acme_root: {}", file.display())))?;
     builder.timeout(TIMEOUT).build().context("cannot set the HTTP client up")
 }
 
