@@ -20,6 +20,7 @@ mod continued;
 mod data;
 mod delivery;
 mod deployment;
+mod disk;
 mod docs;
 mod doctor;
 mod domain_files;

@@ -1,7 +1,5 @@
 //! `/admin/api/secrets`: values go in and never come out.
 
-use std::fs;
-
 use qimate::{
     model::{
         operator::Role,
@@ -13,6 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Scene, asked::Program};
+use crate::disk::holds_nowhere;
 
 const CANARY: &str = "hunter2hunter2hunter2";
 
@@ -52,10 +51,7 @@ async fn a_secret_is_put_in_seen_by_its_name_and_taken_away() {
     let values = store::secrets::read(storage).unwrap().only(|name| whose(name).is_none()).open(keys).unwrap();
     let values: Vec<_> = values.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
     assert_eq!(values, [(name, "sk-3")]);
-    for file in fs::read_dir(scene.app.dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
-        let bytes = fs::read(&file).unwrap_or_default();
-        assert!(!bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes()), "{}", file.display());
-    }
+    holds_nowhere(scene.app.dir.path(), CANARY);
 }
 
 #[tokio::test]

@@ -1,10 +1,6 @@
 //! Days of an application's own: what was said in it goes earlier than what was said in the others, and nothing else does.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use qimate::{
     clock::Clock,
@@ -27,24 +23,11 @@ use tempfile::TempDir;
 use super::retention::{self, NOW};
 use crate::{
     apps::Two,
+    disk::holding,
     harness::{ask, within},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// The files below a directory in which these words are.
-fn holding(dir: &Path, words: &str) -> Vec<PathBuf> {
-    let holds = |path: &PathBuf| {
-        let bytes = fs::read(path).unwrap_or_default();
-        bytes.windows(words.len()).any(|window| window == words.as_bytes())
-    };
-    files(dir).into_iter().filter(holds).collect()
-}
 
 /// Two applications that answer everything, the second of which keeps it for two days. Conversations do not end.
 async fn two() -> Two {

@@ -1,11 +1,6 @@
 //! What is not kept: texts go when they are answered and delivered, and nothing is lost before.
 
-use std::{
-    fs,
-    io::Cursor,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io::Cursor, path::PathBuf, time::Duration};
 
 use image::{DynamicImage, ImageFormat, RgbImage};
 
@@ -15,25 +10,16 @@ use qimate::{
     sandbox::model::{ModelReply, Transcript},
 };
 
-use crate::{company::Company, harness::within_seconds};
+use crate::{company::Company, disk, harness::within_seconds};
 
 const OWED: &str = "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'open')
                          + (SELECT COUNT(*) FROM outbox WHERE state = 'waiting')";
 /// Everything that was said is recognisable.
 const SECRET: &str = "秘密";
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 /// The files of the data directory that hold what was said.
 fn holding(company: &Company) -> Vec<PathBuf> {
-    let holds = |path: &PathBuf| {
-        let bytes = fs::read(path).unwrap_or_default();
-        bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
-    };
-    files(company.dir.path()).into_iter().filter(holds).collect()
+    disk::holding(company.dir.path(), SECRET)
 }
 
 /// Waits until what was said is nowhere on the disk.
@@ -183,7 +169,7 @@ async fn pictures_and_what_was_spoken_go_as_well() {
         }
         let shelf = company.dir.path().join("data/media");
         within_seconds(30, async {
-            while !files(&shelf).is_empty() {
+            while !disk::files(&shelf).is_empty() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })

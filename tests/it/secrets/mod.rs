@@ -3,17 +3,16 @@
 mod refused;
 mod rotated;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{fs, path::PathBuf, process::Stdio};
 
 use qimate::{sandbox::model::ModelReply, vault::MasterKey};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
-use crate::company::{Company, said};
+use crate::{
+    company::{Company, said},
+    disk,
+};
 
 /// The variable of the master key.
 const MASTER_KEY: &str = "QIMATE_SECRETS__MASTER_KEY";
@@ -87,15 +86,9 @@ async fn reads(company: &Company, current: &str, previous: &str) -> bool {
     code == 0
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 /// The files of the company that hold a text.
 fn holding(company: &Company, text: &str) -> Vec<PathBuf> {
-    let holds = |path: &PathBuf| fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
-    files(company.dir.path()).into_iter().filter(holds).collect()
+    disk::holding(company.dir.path(), text)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,6 @@
 //! Keys that members make themselves: from `/key` in the chat by a one-time link to a call at `/v1`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use qimate::{
     clock::Clock,
@@ -22,7 +18,10 @@ use reqwest::{Response, header::HeaderMap};
 use serde_json::Value;
 
 use super::{corp, question};
-use crate::harness::{App, Logs, ask, within};
+use crate::{
+    disk::{holding, holds_nowhere},
+    harness::{App, Logs, ask, within},
+};
 
 const BASE: &str = "https://qimate.example.com";
 
@@ -105,17 +104,6 @@ impl Desk {
     }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// The files of the data directory in which this stands.
-fn holding(dir: &Path, what: &[u8]) -> Vec<PathBuf> {
-    let holds = |path: &PathBuf| fs::read(path).unwrap_or_default().windows(what.len()).any(|window| window == what);
-    files(dir).into_iter().filter(holds).collect()
-}
-
 #[tokio::test]
 async fn from_a_message_in_the_chat_to_a_call() {
     let logs = Logs::capture();
@@ -172,7 +160,7 @@ async fn from_a_message_in_the_chat_to_a_call() {
     let secret = &key.as_bytes()[16..80];
     let raw = hex::decode(secret).unwrap();
     for what in [&secret[..24], &raw] {
-        assert_eq!(holding(desk.app.dir.path(), what), Vec::<PathBuf>::new(), "the key is on the disk");
+        holds_nowhere(desk.app.dir.path(), what);
     }
     // The message with the link is, where messages are kept; it opens nothing.
     assert!(!holding(desk.app.dir.path(), token.as_bytes()).is_empty());
