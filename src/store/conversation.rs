@@ -56,20 +56,10 @@ impl TurnRecord {
             TurnState::Stopped { usage } => ("stopped", None, Some(*usage), true),
         };
         let tokens = |of: fn(Usage) -> u64| usage.map(|usage| i64::try_from(of(usage)).unwrap_or(i64::MAX));
-        conn.prepare_cached(
-            "INSERT INTO turn (cause, id, conversation, question, answer, parts, state, reason,
-                               input_tokens, output_tokens, estimated, ended_at, pictures, through)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-             ON CONFLICT (cause) DO UPDATE SET
-                 question = excluded.question, pictures = excluded.pictures, through = excluded.through,
-                 answer = excluded.answer, parts = excluded.parts, state = excluded.state, reason = excluded.reason,
-                 input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
-                 estimated = excluded.estimated, ended_at = excluded.ended_at",
-        )?
-        .execute(params![
+        let (id, pictures) = (self.id.to_string(), names_of(&self.exchange.pictures));
+        let (ended_at, through) = (ended.then_some(now.as_millis()), (self.through > cause).then_some(self.through));
+        let values = params![
             cause,
-            self.id.to_string(),
-            self.conversation,
             self.exchange.question,
             self.exchange.answer,
             self.parts,
@@ -78,10 +68,28 @@ impl TurnRecord {
             tokens(|usage| usage.input),
             tokens(|usage| usage.output),
             usage.map(|usage| usage.estimated),
-            ended.then_some(now.as_millis()),
-            names_of(&self.exchange.pictures),
-            (self.through > cause).then_some(self.through),
-        ])?;
+            ended_at,
+            pictures,
+            through,
+            id,
+            self.conversation,
+        ];
+        // Most turns are written once. An upsert would be ready to be taken back each time, because of the triggers.
+        let is_new = conn
+            .prepare_cached(
+                "INSERT INTO turn (cause, question, answer, parts, state, reason, input_tokens, output_tokens, estimated,
+                                   ended_at, pictures, through, id, conversation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (cause) DO NOTHING",
+            )?
+            .execute(values)?;
+        if is_new == 0 {
+            conn.prepare_cached(
+                "UPDATE turn SET question = ?2, answer = ?3, parts = ?4, state = ?5, reason = ?6, input_tokens = ?7,
+                     output_tokens = ?8, estimated = ?9, ended_at = ?10, pictures = ?11, through = ?12
+                 WHERE cause = ?1",
+            )?
+            .execute(&values[..12])?;
+        }
         conn.prepare_cached("UPDATE conversation SET last_at = ?2 WHERE id = ?1")?
             .execute(params![self.conversation, now.as_millis()])?;
         match &self.used {

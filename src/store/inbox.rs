@@ -128,13 +128,16 @@ impl Store {
             let state = if disposition == Disposition::Keep { "done" } else { "open" };
             let stops = disposition == Disposition::HandleAndStop;
             let (dedup, kind) = (event.dedup.as_str(), event.kind.name());
+            let is_known = conn.prepare_cached("SELECT 1 FROM inbox WHERE dedup = ?1")?.exists([&erased])?;
+            if is_known {
+                return Ok(Accepted::Duplicate);
+            }
             let fresh = conn
                 .prepare_cached(
                     "INSERT INTO inbox (dedup, lane, kind, event, stops, state, received_at)
-                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE dedup = ?8)
-                     ON CONFLICT (dedup) DO NOTHING",
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dedup) DO NOTHING",
                 )?
-                .execute(params![dedup, lane.as_str(), kind, json, stops, state, now.as_millis(), erased])?;
+                .execute(params![dedup, lane.as_str(), kind, json, stops, state, now.as_millis()])?;
             if fresh == 0 {
                 return Ok(Accepted::Duplicate);
             }
@@ -147,19 +150,7 @@ impl Store {
             if wrote {
                 people::wrote(conn, &event, now)?;
             }
-            let tell_at = if backlog == 0 { i64::MAX } else { i64::from(backlog) };
-            // A lane keeps its place in the queue, and does not wait for a clock that was set back.
-            let (depth, told): (u32, i64) = conn
-                .prepare_cached(
-                    "INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, ?2)
-                     ON CONFLICT (lane) DO UPDATE SET depth = depth + 1, ready_at = MIN(ready_at, excluded.ready_at),
-                         told = CASE WHEN told = 0 AND depth >= ?3 THEN ?4 ELSE told END
-                     RETURNING depth, told",
-                )?
-                .query_row(params![lane.as_str(), now.as_millis(), tell_at, seq], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-            Ok(Accepted::Fresh { seq, backlog: (told == seq).then(|| depth - 1) })
+            Ok(Accepted::Fresh { seq, backlog: put_behind(conn, &lane, seq, backlog, now)? })
         };
         let then = move |outcome: &Accepted| {
             accepted(outcome);
@@ -335,6 +326,34 @@ impl Store {
     }
 }
 
+/// Puts row `seq` behind those of its lane. How many are before it, where the member is to be told.
+fn put_behind(
+    conn: &Connection,
+    lane: &Lane,
+    seq: i64,
+    backlog: u32,
+    now: Timestamp,
+) -> Result<Option<u32>, rusqlite::Error> {
+    let is_first = conn
+        .prepare_cached(
+            "INSERT INTO inbox_lane (lane, depth, ready_at) VALUES (?1, 1, ?2) ON CONFLICT (lane) DO NOTHING",
+        )?
+        .execute(params![lane.as_str(), now.as_millis()])?;
+    if is_first == 1 {
+        return Ok(None);
+    }
+    let tell_at = if backlog == 0 { i64::MAX } else { i64::from(backlog) };
+    // A lane keeps its place in the queue, and does not wait for a clock that was set back.
+    let (depth, told): (u32, i64) = conn
+        .prepare_cached(
+            "UPDATE inbox_lane SET depth = depth + 1, ready_at = MIN(ready_at, ?2),
+                 told = CASE WHEN told = 0 AND depth >= ?3 THEN ?4 ELSE told END
+             WHERE lane = ?1 RETURNING depth, told",
+        )?
+        .query_row(params![lane.as_str(), now.as_millis(), tell_at, seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((told == seq).then(|| depth - 1))
+}
+
 /// Takes the first open row of a leased lane; `None` when it had to be set aside.
 fn claim_first(
     conn: &Connection,
@@ -344,15 +363,15 @@ fn claim_first(
     modes: &Modes,
     now: Timestamp,
 ) -> Result<Option<Inbound>, rusqlite::Error> {
-    let (seq, event, claims, received_at) = conn
+    let (seq, event, before, received_at) = conn
         .prepare_cached(
-            "UPDATE inbox SET claims = claims + 1
-             WHERE seq = (SELECT seq FROM inbox WHERE lane = ?1 AND state = 'open' ORDER BY seq LIMIT 1)
-             RETURNING seq, event, claims, received_at",
+            "SELECT seq, event, claims, received_at FROM inbox WHERE lane = ?1 AND state = 'open' ORDER BY seq LIMIT 1",
         )?
         .query_row([lane.as_str()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?, row.get(3)?))
         })?;
+    let claims = before + 1;
+    conn.prepare_cached("UPDATE inbox SET claims = ?2 WHERE seq = ?1")?.execute(params![seq, claims])?;
     match serde_json::from_str(&event) {
         Ok(event) => {
             let received_at = Timestamp::from_millis(received_at);

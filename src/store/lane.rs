@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{conversation::holds, privacy};
 use crate::{
@@ -25,20 +25,23 @@ pub(super) enum Queue {
 }
 
 impl Queue {
-    const fn lease(self) -> &'static str {
+    const fn free(self) -> &'static str {
         match self {
             Self::Inbox => {
-                "UPDATE inbox_lane SET lease = ?1 WHERE lane IN
-                 (SELECT lane FROM inbox_lane WHERE lease IS NULL AND app = ?4 AND ready_at <= ?2
-                  ORDER BY ready_at LIMIT ?3)
-                 RETURNING lane, depth"
+                "SELECT lane, depth FROM inbox_lane WHERE lease IS NULL AND app = ?1 AND ready_at <= ?2
+                 ORDER BY ready_at LIMIT ?3"
             }
             Self::Outbox => {
-                "UPDATE outbox_lane SET lease = ?1 WHERE lane IN
-                 (SELECT lane FROM outbox_lane WHERE lease IS NULL AND app = ?4 AND ready_at <= ?2
-                  ORDER BY ready_at LIMIT ?3)
-                 RETURNING lane, 1"
+                "SELECT lane, 1 FROM outbox_lane WHERE lease IS NULL AND app = ?1 AND ready_at <= ?2
+                 ORDER BY ready_at LIMIT ?3"
             }
+        }
+    }
+
+    const fn lease(self) -> &'static str {
+        match self {
+            Self::Inbox => "UPDATE inbox_lane SET lease = ?2 WHERE lane = ?1",
+            Self::Outbox => "UPDATE outbox_lane SET lease = ?2 WHERE lane = ?1",
         }
     }
 
@@ -60,9 +63,13 @@ pub(super) fn lease_lanes(
     limit: usize,
     now: Timestamp,
 ) -> Result<Vec<(String, i64)>, rusqlite::Error> {
-    conn.prepare_cached(queue.lease())?
-        .query_map(params![lease, now.as_millis(), limit, app.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+    let lanes: Vec<(String, i64)> = conn
+        .prepare_cached(queue.free())?
+        .query_map(params![app.as_str(), now.as_millis(), limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut take = conn.prepare_cached(queue.lease())?;
+    lanes.iter().try_for_each(|(lane, _)| take.execute(params![lane, lease]).map(drop))?;
+    Ok(lanes)
 }
 
 /// When the first of an application's free lanes becomes ready.
@@ -92,16 +99,19 @@ pub(super) fn end_rows(
     } else {
         0
     };
-    let depth = conn
-        .prepare_cached(
-            "UPDATE inbox_lane SET lease = NULL, depth = depth - 1 - ?4, ready_at = ?3
-             WHERE lane = ?1 AND lease = ?2 RETURNING depth",
-        )?
-        .query_row(params![lane.as_str(), lease, now.as_millis(), joined], |row| row.get::<_, i64>(0))
-        .optional()?;
-    let Some(depth) = depth else { return Ok(false) };
-    if depth == 0 {
-        conn.prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1")?.execute([lane.as_str()])?;
+    // Most lanes have one row: freed first, they would go through the index of free lanes for nothing.
+    let was_last = conn
+        .prepare_cached("DELETE FROM inbox_lane WHERE lane = ?1 AND lease = ?2 AND depth = 1 + ?3")?
+        .execute(params![lane.as_str(), lease, joined])?;
+    if was_last == 0 {
+        let freed = conn
+            .prepare_cached(
+                "UPDATE inbox_lane SET lease = NULL, depth = depth - 1 - ?4, ready_at = ?3 WHERE lane = ?1 AND lease = ?2",
+            )?
+            .execute(params![lane.as_str(), lease, now.as_millis(), joined])?;
+        if freed == 0 {
+            return Ok(false);
+        }
     }
     conn.prepare_cached("UPDATE inbox SET state = ?2 WHERE seq = ?1")?.execute(params![first, state])?;
     privacy::ended(conn, mode, lane, first..=last.max(first), now)?;
@@ -127,7 +137,7 @@ mod tests {
         let mut conn = Connection::open(dir.path().join("test.db")).expect("database");
         migrate::migrate(&mut conn, dir.path(), migrate::ALL).expect("migrated");
         for queue in [Queue::Inbox, Queue::Outbox] {
-            for (sql, found_by) in [(queue.lease(), "app=? AND ready_at<?"), (queue.next(), "app=?")] {
+            for (sql, found_by) in [(queue.free(), "app=? AND ready_at<?"), (queue.next(), "app=?")] {
                 let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("explained");
                 let params = rusqlite::params_from_iter(vec![0; explain.parameter_count()]);
                 let steps: Vec<String> = explain

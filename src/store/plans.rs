@@ -72,6 +72,9 @@ pub enum Removed {
 impl Rules {
     /// The plan of somebody: their own or, for a member, that of every member.
     pub fn plan_of(&self, subject: &Subject) -> Option<&Plan> {
+        if self.attached.is_empty() {
+            return None;
+        }
         let own = self.attached.get(&subject.to_string());
         let name = match subject {
             Subject::Member(..) => own.or_else(|| self.attached.get(EVERY_MEMBER)),
@@ -82,6 +85,9 @@ impl Rules {
 
     /// What was granted to somebody and is not over.
     pub fn extra(&self, subject: &Subject, now: Timestamp) -> Amounts {
+        if self.grants.is_empty() {
+            return Amounts::ZERO;
+        }
         let grants = self.grants.get(&subject.to_string()).map_or(&[][..], Vec::as_slice);
         let valid = grants.iter().filter(|grant| grant.until > now);
         valid.fold(Amounts::ZERO, |sum, grant| sum.plus(grant.amounts))

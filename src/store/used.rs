@@ -60,24 +60,24 @@ impl Store {
 
 /// Adds what a call took, in the transaction that saves what it bought.
 pub(super) fn add(conn: &Connection, used: &Use, now: Timestamp) -> Result<(), rusqlite::Error> {
-    let mut add = conn.prepare_cached(
-        "INSERT INTO used (subject, quarter, requests, tokens, money, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (subject, quarter) DO UPDATE SET
-             requests = requests + excluded.requests, tokens = tokens + excluded.tokens,
-             money = money + excluded.money, last_at = MAX(last_at, excluded.last_at)",
+    // Nearly always it is there.
+    let mut change = conn.prepare_cached(
+        "UPDATE used SET requests = requests + ?3, tokens = tokens + ?4, money = money + ?5, last_at = MAX(last_at, ?6)
+         WHERE subject = ?1 AND quarter = ?2",
+    )?;
+    let mut begin = conn.prepare_cached(
+        "INSERT INTO used (subject, quarter, requests, tokens, money, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let Use { subjects, amounts } = used;
-    let quarter = now.as_millis() - now.as_millis().rem_euclid(QUARTER_MS);
+    let [requests, tokens, money] = [amounts.requests, amounts.tokens, amounts.money].map(stored);
+    let now = now.as_millis();
     for subject in subjects {
-        for quarter in [quarter, EVER] {
-            add.execute(params![
-                subject.to_string(),
-                quarter,
-                stored(amounts.requests),
-                stored(amounts.tokens),
-                stored(amounts.money),
-                now.as_millis()
-            ])?;
+        let subject = subject.to_string();
+        for quarter in [now - now.rem_euclid(QUARTER_MS), EVER] {
+            let values = params![subject, quarter, requests, tokens, money, now];
+            if change.execute(values)? == 0 {
+                begin.execute(values)?;
+            }
         }
     }
     Ok(())

@@ -58,18 +58,21 @@ pub(super) fn next_message(conn: &Connection, lane: &str, lease: i64, now: Times
     };
 
     // Tried before: the same rows again. Never tried: those that fit, if it is to be merged.
-    let (mut part, mut last) = (head.part.clone(), head.seq);
+    let (mut part, mut joined) = (head.part.clone(), Vec::new());
     for row in rows {
         let together = if head.batch.is_some() { row.batch == head.batch } else { merge && row.batch.is_none() };
         let Some(merged) = together.then(|| part.merge(&row.part)).flatten() else { break };
-        (part, last) = (merged, row.seq);
+        part = merged;
+        joined.push(row.seq);
     }
     let repetition = match head.batch {
-        Some(_) => head.repetition,
-        None => begin_batch(conn, lane, head.seq, last, &part, now)?,
+        Some(_) => {
+            conn.prepare_cached("UPDATE outbox SET attempts = attempts + 1, attempted_at = ?2 WHERE seq = ?1")?
+                .execute(params![head.seq, now.as_millis()])?;
+            head.repetition
+        }
+        None => begin_batch(conn, lane, head.seq, &joined, &part, now)?,
     };
-    conn.prepare_cached("UPDATE outbox SET attempts = attempts + 1, attempted_at = ?2 WHERE seq = ?1")?
-        .execute(params![head.seq, now.as_millis()])?;
     let Recipient { corp, agent, member } = head.to;
     Ok(Next::Message(Box::new(OutboundClaim {
         lane: Lane::from_stored(lane.to_owned()),
@@ -79,6 +82,7 @@ pub(super) fn next_message(conn: &Connection, lane: &str, lease: i64, now: Times
         unsure_since: head.unsure_since,
         cause: head.cause,
         batch: head.seq,
+        joined,
         lease,
     })))
 }
@@ -113,12 +117,13 @@ fn waiting(conn: &Connection, lane: &str, now: Timestamp) -> Result<Waiting, rus
     Ok(Waiting { readable, set_aside })
 }
 
-/// Binds the rows from `head` to `last` into one message and numbers it among the equal messages before it.
+/// Binds `joined` to `head` as one message, numbers it among the equal messages before it, and notes its
+/// first attempt.
 fn begin_batch(
     conn: &Connection,
     lane: &str,
     head: i64,
-    last: i64,
+    joined: &[i64],
     part: &ReplyPart,
     now: Timestamp,
 ) -> Result<u32, rusqlite::Error> {
@@ -132,12 +137,14 @@ fn begin_batch(
         .optional()?;
     // One on from the last, not a count: the check looks back from each message, and a count would come round again.
     let repetition = before.map_or(0, |last| (last + 1) % REPETITIONS);
-    conn.prepare_cached("UPDATE outbox SET digest = ?2, repetition = ?3 WHERE seq = ?1")?
-        .execute(params![head, digest, repetition])?;
     conn.prepare_cached(
-        "UPDATE outbox SET batch = ?2 WHERE lane = ?1 AND state = 'waiting' AND seq BETWEEN ?2 AND ?3",
+        "UPDATE outbox SET batch = ?1, digest = ?2, repetition = ?3, attempts = attempts + 1, attempted_at = ?4
+         WHERE seq = ?1",
     )?
-    .execute(params![lane, head, last])?;
+    .execute(params![head, digest, repetition, now.as_millis()])?;
+    for seq in joined {
+        conn.prepare_cached("UPDATE outbox SET batch = ?2 WHERE seq = ?1")?.execute([*seq, head])?;
+    }
     Ok(repetition)
 }
 

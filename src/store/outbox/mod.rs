@@ -49,7 +49,10 @@ pub struct OutboundClaim {
     pub unsure_since: Option<Timestamp>,
     /// The inbox row that it answers; below zero: the alert that it is about.
     pub cause: i64,
+    /// Its first row, which names it.
     batch: i64,
+    /// Its further rows; mostly none.
+    joined: Vec<i64>,
     lease: i64,
 }
 
@@ -261,7 +264,8 @@ impl Store {
         instead: Option<ReplyPart>,
         now: Timestamp,
     ) -> Result<Result<(), LeaseLost>, Error> {
-        let (lane, lease, batch, cause) = (claim.lane.clone(), claim.lease, claim.batch, claim.cause);
+        let (lane, lease, cause) = (claim.lane.clone(), claim.lease, claim.cause);
+        let (batch, joined) = (claim.batch, claim.joined.clone());
         let Outbound { corp, agent, to, .. } = claim.message.clone();
         let to = Recipient { corp, agent, member: to };
         let (mode, shelf) = (self.modes.of(&claim.lane), self.shelf.clone());
@@ -270,15 +274,14 @@ impl Store {
             if !is_held(conn, &lane, lease)? {
                 return Ok(Err(LeaseLost));
             }
-            // A message is made of neighbours from its first row on: looking further would read all that waits for a
-            // flooded member.
-            conn.prepare_cached(
-                "UPDATE outbox SET state = ?3, msg_id = ?4, reason = COALESCE(?5, reason), ended_at = ?6,
-                     content = iif(?8, '', content)
-                 WHERE batch = ?2 AND seq IN
-                     (SELECT seq FROM outbox WHERE lane = ?1 AND state = 'waiting' AND seq >= ?2 ORDER BY seq LIMIT ?7)",
-            )?
-            .execute(params![lane.as_str(), batch, state, msg_id, reason, now.as_millis(), MERGE_ROWS, goes])?;
+            let mut end = conn.prepare_cached(
+                "UPDATE outbox SET state = ?2, msg_id = ?3, reason = COALESCE(?4, reason), ended_at = ?5,
+                     content = iif(?6, '', content)
+                 WHERE seq = ?1 AND state = 'waiting'",
+            )?;
+            for seq in std::iter::once(&batch).chain(&joined) {
+                end.execute(params![seq, state, msg_id, reason, now.as_millis(), goes])?;
+            }
             if let Some(part) = &instead {
                 insert_part(conn, &lane, &to, cause, REFUSED_PART, part, now)?;
             }

@@ -52,13 +52,25 @@ pub(super) fn departments_of(conn: &Connection, corp: &str, member: &str) -> Res
     conn.prepare_cached(DEPARTMENTS_OF)?.query_map([corp, member], |row| row.get(0))?.collect()
 }
 
+/// The first of a member's own departments, as [`departments_of`] orders them; `member` is a key.
+pub(super) fn first_department_of(conn: &Connection, corp: &str, member: &str) -> Result<Option<u64>, rusqlite::Error> {
+    conn.prepare_cached("SELECT MIN(department) FROM member_of WHERE corp = ?1 AND member = ?2")?
+        .query_row([corp, member], |row| row.get(0))
+}
+
 /// Whoever writes is a member.
 pub(super) fn wrote(conn: &Connection, event: &Event, now: Timestamp) -> Result<(), rusqlite::Error> {
-    conn.prepare_cached(
-        "INSERT INTO member (corp, member, userid, first_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?4)
-         ON CONFLICT (corp, member) DO UPDATE SET first_at = excluded.first_at WHERE first_at IS NULL",
-    )?
-    .execute(params![event.corp.as_str(), event.from.key(), event.from.as_str(), now.as_millis()])?;
+    let (corp, member) = (event.corp.as_str(), event.from.key());
+    let has_written = conn
+        .prepare_cached("SELECT 1 FROM member WHERE corp = ?1 AND member = ?2 AND first_at IS NOT NULL")?
+        .exists([corp, &member])?;
+    if !has_written {
+        conn.prepare_cached(
+            "INSERT INTO member (corp, member, userid, first_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?4)
+             ON CONFLICT (corp, member) DO UPDATE SET first_at = excluded.first_at",
+        )?
+        .execute(params![corp, member, event.from.as_str(), now.as_millis()])?;
+    }
     Ok(())
 }
 
@@ -106,6 +118,9 @@ mod tests {
         )
         .expect("rows");
         let of = |member: &str| departments_of(&conn, "ww1", member).expect("departments");
+        for member in ["li", "wang", "zhao", "nobody"] {
+            assert_eq!(first_department_of(&conn, "ww1", member), Ok(of(member).first().copied()), "{member}");
+        }
         assert_eq!(of("li"), [5, 6, 1, 2]);
         assert_eq!(of("wang"), [8, 9]);
         assert_eq!(of("zhao"), [44], "a department that WeCom said nothing of");

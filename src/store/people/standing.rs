@@ -52,7 +52,7 @@ impl Standings {
     pub fn access_of(&self, corp: &CorpId, agent: AgentId, member: &MemberId) -> Access {
         let Standing { expires_at, premium, .. } = self.standing(corp, member);
         let hours = |subject: Subject| self.hours.get(&subject.to_string()).cloned();
-        let own = hours(Subject::member(corp, member)).or_else(|| hours(Subject::company(corp)));
+        let own = || hours(Subject::member(corp, member)).or_else(|| hours(Subject::company(corp)));
         Access {
             is_outside: !self.outside.is_empty() && {
                 let app = AppKey::new(corp, agent).as_str().to_owned();
@@ -61,7 +61,8 @@ impl Standings {
             is_blocked: self.blocked.contains(&(corp.as_str().to_owned(), member.key())),
             expires_at,
             premium,
-            hours: own.into_iter().collect(),
+            // Most companies set none.
+            hours: if self.hours.is_empty() { Vec::new() } else { own().into_iter().collect() },
         }
     }
 
