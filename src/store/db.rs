@@ -356,8 +356,7 @@ pub(super) fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Co
     let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(64);
-    // Otherwise a statement with `LIMIT ?` is planned again each time that a value is bound.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    plan_once(&conn)?;
     if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         conn.execute_batch("PRAGMA cache_size = -1024")?;
         return Ok(conn);
@@ -381,6 +380,12 @@ pub(super) fn connect(settings: &config::Storage, flags: OpenFlags) -> Result<Co
         conn.pragma_update(None, "max_page_count", mib.saturating_mul(1024 * 1024) / page_size)?;
     }
     Ok(conn)
+}
+
+/// Has a statement planned when it is prepared. By default one with `LIMIT ?`, or with `> ?` on an index, is planned again
+/// each time that a value is bound.
+pub(super) fn plan_once(conn: &Connection) -> Result<(), rusqlite::Error> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 pub(super) fn io(path: &Path, source: std::io::Error) -> Error {

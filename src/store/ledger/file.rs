@@ -63,6 +63,7 @@ fn connect(dir: &Path) -> Result<Connection, Error> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     conn.busy_timeout(BUSY)?;
+    db::plan_once(&conn)?;
     conn.set_prepared_statement_cache_capacity(32);
     // What the last seconds before a power cut took may be lost; a crash of the process loses nothing that is written.
     conn.execute_batch(

@@ -311,19 +311,24 @@ impl People {
     /// Puts the member's own first department into each call that has none yet. Where it cannot be read, there is none:
     /// a call is not held back for it.
     fn fill_in(&mut self, calls: &mut [Call]) {
-        for call in calls.iter_mut().filter(|call| call.department.is_none()) {
-            if self.conn.is_none() {
-                self.conn = db::connect(&self.settings, OpenFlags::SQLITE_OPEN_READ_ONLY).ok();
-            }
-            let Some(conn) = &self.conn else { return };
-            let Some(member) = &call.member else { continue };
-            match people::departments_of(conn, call.corp.as_str(), &member.key()) {
-                Ok(departments) => call.department = departments.first().copied(),
-                // Another is opened next time.
-                Err(_) => self.conn = None,
-            }
+        if self.conn.is_none() {
+            self.conn = db::connect(&self.settings, OpenFlags::SQLITE_OPEN_READ_ONLY).ok();
+        }
+        if self.conn.as_ref().is_some_and(|conn| read_departments(conn, calls).is_err()) {
+            // Another is opened next time.
+            self.conn = None;
         }
     }
+}
+
+/// One transaction for all of them: each would take and give back the locks of one.
+fn read_departments(conn: &Connection, calls: &mut [Call]) -> Result<(), rusqlite::Error> {
+    let tx = conn.unchecked_transaction()?;
+    for call in calls.iter_mut().filter(|call| call.department.is_none()) {
+        let Some(member) = &call.member else { continue };
+        call.department = people::first_department_of(&tx, call.corp.as_str(), &member.key())?;
+    }
+    tx.commit()
 }
 
 /// The file, opened where that is needed.

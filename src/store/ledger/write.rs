@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{
     renamed::now_called,
@@ -121,18 +121,21 @@ pub(super) fn tally(sums: &mut BTreeMap<Place, Totals>, grain: Grain, period: i6
 /// Adds sums to those that are written.
 pub(super) fn add(conn: &Connection, sums: &BTreeMap<Place, Totals>) -> Result<(), rusqlite::Error> {
     let columns = NAMES.join(", ");
-    let added: Vec<_> = NAMES.iter().map(|name| format!("{name} = {name} + excluded.{name}")).collect();
-    let sql = format!(
-        "INSERT INTO total (grain, dimension, period, name, {columns})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-         ON CONFLICT (grain, dimension, period, name) DO UPDATE SET {}",
+    let added: Vec<_> = NAMES.iter().zip(5..).map(|(name, number)| format!("{name} = {name} + ?{number}")).collect();
+    let mut add = conn.prepare_cached(&format!(
+        "UPDATE total SET {} WHERE grain = ?1 AND dimension = ?2 AND period = ?3 AND name = ?4",
         added.join(", ")
-    );
-    let mut add = conn.prepare_cached(&sql)?;
+    ))?;
+    let mut begin = conn.prepare_cached(&format!(
+        "INSERT INTO total (grain, dimension, period, name, {columns})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+    ))?;
     for ((grain, dimension, period, name), sum) in sums {
         let place = [*grain, *dimension, *period, *name];
-        let values = place.into_iter().chain(sum.columns().map(stored));
-        add.execute(rusqlite::params_from_iter(values))?;
+        let values = || rusqlite::params_from_iter(place.into_iter().chain(sum.columns().map(stored)));
+        if add.execute(values())? == 0 {
+            begin.execute(values())?;
+        }
     }
     Ok(())
 }
@@ -193,14 +196,27 @@ impl<'c> Names<'c> {
         if let Some(id) = self.known.get(&(kind, text.to_owned())) {
             return Ok(*id);
         }
-        let id = self
-            .conn
-            .prepare_cached(
-                "INSERT INTO name (kind, text, last_at) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (kind, text) DO UPDATE SET last_at = MAX(last_at, excluded.last_at) RETURNING id",
-            )?
-            .query_row(params![kind, text, at.as_millis()], |row| row.get(0))?;
+        let id = self.id_of(kind, text, at.as_millis())?;
         self.known.insert((kind, text.to_owned()), id);
+        Ok(id)
+    }
+
+    fn id_of(&self, kind: i64, text: &str, at: i64) -> Result<i64, rusqlite::Error> {
+        let known: Option<(i64, i64)> = self
+            .conn
+            .prepare_cached("SELECT id, last_at FROM name WHERE kind = ?1 AND text = ?2")?
+            .query_row([&kind as &dyn ToSql, &text], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((id, last_at)) = known else {
+            self.conn
+                .prepare_cached("INSERT INTO name (kind, text, last_at) VALUES (?1, ?2, ?3)")?
+                .execute(params![kind, text, at])?;
+            return Ok(self.conn.last_insert_rowid());
+        };
+        // It is kept for days after that.
+        if last_at < at - HOUR_MS {
+            self.conn.prepare_cached("UPDATE name SET last_at = ?2 WHERE id = ?1")?.execute([id, at])?;
+        }
         Ok(id)
     }
 }
