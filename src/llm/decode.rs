@@ -162,7 +162,7 @@ impl Decoder {
             return Err(Error::in_stream(&complaint, &self.redactor));
         }
         let mut usage = chunk.usage;
-        if let Some(mut choice) = chunk.choices.into_iter().flatten().next() {
+        if let Some(mut choice) = chunk.choices.into_iter().next() {
             usage = usage.or(choice.usage.take());
             self.filtered |= choice.was_filtered();
             let mut piece = choice.piece().unwrap_or_default();
@@ -217,7 +217,7 @@ impl Decoder {
             Err(cut) if cut.is_eof() => return Ok(()),
             Err(_) => return Err(Error::Garbage { what: "a body that is not a completion" }),
         };
-        let answered = chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        let answered = !chunk.choices.is_empty();
         self.on_chunk(chunk)?;
         if answered {
             self.reason.get_or_insert(FinishReason::Stop);

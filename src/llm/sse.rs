@@ -8,6 +8,7 @@
 //! [`Events::end_line`].
 
 use bytes::{Buf, Bytes};
+use memchr::memchr2;
 
 /// The longest event, in bytes, its unfinished line included. A chunk of an answer has some hundred bytes; an answer
 /// that was not streamed comes in one piece and has some ten thousand.
@@ -47,7 +48,7 @@ impl Events {
                 self.input.advance(1);
                 continue;
             }
-            let Some(end) = self.input.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+            let Some(end) = memchr2(b'\n', b'\r', &self.input) else {
                 let part = std::mem::take(&mut self.input);
                 self.extend_line(&part)?;
                 break;

@@ -90,9 +90,24 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
 /// of 2023 to 2025 need for ordinary text, because a conversation that is thought too long loses an old message, but
 /// one that is thought short enough is refused.
 pub fn estimate(text: &str) -> usize {
-    /// The least number that all shares are whole parts of.
-    const WHOLE: usize = 6;
-    let share = |c: char| match c {
+    let bytes = text.as_bytes();
+    let (mut sum, mut at) = (0, 0);
+    while let Some(lead) = bytes.get(at) {
+        let (length, share) = LEADS[usize::from(*lead)];
+        sum += match share {
+            0 => text[at..].chars().next().map_or(WHOLE, share_of),
+            share => usize::from(share),
+        };
+        at += usize::from(length);
+    }
+    sum.div_ceil(WHOLE)
+}
+
+/// The least number that all shares of a token are whole parts of.
+const WHOLE: usize = 6;
+
+const fn share_of(char: char) -> usize {
+    match char {
         // English has about 4 characters to a token, the space before a word included.
         'a'..='z' | 'A'..='Z' | ' ' => WHOLE / 3,
         // Half would do for prose, but tables, and digits that Qwen takes one by one, need it whole.
@@ -103,8 +118,30 @@ pub fn estimate(text: &str) -> usize {
         '\u{10000}'.. => WHOLE * 3,
         // Other scripts.
         _ => WHOLE * 2 / 3,
-    };
-    text.chars().map(share).sum::<usize>().div_ceil(WHOLE)
+    }
+}
+
+/// By the first byte of a character in UTF-8: its length, and its share where all that begin so have the same; else 0.
+/// A conversation is counted anew for each question, so this is most of what is done with a character.
+const LEADS: [(u8, u8); 256] = leads();
+
+const fn leads() -> [(u8, u8); 256] {
+    let mut leads = [(1, 0); 256];
+    let mut lead = 0;
+    while lead < 256 {
+        leads[lead] = match lead as u8 {
+            byte @ ..0x80 => (1, share_of(byte as char) as u8),
+            0xC0..0xE0 => (2, share_of('\u{80}') as u8),
+            0xE0..0xE2 => (3, share_of('\u{800}') as u8),
+            // U+3000 to U+9FFF, and U+B000 to U+CFFF.
+            0xE3..0xEA | 0xEB | 0xEC => (3, share_of('\u{3000}') as u8),
+            0xE2..0xF0 => (3, 0),
+            0xF0.. => (4, share_of('\u{10000}') as u8),
+            _ => (1, 0),
+        };
+        lead += 1;
+    }
+    leads
 }
 
 #[cfg(test)]
@@ -122,6 +159,13 @@ mod tests {
             let both = ESTIMATE.count(&format!("{a}{b}"));
             prop_assert!(count_a <= count_upper_bound(&a));
             prop_assert!((count_a.max(count_b)..=count_a + count_b).contains(&both));
+        }
+    }
+
+    #[test]
+    fn what_a_first_byte_says_of_a_character_is_true() {
+        for char in '\0'..=char::MAX {
+            assert_eq!(estimate(&char.to_string().repeat(6)), share_of(char), "{char:?}");
         }
     }
 

@@ -4,7 +4,12 @@
 //! another type. Only what an answer cannot do without can make a chunk unreadable. Knows nothing of how the bytes
 //! came. To read another field, add it with a default.
 
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -89,13 +94,14 @@ impl OutputLimit {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Chunk {
-    pub(super) choices: Option<Vec<Choice>>,
+    #[serde(deserialize_with = "choices")]
+    pub(super) choices: Vec<Choice>,
     #[serde(deserialize_with = "lenient")]
     pub(super) usage: Option<TokenUsage>,
     pub(super) error: Option<Complaint>,
 }
 
-/// One of the answers; only one is ever asked for.
+/// One of the answers; chats ask for only one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Choice {
@@ -229,27 +235,79 @@ impl<'de> Deserialize<'de> for Complaint {
 
 /// A value of the wrong type counts as missing: a strange `usage` must not cost the employee the answer.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
+    Ok(match Value::deserialize(deserializer)? {
+        // In most chunks most fields are; as a wrong type it would be an error with words, for nobody.
+        Value::Null => None,
+        value => T::deserialize(value).ok(),
+    })
 }
 
 /// A text that may be `null`, or come in parts of which only those with a `text` are part of it.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Text {
-        Plain(String),
-        Parts(Vec<Part>),
+    deserializer.deserialize_any(TextVisitor)
+}
+
+/// A list that may be `null`. Nearly always it has one: by itself a list would make room for four of them, for each delta.
+fn choices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Choice>, D::Error> {
+    deserializer.deserialize_any(ChoicesVisitor)
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Vec<Choice>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of choices, or null")
     }
-    #[derive(Deserialize)]
-    struct Part {
-        #[serde(default)]
-        text: String,
+
+    fn visit_unit<E>(self) -> Result<Vec<Choice>, E> {
+        Ok(Vec::new())
     }
-    Ok(match Option::<Text>::deserialize(deserializer)? {
-        None => String::new(),
-        Some(Text::Plain(text)) => text,
-        Some(Text::Parts(parts)) => parts.into_iter().map(|part| part.text).collect(),
-    })
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Choice>, A::Error> {
+        let mut choices = Vec::with_capacity(1);
+        while let Some(choice) = list.next_element()? {
+            choices.push(choice);
+        }
+        Ok(choices)
+    }
+}
+
+/// Reads a text as it stands: `#[serde(untagged)]` would read the whole of each delta into another form first.
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, null, or parts of a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
+
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<String, A::Error> {
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            text: String,
+        }
+        let mut text = String::new();
+        while let Some(part) = parts.next_element::<Part>()? {
+            text.push_str(&part.text);
+        }
+        Ok(text)
+    }
 }
 
 #[cfg(test)]

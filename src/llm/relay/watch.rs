@@ -125,8 +125,8 @@ impl Watch {
             return Err(Error::in_stream(&complaint, redactor));
         }
         let mut usage = chunk.usage.and_then(|usage| usage.reported());
-        let only_usage = usage.is_some() && chunk.choices.as_ref().is_none_or(Vec::is_empty);
-        for mut choice in chunk.choices.into_iter().flatten() {
+        let only_usage = usage.is_some() && chunk.choices.is_empty();
+        for mut choice in chunk.choices {
             usage = usage.or(choice.usage.take().and_then(|usage| usage.reported()));
             let Some(mut piece) = choice.piece() else { continue };
             self.text.push_str(&piece.take_reasoning());
