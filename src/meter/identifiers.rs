@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::Key};
 use sha2::Sha256;
 
 use super::{Meter, Payer};
@@ -10,22 +10,25 @@ use crate::secret::Secret;
 
 /// Makes identifiers. Clones make the same.
 #[derive(Clone)]
-pub struct Identifiers(Arc<Secret<[u8; 32]>>);
+pub struct Identifiers(Arc<Hmac<Sha256>>);
 
 impl Identifiers {
     /// With this key, which must stay the same and be known to nobody.
-    pub fn new(key: Secret<[u8; 32]>) -> Self {
-        Self(Arc::new(key))
+    pub fn new(key: &Secret<[u8; 32]>) -> Self {
+        // A key as short as this is filled up to the block of SHA-256, which is half of the work for an identifier.
+        let mut block = Key::<Hmac<Sha256>>::default();
+        block[..key.expose().len()].copy_from_slice(key.expose());
+        Self(Arc::new(Hmac::new(&block)))
     }
 
     /// The member's: HMAC-SHA256 of `corp/userid`, the userid in lower case, as 64 hexadecimal digits, which is the most
     /// that OpenAI takes.
-    fn of(&self, payer: Payer<'_>) -> Option<Arc<str>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose()).ok()?;
+    fn of(&self, payer: Payer<'_>) -> Arc<str> {
+        let mut mac = Hmac::clone(&self.0);
         mac.update(payer.corp.as_str().as_bytes());
         mac.update(b"/");
         mac.update(payer.member.key().as_bytes());
-        Some(hex::encode(mac.finalize().into_bytes()).into())
+        hex::encode(mac.finalize().into_bytes()).into()
     }
 }
 
@@ -37,7 +40,7 @@ impl Meter {
 
     /// What an upstream may be told of the payer.
     pub(super) fn identifier_of(&self, payer: Payer<'_>) -> Option<Arc<str>> {
-        self.identifiers.as_ref().and_then(|identifiers| identifiers.of(payer))
+        self.identifiers.as_ref().map(|identifiers| identifiers.of(payer))
     }
 }
 

@@ -147,6 +147,9 @@ impl Row {
     }
 }
 
+/// Characters of the longest name: a longer word is none, nor one that was misspelt.
+const LONGEST: usize = 12;
+
 /// Every command, in the order of the help. `#清除记忆` is what members of chatgpt-on-wechat are used to.
 pub const TABLE: &[Row] = &[
     Row::new(
@@ -241,10 +244,8 @@ impl Command {
     /// that takes nothing there must be nothing, and behind another one a space.
     pub fn parse(message: &str) -> Option<Asked<'_>> {
         let message = message.trim();
-        let (name, argument) = match message.split_once(char::is_whitespace) {
-            Some((name, rest)) => (normal(name), rest.trim()),
-            None => (normal(message), ""),
-        };
+        let (name, argument) = message.split_once(char::is_whitespace).unwrap_or((message, ""));
+        let (name, argument) = (normal(name)?, argument.trim());
         let row = TABLE.iter().find(|row| row.names.contains(&name.as_str()))?;
         let stands_alone = row.argument == Argument::None || !name.starts_with('/');
         (argument.is_empty() || !stands_alone).then_some(Asked { command: row.command, argument })
@@ -272,11 +273,9 @@ impl Command {
     /// The command's name that somebody most likely meant who wrote one word with a slash before it. `None` where it
     /// looks like something else, such as a path. Never [`Command::Key`]: it is not everywhere, and near to it are words.
     pub fn meant(message: &str) -> Option<&'static str> {
-        /// No name is longer, and a longer word is none that was misspelt.
-        const LONGEST: usize = 12;
-        let word = normal(message.trim());
+        let word = normal(message.trim())?;
         let rest = word.strip_prefix('/')?;
-        if rest.is_empty() || word.chars().count() > LONGEST || !rest.chars().all(char::is_alphabetic) {
+        if rest.is_empty() || !rest.chars().all(char::is_alphabetic) {
             return None;
         }
         let rows = TABLE.iter().filter(|row| row.command != Self::Key);
@@ -298,9 +297,10 @@ impl Command {
     }
 }
 
-/// A name as the table has it.
-fn normal(name: &str) -> String {
-    name.replacen('／', "/", 1).to_lowercase()
+/// A name as the table has it; `None`: it is longer than any, as most of what is written to a bot.
+fn normal(name: &str) -> Option<String> {
+    let may_be_one = name.chars().nth(LONGEST).is_none();
+    may_be_one.then(|| name.replacen('／', "/", 1).to_lowercase())
 }
 
 #[cfg(test)]
@@ -377,7 +377,7 @@ mod tests {
             assert!(row.names.len() >= 2 && row.names[1].starts_with('/'), "{:?}: English and Chinese", row.command);
             for name in row.names {
                 assert!(names.insert(name), "{name} twice");
-                assert_eq!(normal(name), *name);
+                assert_eq!(normal(name).as_deref(), Some(*name));
                 assert!(!name.contains(char::is_whitespace));
             }
         }

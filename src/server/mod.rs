@@ -134,7 +134,7 @@ pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Server> {
         house: house(&config, &clock, &tally)?,
         allowances: Arc::clone(&allowances),
         recorder: Recorder::new(ledger.clone(), clock.clone()),
-        identifiers: Identifiers::new(store.usage_key().await.context("cannot read the database")?),
+        identifiers: Identifiers::new(&store.usage_key().await.context("cannot read the database")?),
         fetcher: fetcher(&config, &clock)?,
         servers: Arc::clone(&servers),
         own_keys,

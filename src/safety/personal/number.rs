@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr_iter;
+
 use super::{Kind, Kinds};
 
 /// Digits that stand together, with where they stand.
@@ -18,10 +20,12 @@ struct Group {
 const MOST_GROUPS: usize = 6;
 /// No number has more digits.
 const MOST_DIGITS: usize = 19;
+/// No number has fewer: a mobile phone's.
+const FEWEST_DIGITS: usize = 11;
 
 /// Adds what is found in `text`.
 pub(super) fn find(text: &str, kinds: Kinds, found: &mut Vec<(Range<usize>, Kind)>) {
-    if !text.bytes().any(|byte| byte.is_ascii_digit() || byte == 0xEF) {
+    if !may_hold_one(text.as_bytes()) {
         return;
     }
     let groups = groups(text);
@@ -34,6 +38,14 @@ pub(super) fn find(text: &str, kinds: Kinds, found: &mut Vec<(Range<usize>, Kind
         found.push((groups[at].range.start..groups[at + taken - 1].range.end, kind));
         at += taken;
     }
+}
+
+/// Whether there are as many digits as the shortest number has, wherever they stand. Most texts have fewer.
+fn may_hold_one(text: &[u8]) -> bool {
+    let ascii = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // U+FF10 to U+FF19, the full-width digits, are EF BC 90 to EF BC 99.
+    let full_width = memchr_iter(0xEF, text).filter(|at| matches!(text[at + 1..], [0xBC, 0x90..=0x99, ..])).count();
+    ascii + full_width >= FEWEST_DIGITS
 }
 
 /// The groups of digits of a text, without those that stand within a word.
