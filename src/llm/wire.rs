@@ -349,6 +349,20 @@ mod tests {
     }
 
     #[test]
+    fn choices_are_a_list_or_nothing() {
+        let choices = |json: &str| serde_json::from_str::<Chunk>(json).ok().map(|chunk| chunk.choices.len());
+        for (json, expected) in [
+            (r#"{"choices":[{"delta":{}},{"delta":{}}]}"#, Some(2)),
+            (r#"{"choices":[]}"#, Some(0)),
+            (r#"{"choices":null}"#, Some(0)),
+            ("{}", Some(0)),
+            (r#"{"choices":7}"#, None),
+        ] {
+            assert_eq!(choices(json), expected, "{json}");
+        }
+    }
+
+    #[test]
     fn a_complaint_is_read_in_every_shape_that_upstreams_give_it() {
         let complaint = |message: &str, codes: &[&str]| {
             Some(Complaint { message: message.to_owned(), codes: codes.iter().map(|&code| code.to_owned()).collect() })

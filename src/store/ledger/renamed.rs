@@ -20,6 +20,8 @@ pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS renamed (
      at  BIGINT NOT NULL,
      PRIMARY KEY (old, at, new)
  ) WITHOUT ROWID;";
+/// The next userid of a member after a moment.
+pub(super) const NEXT: &str = "SELECT new, at FROM renamed WHERE old = ?1 AND at > ?2 ORDER BY at LIMIT 1";
 /// For so long after the change a call may still come in the old name: keys are read again within a second.
 const LATE: Duration = Duration::from_secs(10);
 
@@ -101,7 +103,7 @@ fn carry_over(conn: &Connection, Renamed { old, new, .. }: &Renamed) -> Result<(
 /// Whose a call is that began at `began` in the name of `member`, `CORP/USERID`.
 pub(super) fn now_called(conn: &Connection, member: String, began: i64) -> Result<String, rusqlite::Error> {
     let late = i64::try_from(LATE.as_millis()).unwrap_or_default();
-    let mut next = conn.prepare_cached("SELECT new, at FROM renamed WHERE old = ?1 AND at > ?2 ORDER BY at LIMIT 1")?;
+    let mut next = conn.prepare_cached(NEXT)?;
     // Each change is later than the one before: a userid may come back.
     let (mut member, mut after) = (member, began.saturating_sub(late));
     while let Some(found) = next.query_row(params![member, after], |row| Ok((row.get(0)?, row.get(1)?))).optional()? {

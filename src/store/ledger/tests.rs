@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use rusqlite::StatementStatus;
 use tempfile::TempDir;
 
 use super::{
@@ -365,4 +366,17 @@ proptest! {
             prop_assert_eq!(Totals::from_columns(stored[0].1), *sum);
         }
     }
+}
+
+/// Each of a busy company's calls would pay for another plan.
+#[test]
+fn a_statement_is_planned_once_whatever_is_asked_of_it() {
+    let (_, _, _, dir) = fresh();
+    let conn = file::open(dir.path(), T0).unwrap();
+    for after in 0..10 {
+        assert_eq!(renamed::now_called(&conn, "ww1/a".to_owned(), after).unwrap(), "ww1/a");
+    }
+    let asked = conn.prepare_cached(renamed::NEXT).unwrap();
+    assert_eq!(asked.get_status(StatementStatus::Run), 10, "it is the same statement");
+    assert_eq!(asked.get_status(StatementStatus::RePrepare), 0);
 }
