@@ -82,6 +82,11 @@ pub fn size(exchange: &Exchange) -> usize {
     texts_of(exchange).into_iter().map(|text| tokens::estimate(text) + MESSAGE_OVERHEAD).sum()
 }
 
+/// The most model tokens that an exchange can have.
+pub fn most_of(exchange: &Exchange) -> usize {
+    texts_of(exchange).into_iter().map(|text| tokens::count_upper_bound(text) + MESSAGE_OVERHEAD).sum()
+}
+
 /// A question with its pictures. What cannot be shown is named, so that nobody guesses what was on it.
 fn asked(question: &str, pictures: &[MediaId], album: &Shown<'_>) -> Message {
     if pictures.is_empty() {

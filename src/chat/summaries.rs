@@ -79,8 +79,13 @@ impl Wishes {
         let told = facts.chain(conversation.summary.as_deref()).chain([exchange.question.as_str()]);
         let told = told.map(|text| tokens::estimate(text) + MESSAGE_OVERHEAD).sum::<usize>();
         let place = self.context_tokens.saturating_sub(system + told);
+        let all = || [exchange].into_iter().chain(conversation.exchanges.iter().rev());
+        // Most conversations are so short that nothing of them need be counted.
+        if conversation.whole && all().map(context::most_of).sum::<usize>() <= place {
+            return None;
+        }
         let (mut used, mut count, mut keep) = (0_usize, 0_usize, 0_usize);
-        for exchange in [exchange].into_iter().chain(conversation.exchanges.iter().rev()) {
+        for exchange in all() {
             used = used.saturating_add(context::size(exchange));
             count += 1;
             if used <= place / 2 {
