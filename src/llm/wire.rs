@@ -247,33 +247,6 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     deserializer.deserialize_any(TextVisitor)
 }
 
-/// A list that may be `null`. Nearly always it has one: by itself a list would make room for four of them, for each delta.
-fn choices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Choice>, D::Error> {
-    deserializer.deserialize_any(ChoicesVisitor)
-}
-
-struct ChoicesVisitor;
-
-impl<'de> Visitor<'de> for ChoicesVisitor {
-    type Value = Vec<Choice>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of choices, or null")
-    }
-
-    fn visit_unit<E>(self) -> Result<Vec<Choice>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Choice>, A::Error> {
-        let mut choices = Vec::with_capacity(1);
-        while let Some(choice) = list.next_element()? {
-            choices.push(choice);
-        }
-        Ok(choices)
-    }
-}
-
 /// Reads a text as it stands: `#[serde(untagged)]` would read the whole of each delta into another form first.
 struct TextVisitor;
 
@@ -307,6 +280,33 @@ impl<'de> Visitor<'de> for TextVisitor {
             text.push_str(&part.text);
         }
         Ok(text)
+    }
+}
+
+/// A list that may be `null`. Nearly always it has one: by itself a list would make room for four of them, for each delta.
+fn choices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Choice>, D::Error> {
+    deserializer.deserialize_any(ChoicesVisitor)
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Vec<Choice>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of choices, or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<Choice>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Choice>, A::Error> {
+        let mut choices = Vec::with_capacity(1);
+        while let Some(choice) = list.next_element()? {
+            choices.push(choice);
+        }
+        Ok(choices)
     }
 }
 
