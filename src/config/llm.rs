@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
     sync::Arc,
     time::Duration,
 };
@@ -110,7 +111,10 @@ impl Llm {
     pub fn aliases(&self) -> BTreeSet<Arc<str>> {
         let offered = self.upstreams.iter().flat_map(|upstream| &upstream.models);
         let aliases: BTreeSet<_> = offered.map(|offered| Arc::clone(&offered.alias)).collect();
-        if aliases.is_empty() { [Arc::from(self.model.as_str())].into() } else { aliases }
+        if !aliases.is_empty() {
+            return aliases;
+        }
+        iter::once(&self.model).chain(&self.more_models).map(|model| model.as_str().into()).collect()
     }
 
     /// The aliases of every model of every upstream.

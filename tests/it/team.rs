@@ -281,6 +281,29 @@ async fn a_limit_set_by_command_is_felt_at_once() {
     assert!(run("grant revoke 1").await.0 && run("plan detach --everyone").await.0 && run("plan remove small").await.0);
 }
 
+/// Where no upstreams are listed, the model of an application is one that can be asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_may_name_the_model_of_an_application() {
+    let mut company = Company::open(&[]).await;
+    for (key, value) in [
+        ("API_BASE", company.wecom.api_base().as_str()),
+        ("CORP_ID", "ww1436e0e65a779aee"),
+        ("AGENT_ID", "1000099"),
+        ("SECRET", "gLLf3eGd0gFiVCXnHqHXFG28mMOnCM4mJZ0dNNlOa0k"),
+        ("CALLBACK_TOKEN", "QDG6eK"),
+        ("ENCODING_AES_KEY", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"),
+        ("MODEL", "hr-model"),
+    ] {
+        company.set(&format!("QIMATE_APPS__HR__{key}"), value);
+    }
+    company.start().await;
+    let output = company.run(&["plan", "set", "hr", "--models", "hr-model"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = company.run(&["plan", "set", "hr", "--models", "gpt-9"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("there is no model gpt-9; there are hr-model, qimate-demo"), "{said}");
+}
+
 /// Asks, not faster than a member may be written to, until the daemon has felt the command and answers so.
 async fn until_told(company: &Company, beginning: &str) {
     crate::harness::within(async {
