@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     renamed::now_called,
@@ -205,7 +205,7 @@ impl<'c> Names<'c> {
         let known: Option<(i64, i64)> = self
             .conn
             .prepare_cached("SELECT id, last_at FROM name WHERE kind = ?1 AND text = ?2")?
-            .query_row([&kind as &dyn ToSql, &text], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![kind, text], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((id, last_at)) = known else {
             self.conn
